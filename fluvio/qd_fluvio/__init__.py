@@ -1,0 +1,1 @@
+"""Fluvio for this system"""

@@ -1,0 +1,127 @@
+"""How every service process starts, says that it is ready, logs, and stops.
+
+A service is one coroutine. This module runs it, turns SIGTERM and SIGINT into its
+cancellation, reports errors in one line, and never knows what the service does.
+The starter passes three variables, all optional:
+
+* ``QD_READY_FILE``: written once the service can be used, as one JSON object.
+* ``QD_DIE_WITH_PARENT``: ``1`` ends this process when its starter dies, however it dies.
+* ``QD_LOG_LEVEL``: ``DEBUG``, ``INFO`` (default), ``WARNING`` or ``ERROR``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from qd_schemas.errors import QdError
+
+_PR_SET_PDEATHSIG = 1
+EXIT_FAILED = 1
+EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
+
+
+def ready(**fields: object) -> None:
+    """Say that the service can be used.
+
+    Parameters
+    ----------
+    **fields
+        What the starter needs to reach it, such as ``endpoint="127.0.0.1:9003"``.
+    """
+    path = os.environ.get("QD_READY_FILE")
+    if not path:
+        return
+    # Written beside and renamed, so that a reader sees all of it or nothing.
+    part = Path(f"{path}.part")
+    part.write_text(json.dumps({"pid": os.getpid(), **fields}))
+    part.replace(path)
+
+
+def die_with_parent(signal_number: int = signal.SIGTERM) -> None:
+    """Ask the kernel to send `signal_number` to this process when its parent dies."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal_number)
+    if os.getppid() == 1:  # the parent died before the call
+        os.kill(os.getpid(), signal_number)
+
+
+class _LineFormatter(logging.Formatter):
+    """One line an event: time, level, logger, text; a traceback is folded into the line."""
+
+    converter = time.gmtime
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record).replace("\n", " | ")
+
+
+def configure_logging(name: str) -> logging.Logger:
+    """Send log lines to standard error and return the service's logger."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        _LineFormatter(
+            "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S"
+        )
+    )
+    level = os.environ.get("QD_LOG_LEVEL", "INFO").upper()
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    return logging.getLogger(name)
+
+
+def run(name: str, main: Callable[[], Awaitable[None]]) -> int:
+    """Run a service until it ends or is asked to stop.
+
+    Parameters
+    ----------
+    name : str
+        The service's name in log lines.
+    main : callable
+        Returns the service's coroutine. It is cancelled on SIGTERM and SIGINT and must
+        then clean up and return soon.
+
+    Returns
+    -------
+    int
+        The process's exit code: 0 ended or stopped, 1 failed with an error of the
+        system (one line in the log), 70 failed by a defect (traceback in the log).
+    """
+    if os.environ.get("QD_DIE_WITH_PARENT") == "1":
+        die_with_parent()
+    log = configure_logging(name)
+    try:
+        asyncio.run(_until_stopped(main, log))
+    except QdError as error:
+        log.error("failed: %s", error)
+        return EXIT_FAILED
+    except Exception:
+        log.exception("failed by a defect")
+        return EXIT_BUG
+    log.info("stopped")
+    return 0
+
+
+async def _until_stopped(main: Callable[[], Awaitable[None]], log: logging.Logger) -> None:
+    """Run the coroutine; SIGTERM and SIGINT cancel it."""
+    task = asyncio.ensure_future(main())
+    loop = asyncio.get_running_loop()
+    stopping = False
+
+    def stop(number: signal.Signals) -> None:
+        nonlocal stopping
+        if not stopping:
+            stopping = True
+            log.info("stopping on %s", number.name)
+            task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,53 @@
+"""What all tests share: a Fluvio endpoint and a database, real processes over real TCP.
+
+``QD_FLUVIO`` and ``QD_DATABASE`` point the suite at a real cluster and a real server;
+without them the embedded parts are started once for the session.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.processes import running
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = Path(__file__).resolve().parent / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real trades beside the clone; skips where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("no folder ../shared/data with real trades beside this clone")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def oracle_data() -> Path:
+    """The recorded oracles that the project carries."""
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def fluvio_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``host:port`` of a Fluvio SC: QD_FLUVIO, or a local broker of this session."""
+    if given := os.environ.get("QD_FLUVIO"):
+        yield given
+        return
+    folder = tmp_path_factory.mktemp("broker")
+    with running("qd_fluvio.broker", "--data", str(folder / "data"), folder=folder) as ready:
+        yield str(ready["endpoint"])
+
+
+@pytest.fixture(scope="session")
+def database_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database's DSN: QD_DATABASE, or an embedded server of this session."""
+    if given := os.environ.get("QD_DATABASE"):
+        yield given
+        return
+    folder = tmp_path_factory.mktemp("database")
+    with running("qd_store.embedded", "--data", str(folder / "data"), folder=folder) as ready:
+        yield str(ready["dsn"])
