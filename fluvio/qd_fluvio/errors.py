@@ -1,0 +1,72 @@
+"""The errors of the Fluvio layer.
+
+::
+
+    FluvioError              anything about the cluster, its topics and records
+     ├─ ClusterUnreachable   nobody answers at the endpoint (retriable)
+     ├─ ConnectionLost       the connection broke (retriable)
+     ├─ DeadlineExceeded     no answer within the time limit (retriable)
+     ├─ TopicNotFound        no topic or partition of that name
+     ├─ TopicExists          the name is taken
+     ├─ InvalidTopicName     the name breaks Fluvio's rule
+     ├─ OffsetOutOfRange     the offset is not within the partition
+     ├─ RecordTooLarge       the record is over the limit
+     ├─ WireError            bytes that are not a message of Fluvio's protocol
+     └─ LogError             the broker's files cannot be used
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from qd_schemas.errors import QdError
+
+
+class FluvioError(QdError):
+    """Anything about the cluster, its topics and records."""
+
+
+class ClusterUnreachable(FluvioError):
+    """Nobody answers at the endpoint."""
+
+    retriable: ClassVar[bool] = True
+
+
+class ConnectionLost(FluvioError):
+    """The connection to the cluster broke."""
+
+    retriable: ClassVar[bool] = True
+
+
+class DeadlineExceeded(FluvioError):
+    """The cluster did not answer within the time limit."""
+
+    retriable: ClassVar[bool] = True
+
+
+class TopicNotFound(FluvioError):
+    """The cluster has no topic (or no partition of it) of that name."""
+
+
+class TopicExists(FluvioError):
+    """A topic of that name exists already."""
+
+
+class InvalidTopicName(FluvioError):
+    """The topic's name breaks Fluvio's rule."""
+
+
+class OffsetOutOfRange(FluvioError):
+    """The offset is not within the partition."""
+
+
+class RecordTooLarge(FluvioError):
+    """The record or batch is over the limit."""
+
+
+class WireError(FluvioError):
+    """Bytes that are not a message of Fluvio's protocol."""
+
+
+class LogError(FluvioError):
+    """The broker's files cannot be used."""
