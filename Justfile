@@ -25,6 +25,10 @@ types:
 layers:
     uv run lint-imports
 
+# Pin every package anew
+lock:
+    python3 .ci/lock
+
 # Format the code
 fmt:
     uv run ruff check --fix .

@@ -1,1 +1,1 @@
-"""What users import"""
+"""What users import: the QD client and the symbol master's client."""

@@ -1,1 +1,1 @@
-"""The gateway service"""
+"""The gateway service: sessions, and streams of market data out of the store."""

@@ -1,1 +1,1 @@
-"""The symbol master"""
+"""The symbol master: a gRPC service that resolves symbols and ids."""
