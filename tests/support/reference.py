@@ -1,0 +1,98 @@
+"""What the main job must give, computed the slow and obvious way: plain Python, trade by trade.
+
+Shares no code with the project, so that agreement proves something.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """A trade as its CSV line says it."""
+
+    sequence: int
+    time_us: int
+    price: float
+    volume: float
+
+
+@dataclass(frozen=True, slots=True)
+class MonthBar:
+    """A calendar month: its number (year * 12 + month) and its prices."""
+
+    month: int
+    open: float
+    high: float
+    close: float
+
+
+def lines_of(path: Path) -> Iterator[str]:
+    """Yield the lines of a CSV, packed or not."""
+    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
+    with opened as file:
+        yield from file
+
+
+def parsed(line: str) -> tuple[int, float, float] | None:
+    """Return microseconds, price and volume; None for a line that is no trade."""
+    fields = line.strip().split(",")
+    try:
+        time_s, price, volume = (Decimal(field) for field in fields)
+    except (InvalidOperation, ValueError):
+        return None
+    if not price > 0 or volume < 0:
+        return None
+    return int(time_s * 1_000_000), float(fields[1]), float(fields[2])
+
+
+def trades_of(path: Path) -> tuple[list[Trade], int]:
+    """Return a file's trades in stable time order, and how many lines are none."""
+    rows = [parsed(line) for line in lines_of(path)]
+    good = sorted((row for row in rows if row is not None), key=lambda row: row[0])
+    return [Trade(n, *row) for n, row in enumerate(good, 1)], len(rows) - len(good)
+
+
+def month_of(time_us: int) -> int:
+    """Return the UTC calendar month of a time as year * 12 + month."""
+    date = EPOCH + timedelta(microseconds=time_us)
+    return date.year * 12 + date.month
+
+
+def answers(trades: Iterable[Trade]) -> Iterator[tuple[Trade, bool | None]]:
+    """Yield each trade with whether it is a monthly breakout; None is not evaluated."""
+    previous: MonthBar | None = None
+    current: MonthBar | None = None
+    for trade in trades:
+        month = month_of(trade.time_us)
+        if current is None or current.month != month:
+            previous, current = current, MonthBar(month, trade.price, trade.price, trade.price)
+        if previous is None or previous.month != month - 1:
+            yield trade, None
+        else:
+            yield (
+                trade,
+                previous.close > previous.open
+                and trade.price > previous.close
+                and trade.price > current.open
+                and trade.price > previous.high,
+            )
+        current = MonthBar(month, current.open, max(current.high, trade.price), trade.price)
+
+
+def rises(trades: Iterable[Trade]) -> list[tuple[int, int, float]]:
+    """Return (sequence, microseconds, price) of each trade at which the signal rises."""
+    found, before = [], False
+    for trade, answer in answers(trades):
+        if answer and not before:
+            found.append((trade.sequence, trade.time_us, trade.price))
+        before = bool(answer)
+    return found
