@@ -11,6 +11,7 @@
      ├─ InvalidTopicName     the name breaks Fluvio's rule
      ├─ OffsetOutOfRange     the offset is not within the partition
      ├─ RecordTooLarge       the record is over the limit
+     ├─ RecordsMissing       offsets that the partition should hold do not come
      ├─ WireError            bytes that are not a message of Fluvio's protocol
      └─ LogError             the broker's files cannot be used
 """
@@ -62,6 +63,10 @@ class OffsetOutOfRange(FluvioError):
 
 class RecordTooLarge(FluvioError):
     """The record or batch is over the limit."""
+
+
+class RecordsMissing(FluvioError):
+    """Offsets that the partition should hold do not come, however often they are asked for."""
 
 
 class WireError(FluvioError):

@@ -1,0 +1,248 @@
+"""What services see of Fluvio: values and Protocols, no implementation.
+
+An implementation stands behind `qd_fluvio.connect`; callers name only these types, so that
+another one can take its place.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from qd_fluvio.limits import RETENTION_S_MIN
+from qd_schemas.errors import SettingError
+
+
+class Record(NamedTuple):
+    """One record of a partition.
+
+    A tuple, because it is made a hundred thousand times a second: a frozen dataclass takes
+    three times as long.
+    """
+
+    offset: int
+    timestamp_ms: int  # milliseconds since the epoch, UTC; -1 where the producer gave none
+    key: bytes | None
+    value: bytes
+
+
+class Position(enum.Enum):
+    """From where an offset counts."""
+
+    BEGINNING = "beginning"
+    END = "end"
+    ABSOLUTE = "absolute"
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """Where a consumer starts: make one with `beginning`, `end` or `absolute`."""
+
+    position: Position
+    value: int = 0
+
+    @classmethod
+    def beginning(cls) -> Offset:
+        """The oldest record that the partition still has."""
+        return cls(Position.BEGINNING)
+
+    @classmethod
+    def end(cls) -> Offset:
+        """The next record that will be written."""
+        return cls(Position.END)
+
+    @classmethod
+    def absolute(cls, value: int) -> Offset:
+        """The record with exactly this offset."""
+        if value < 0:
+            raise SettingError(f"offset {value} is negative; give 0 or more")
+        return cls(Position.ABSOLUTE, value)
+
+    def __str__(self) -> str:
+        return str(self.value) if self.position is Position.ABSOLUTE else self.position.value
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSettings:
+    """How a new topic is laid out; None takes the cluster's default.
+
+    Attributes
+    ----------
+    partitions, replication : int
+        Counts, at least 1; `replication` is at most the cluster's number of SPUs.
+    retention_s : int or None
+        Seconds after which a whole segment may be deleted (cluster's default: 7 days).
+    segment_bytes : int or None
+        Size at which a new segment file begins (cluster's default: 1 GiB).
+    max_partition_bytes : int or None
+        Size at which a partition's oldest segments are deleted (cluster's default: 100 GB).
+    """
+
+    partitions: int = 1
+    replication: int = 1
+    retention_s: int | None = None
+    segment_bytes: int | None = None
+    max_partition_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, least in (
+            ("partitions", self.partitions, 1),
+            ("replication", self.replication, 1),
+            ("retention_s", self.retention_s, RETENTION_S_MIN),
+            ("segment_bytes", self.segment_bytes, 1),
+            ("max_partition_bytes", self.max_partition_bytes, 1),
+        ):
+            if value is not None and not least <= value < 2**63:
+                raise SettingError(f"topic setting {name} is {value}; give {least} or more")
+
+
+@dataclass(frozen=True, slots=True)
+class TopicInfo:
+    """What the cluster says about one topic; None where it uses its default."""
+
+    name: str
+    partitions: int
+    replication: int
+    retention_s: int | None = None
+    segment_bytes: int | None = None
+    max_partition_bytes: int | None = None
+
+
+class Producer(Protocol):
+    """Writes records to one partition, in order."""
+
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+        ...
+
+    @property
+    def sent(self) -> int:
+        """Records taken by `send` and `send_many` so far."""
+        ...
+
+    @property
+    def acknowledged(self) -> int:
+        """Records the cluster has acknowledged so far: the first ones of those sent."""
+        ...
+
+    async def send(self, payload: bytes) -> None:
+        """Take one record for sending.
+
+        Waits while too many bytes are unacknowledged. Returns before the record is written:
+        `flush` makes sure.
+
+        Raises
+        ------
+        RecordTooLarge
+            Before anything is sent.
+        FluvioError
+            This or an earlier record could not be written. The producer is then of no more
+            use; `acknowledged` says how many records the cluster has for certain.
+        """
+        ...
+
+    async def send_many(self, payloads: Sequence[bytes]) -> None:
+        """Take many records for sending; the fast way for small ones. Like `send`."""
+        ...
+
+    async def flush(self) -> None:
+        """Return when the cluster has acknowledged every record sent so far, or raise."""
+        ...
+
+    async def aclose(self) -> None:
+        """Flush within `close_seconds` and close; raises where records are unacknowledged."""
+        ...
+
+
+class Consumer(Protocol):
+    """Reads records of one partition, each offset exactly once and in order."""
+
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+        ...
+
+    @property
+    def next_offset(self) -> int:
+        """The offset of the record that comes next."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[Record]:
+        """Records, for ever: at the end it waits for new ones."""
+        ...
+
+    async def __anext__(self) -> Record:
+        """The next record; may be cancelled without losing one."""
+        ...
+
+    def batches(self) -> AsyncIterator[list[Record]]:
+        """Records as non-empty lists, as many as have arrived; faster than one by one."""
+        ...
+
+    def read_until(self, end_offset: int) -> AsyncIterator[Record]:
+        """Records before `end_offset`, then end. The consumer stays usable after it."""
+        ...
+
+    async def aclose(self) -> None:
+        """Stop reading and free everything; never fails, whatever the cluster does."""
+        ...
+
+
+class Fluvio(Protocol):
+    """One connection to a cluster. Every call has a deadline and raises `FluvioError`."""
+
+    @property
+    def endpoint(self) -> str:
+        """``host:port`` of the cluster's SC."""
+        ...
+
+    async def create_topic(
+        self, name: str, settings: TopicSettings | None = None, *, exist_ok: bool = False
+    ) -> None:
+        """Create a topic and return when it can be written and read.
+
+        Raises
+        ------
+        TopicExists
+            Unless `exist_ok`; an existing topic keeps its settings.
+        InvalidTopicName
+            The name has other characters than a-z, 0-9 and hyphens, or is too long.
+        """
+        ...
+
+    async def delete_topic(self, name: str, *, missing_ok: bool = False) -> None:
+        """Delete a topic with its records; `TopicNotFound` unless `missing_ok`."""
+        ...
+
+    async def topics(self) -> list[TopicInfo]:
+        """All topics, by name."""
+        ...
+
+    async def describe_topic(self, name: str) -> TopicInfo:
+        """One topic, or `TopicNotFound`."""
+        ...
+
+    async def producer(self, topic: str, *, partition: int = 0) -> Producer:
+        """A producer for one partition, or `TopicNotFound`."""
+        ...
+
+    async def consumer(
+        self, topic: str, *, partition: int = 0, offset: Offset | None = None
+    ) -> Consumer:
+        """A consumer of one partition, from its beginning unless `offset` says otherwise.
+
+        Raises
+        ------
+        TopicNotFound
+            No such topic or partition.
+        OffsetOutOfRange
+            An absolute offset before the oldest record or after the end.
+        """
+        ...
+
+    async def end_offset(self, topic: str, partition: int = 0) -> int:
+        """The offset that the next record will get: the number of records ever written."""
+        ...
