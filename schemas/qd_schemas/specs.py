@@ -1,0 +1,226 @@
+"""The services and their settings, read from a mapping such as ``os.environ``.
+
+Nothing here reads the environment itself. Each error names the setting, what was found and
+what is expected.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from qd_schemas.enums import ExchangeId, ServiceId
+from qd_schemas.errors import SettingError
+from qd_schemas.topics import CLIENT_ID_MAX, CLIENT_ID_MIN
+
+Environment = Mapping[str, str]
+
+PORT_MAX: Final = 65_535
+LEASE_MS_DEFAULT: Final = 6_000
+LEASE_MS_MIN: Final = 300
+LEASE_MS_MAX: Final = 3_600_000
+ANALYTICS_CLIENT_ID: Final = 65_000
+"""Far from the ids that users tend to choose."""
+POLL_SECONDS_DEFAULT: Final = 1.0
+POLL_SECONDS_MIN: Final = 0.01
+POLL_SECONDS_MAX: Final = 3_600.0
+MARKETS_AT_ONCE_DEFAULT: Final = 4
+MARKETS_AT_ONCE_MAX: Final = 64
+
+_ENDPOINT: Final = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>\d{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """A service: its id, its name, the module that runs it, and the settings it must have."""
+
+    service_id: ServiceId
+    name: str
+    module: str
+    required: tuple[str, ...]
+
+
+SERVICES: Final[Mapping[ServiceId, ServiceSpec]] = {
+    spec.service_id: spec
+    for spec in (
+        ServiceSpec(ServiceId.QDGW, "gateway", "qd_gateway", ("QD_FLUVIO", "QD_DATABASE")),
+        ServiceSpec(ServiceId.SYMDB, "symdb", "qd_symdb", ("QD_SYMDB", "QD_DATABASE")),
+        ServiceSpec(ServiceId.ANALYTICS, "analytics", "qd_analytics", ("QD_FLUVIO", "QD_SYMDB")),
+    )
+}
+"""Every service by its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class FluvioSettings:
+    """The Fluvio cluster: ``host:port`` of its SC, from QD_FLUVIO."""
+
+    endpoint: str
+
+    @classmethod
+    def from_env(cls, env: Environment) -> FluvioSettings:
+        """Read QD_FLUVIO."""
+        host, port = _endpoint(env, "QD_FLUVIO", port_min=1)
+        return cls(_joined(host, port))
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """The market database, from QD_DATABASE."""
+
+    dsn: str
+
+    @classmethod
+    def from_env(cls, env: Environment) -> DatabaseSettings:
+        """Read QD_DATABASE."""
+        dsn = _required(env, "QD_DATABASE", "a PostgreSQL DSN such as postgresql://host/qd")
+        if not dsn.startswith(("postgresql://", "postgres://")):
+            # The DSN may hold a password, so only its start is shown.
+            found = dsn.partition(":")[0][:20]
+            raise SettingError(
+                f"QD_DATABASE begins with {found!r}; expected a DSN that begins with postgresql://"
+            )
+        return cls(dsn)
+
+
+@dataclass(frozen=True, slots=True)
+class SymdbSettings:
+    """Where symdb listens, from QD_SYMDB; to the service itself port 0 means a free one."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def from_env(cls, env: Environment) -> SymdbSettings:
+        """Read QD_SYMDB."""
+        return cls(*_endpoint(env, "QD_SYMDB", port_min=0))
+
+    @property
+    def endpoint(self) -> str:
+        """``host:port``."""
+        return _joined(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """The gateway: its cluster, its database, and the lease of sessions that ask for none."""
+
+    fluvio: FluvioSettings
+    database: DatabaseSettings
+    lease_ms: int = LEASE_MS_DEFAULT
+
+    @classmethod
+    def from_env(cls, env: Environment) -> GatewaySettings:
+        """Read QD_FLUVIO, QD_DATABASE and QD_LEASE_MS."""
+        return cls(
+            FluvioSettings.from_env(env),
+            DatabaseSettings.from_env(env),
+            _integer(env, "QD_LEASE_MS", LEASE_MS_DEFAULT, LEASE_MS_MIN, LEASE_MS_MAX),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyticsSettings:
+    """The analytics service.
+
+    Attributes
+    ----------
+    client_id : int
+        Its id as the gateway's client (QD_ANALYTICS_CLIENT_ID).
+    exchange : ExchangeId
+        Whose markets it watches (QD_EXCHANGE).
+    watch : tuple of str
+        The symbols it watches (QD_WATCH, separated by commas); empty means all.
+    poll_seconds : float
+        How often it asks symdb for new trades (QD_POLL_SECONDS).
+    markets_at_once : int
+        How many markets it streams at the same time (QD_MARKETS_AT_ONCE).
+    """
+
+    fluvio: FluvioSettings
+    symdb: SymdbSettings
+    client_id: int = ANALYTICS_CLIENT_ID
+    exchange: ExchangeId = ExchangeId.KRAKEN
+    watch: tuple[str, ...] = ()
+    poll_seconds: float = POLL_SECONDS_DEFAULT
+    markets_at_once: int = MARKETS_AT_ONCE_DEFAULT
+
+    @classmethod
+    def from_env(cls, env: Environment) -> AnalyticsSettings:
+        """Read the settings named above, QD_FLUVIO and QD_SYMDB."""
+        symbols = env.get("QD_WATCH", "").split(",")
+        return cls(
+            fluvio=FluvioSettings.from_env(env),
+            symdb=SymdbSettings.from_env(env),
+            client_id=_integer(
+                env, "QD_ANALYTICS_CLIENT_ID", ANALYTICS_CLIENT_ID, CLIENT_ID_MIN, CLIENT_ID_MAX
+            ),
+            exchange=_exchange(env, "QD_EXCHANGE", ExchangeId.KRAKEN),
+            watch=tuple(symbol.strip() for symbol in symbols if symbol.strip()),
+            poll_seconds=_seconds(
+                env, "QD_POLL_SECONDS", POLL_SECONDS_DEFAULT, POLL_SECONDS_MIN, POLL_SECONDS_MAX
+            ),
+            markets_at_once=_integer(
+                env, "QD_MARKETS_AT_ONCE", MARKETS_AT_ONCE_DEFAULT, 1, MARKETS_AT_ONCE_MAX
+            ),
+        )
+
+    def watches(self, symbol: str) -> bool:
+        """Whether a market is watched."""
+        return not self.watch or symbol in self.watch
+
+
+def _required(env: Environment, name: str, expected: str) -> str:
+    found = env.get(name, "").strip()
+    if not found:
+        raise SettingError(f"{name} is not set; expected {expected}")
+    return found
+
+
+def _endpoint(env: Environment, name: str, port_min: int) -> tuple[str, int]:
+    expected = f"host:port with a port from {port_min} to {PORT_MAX}, such as 127.0.0.1:9003"
+    found = _required(env, name, expected)
+    match = _ENDPOINT.fullmatch(found)
+    if match is None or not port_min <= int(match["port"]) <= PORT_MAX:
+        raise SettingError(f"{name} is {found!r}; expected {expected}")
+    return match["v6"] or match["host"], int(match["port"])
+
+
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _integer(env: Environment, name: str, default: int, low: int, high: int) -> int:
+    found = env.get(name, "").strip()
+    if not found:
+        return default
+    # The length is checked first: int() refuses thousands of digits with an error of its own.
+    value = int(found) if len(found) < 20 and re.fullmatch(r"-?[0-9]+", found) else None
+    if value is None or not low <= value <= high:
+        raise SettingError(f"{name} is {found!r}; expected a whole number from {low} to {high}")
+    return value
+
+
+def _seconds(env: Environment, name: str, default: float, low: float, high: float) -> float:
+    found = env.get(name, "").strip()
+    if not found:
+        return default
+    try:
+        value = float(found)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        raise SettingError(f"{name} is {found!r}; expected seconds from {low:g} to {high:g}")
+    return value
+
+
+def _exchange(env: Environment, name: str, default: ExchangeId) -> ExchangeId:
+    found = env.get(name, "").strip()
+    if not found:
+        return default
+    known = {exchange.name.lower(): exchange for exchange in ExchangeId if exchange}
+    if found.lower() not in known:
+        raise SettingError(f"{name} is {found!r}; expected one of {', '.join(known)}")
+    return known[found.lower()]
