@@ -1,1 +1,1 @@
-"""The market database: tables, import, and streams of trades and bars."""
+"""The market database."""

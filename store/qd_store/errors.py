@@ -1,0 +1,104 @@
+"""What can go wrong in the market database and its files.
+
+::
+
+    QdError
+     └─ StoreError               anything of this package
+         ├─ DatabaseUnreachable  no connection could be made (retriable)
+         ├─ ConnectionLost       a connection ended in the middle (retriable)
+         ├─ TooManyStreams       the bound of open streams is reached (retriable)
+         ├─ QueryFailed          the database refused a statement
+         ├─ SchemaMismatch       the tables are missing, or newer than this program
+         ├─ UnknownExchange      an exchange that is not in the table
+         ├─ SymbolIdsExhausted   an exchange has used all its u16 ids
+         ├─ ImportFailed         files that cannot be imported
+         │   ├─ SourceUnreadable   a path that is missing, broken or not a file of trades
+         │   ├─ UnknownLayout      columns that no known layout has
+         │   └─ ImportStopped      the caller asked to stop; nothing half done remains
+         └─ EmbeddedError        the embedded server
+             ├─ DataFolderInUse    another process runs on the same data folder
+             └─ EmbeddedFailed     PostgreSQL could not be set up or started
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from qd_schemas.errors import QdError
+
+
+class StoreError(QdError):
+    """Anything that goes wrong in the market database and its files."""
+
+
+class DatabaseUnreachable(StoreError):
+    """No connection to the database could be made."""
+
+    retriable: ClassVar[bool] = True
+
+
+class ConnectionLost(StoreError):
+    """A connection ended in the middle of its work.
+
+    Attributes
+    ----------
+    next_sequence : int or None
+        For a stream of trades: the first sequence that was not delivered. A new stream
+        from there misses and repeats nothing.
+    """
+
+    retriable: ClassVar[bool] = True
+
+    def __init__(self, message: str, *, next_sequence: int | None = None) -> None:
+        super().__init__(message)
+        self.next_sequence = next_sequence
+
+
+class TooManyStreams(StoreError):
+    """As many streams are open as the store allows."""
+
+    retriable: ClassVar[bool] = True
+
+
+class QueryFailed(StoreError):
+    """The database refused a statement."""
+
+
+class SchemaMismatch(StoreError):
+    """The tables are missing, or newer than this program."""
+
+
+class UnknownExchange(StoreError):
+    """An exchange that is not in the table of exchanges."""
+
+
+class SymbolIdsExhausted(StoreError):
+    """An exchange has used all its u16 symbol ids."""
+
+
+class ImportFailed(StoreError):
+    """Files that cannot be imported."""
+
+
+class SourceUnreadable(ImportFailed):
+    """A path that is missing, broken or not a file of trades."""
+
+
+class UnknownLayout(ImportFailed):
+    """Columns that no known layout has."""
+
+
+class ImportStopped(ImportFailed):
+    """The caller asked to stop; nothing half done remains in the tables."""
+
+
+class EmbeddedError(StoreError):
+    """The embedded PostgreSQL server."""
+
+
+class DataFolderInUse(EmbeddedError):
+    """Another process runs on the same data folder."""
+
+
+class EmbeddedFailed(EmbeddedError):
+    """PostgreSQL could not be set up or started."""
