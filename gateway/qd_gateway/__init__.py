@@ -1,1 +1,1 @@
-"""The gateway service: sessions, and streams of market data out of the store."""
+"""The QD gateway: streams trades and bars out of the database to clients over Fluvio."""

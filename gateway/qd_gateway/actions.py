@@ -1,0 +1,94 @@
+"""What the session and stream machine asks of the shell: plain values, no behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from qd_gateway.plans import StreamPlan
+
+
+class Channel(Enum):
+    """The topic of a client that a reply goes to."""
+
+    DATA = "data"
+    ERROR = "error"
+
+
+class EndCause(Enum):
+    """Why a session ended."""
+
+    LOGOUT = "logout"
+    LEASE_EXPIRED = "lease expired"
+    CLIENT_GONE = "its topics are gone"
+
+
+class IgnoreReason(Enum):
+    """Why a record on the control topic was not answered."""
+
+    TOO_LONG = "longer than a control message may be"
+    NOT_A_MESSAGE = "not a message of the schema"
+    NOT_A_REQUEST = "not a request"
+    BAD_CLIENT_ID = "client id out of range"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A client logged in: open its topics. `session` is never used twice."""
+
+    client_id: int
+    session: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSession:
+    """A session ended: close the client's topics once its replies are out."""
+
+    client_id: int
+    session: int
+    cause: EndCause
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Send one message to a client; `session` is None for a client that has none."""
+
+    client_id: int
+    session: int | None
+    channel: Channel
+    payload: bytes
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartStream:
+    """Start a stream in the given session."""
+
+    plan: StreamPlan
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopStream:
+    """End a stream soon; it tells its client so with a Last… message."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class AbortStream:
+    """End a stream at once; nobody is left to be told."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A record that was not answered: to be logged and counted."""
+
+    reason: IgnoreReason
+    detail: str
+
+
+Action = OpenSession | CloseSession | Reply | StartStream | StopStream | AbortStream | Ignored
