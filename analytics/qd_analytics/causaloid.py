@@ -1,0 +1,280 @@
+"""Causaloids: one causal rule, a collection of causaloids, or (in `graph`) a graph of them.
+
+A causaloid says what to evaluate and holds no result; evaluations are records of their
+own. Data reach a rule by name, never by position in the data.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from qd_analytics.context import Context, IndexName
+from qd_analytics.errors import EmptyCollection, ModelError, NotAGraph
+
+if TYPE_CHECKING:
+    from qd_analytics.evaluation import BatchEvaluation, Evaluation
+    from qd_analytics.plan import Plan
+
+Key = str | int
+RuleFunction = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FromContext:
+    """An input that a rule reads from a context.
+
+    Parameters
+    ----------
+    index : IndexName
+        Which node, such as the previous month.
+    field : str
+        Which of its numbers.
+    context : str, optional
+        Name of the context; None for the first one given.
+    """
+
+    index: IndexName
+    field: str
+    context: str | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.context}: " if self.context else ""
+        return f"{where}{self.index.value} {self.field}"
+
+
+Input = str | int | FromContext
+Columns = Mapping[Key, Any]
+
+
+class Causaloid:
+    """What the three forms share: an id, a description, and how to ask them."""
+
+    def __init__(self, id: Key, description: str = "") -> None:
+        self.id = id
+        self.description = description
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.id!r})"
+
+    def plan(self) -> Plan:
+        """The order of evaluation, made once."""
+        raise NotImplementedError
+
+    def freeze(self) -> None:
+        """Refuse changes from now on: this causaloid became part of another."""
+
+    def evaluate(self, data: Mapping[Key, Any], *contexts: Context) -> Evaluation:
+        """Evaluate one observation.
+
+        Parameters
+        ----------
+        data : mapping
+            A number for each input name.
+        *contexts : Context
+            What rules may read besides.
+
+        Returns
+        -------
+        Evaluation
+            An immutable record: true, false, not evaluated or error for every node.
+        """
+        from qd_analytics.single import evaluate_one
+
+        return evaluate_one(self.plan(), data, contexts)
+
+    def evaluate_batch(self, columns: Columns, *contexts: Context) -> BatchEvaluation:
+        """Evaluate many observations at once; the same answers as one at a time.
+
+        Parameters
+        ----------
+        columns : mapping
+            For each input name an array of shape (observations,). The record keeps the
+            arrays: do not change them afterwards.
+        *contexts : Context
+            Read once, the same for all observations.
+        """
+        from qd_analytics.batch import evaluate_columns
+
+        return evaluate_columns(self.plan(), columns, contexts)
+
+    def plan_from(self, start: Key) -> Plan:
+        """The plan for `start` and all below it."""
+        raise self._not_a_graph("from a start node")
+
+    def plan_path(self, start: Key, stop: Key) -> Plan:
+        """The plan for the shortest path between two nodes."""
+        raise self._not_a_graph("along a path")
+
+    def plan_node(self, node: Key) -> Plan:
+        """The plan for one node alone."""
+        raise self._not_a_graph("of one node")
+
+    def evaluate_from(self, start: Key, data: Mapping[Key, Any], *contexts: Context) -> Evaluation:
+        """Evaluate `start` and all below it."""
+        from qd_analytics.single import evaluate_one
+
+        return evaluate_one(self.plan_from(start), data, contexts)
+
+    def evaluate_path(
+        self, start: Key, stop: Key, data: Mapping[Key, Any], *contexts: Context
+    ) -> Evaluation:
+        """Evaluate the nodes on the shortest path (fewest edges, or least weight)."""
+        from qd_analytics.single import evaluate_one
+
+        return evaluate_one(self.plan_path(start, stop), data, contexts)
+
+    def evaluate_node(self, node: Key, data: Mapping[Key, Any], *contexts: Context) -> Evaluation:
+        """Evaluate one node alone."""
+        from qd_analytics.single import evaluate_one
+
+        return evaluate_one(self.plan_node(node), data, contexts)
+
+    def _not_a_graph(self, question: str) -> NotAGraph:
+        return NotAGraph(
+            f"{self!r} was asked {question}, but it is not a graph; use evaluate, or build a Graph"
+        )
+
+
+class Singleton(Causaloid):
+    """One causal rule.
+
+    Parameters
+    ----------
+    id : str or int
+        Unique among its neighbours.
+    rule : callable
+        Pure function of the inputs, in their order, to true or false. With
+        `elementwise` it must also work on arrays, element by element, as comparisons
+        and arithmetic do; it then sees rows whose causes are not true, and their answers
+        are discarded.
+    inputs : sequence, optional
+        Names in the data, or `FromContext`. Without it, the causaloid's own id.
+    description : str
+        What the rule says, for `explain`.
+    elementwise : bool
+        False for a rule that takes only single numbers (it has an ``if`` or a loop).
+    """
+
+    def __init__(
+        self,
+        id: Key,
+        rule: RuleFunction,
+        inputs: Sequence[Input] | None = None,
+        description: str = "",
+        *,
+        elementwise: bool = True,
+    ) -> None:
+        super().__init__(id, description)
+        self.rule = rule
+        self.inputs: tuple[Input, ...] = (id,) if inputs is None else tuple(inputs)
+        self.elementwise = elementwise
+        if not self.inputs:
+            raise ModelError(f"causaloid {id!r} has no inputs; a rule reads at least one value")
+
+    @functools.cached_property
+    def _plan(self) -> Plan:
+        from qd_analytics.plan import compile_plan
+
+        return compile_plan(self)
+
+    def plan(self) -> Plan:
+        """The order of evaluation, made once."""
+        return self._plan
+
+
+class Logic(Enum):
+    """How a collection's members combine."""
+
+    ALL = "all"
+    ANY = "any"
+    NONE = "none"
+    AT_LEAST = "at least"
+
+
+class Collection(Causaloid):
+    """Causaloids without an order among them: all are evaluated, none waits for another.
+
+    Parameters
+    ----------
+    id : str or int
+        Unique among its neighbours.
+    members : sequence of Causaloid
+        At least one, each with its own id or each with the position as its place.
+    logic : Logic
+        All, any, none, or at least `count` of them.
+    count : int, optional
+        For `Logic.AT_LEAST` only.
+    """
+
+    def __init__(
+        self,
+        id: Key,
+        members: Sequence[Causaloid],
+        logic: Logic = Logic.ALL,
+        description: str = "",
+        *,
+        count: int | None = None,
+    ) -> None:
+        super().__init__(id, description)
+        self.members = tuple(members)
+        self.logic = logic
+        if not self.members:
+            raise EmptyCollection(f"collection {id!r} has no members; give it at least one")
+        self.count = self._checked_count(count)
+        for member in self.members:
+            member.freeze()
+
+    def _checked_count(self, count: int | None) -> int:
+        if self.logic is not Logic.AT_LEAST:
+            if count is not None:
+                raise ModelError(f"collection {self.id!r}: a count goes with Logic.AT_LEAST only")
+            return {Logic.ALL: len(self.members), Logic.ANY: 1, Logic.NONE: 1}[self.logic]
+        if count is None or not 1 <= count <= len(self.members):
+            raise ModelError(
+                f"collection {self.id!r} asks for at least {count} of {len(self.members)} members; "
+                f"expected a count from 1 to {len(self.members)}"
+            )
+        return count
+
+    @functools.cached_property
+    def _plan(self) -> Plan:
+        from qd_analytics.plan import compile_plan
+
+        return compile_plan(self)
+
+    def plan(self) -> Plan:
+        """The order of evaluation, made once."""
+        return self._plan
+
+
+def threshold(
+    id: Key,
+    at_least: float,
+    *,
+    reads: Key | None = None,
+    description: str = "",
+) -> Singleton:
+    """A rule that is true where its input is `at_least` or more."""
+    if not math.isfinite(at_least):
+        raise ModelError(f"causaloid {id!r} has the threshold {at_least}; expected a finite number")
+    return Singleton(
+        id,
+        _Reaches(at_least),
+        None if reads is None else (reads,),
+        description or f"tests whether data exceeds threshold of {at_least}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reaches:
+    """Equal limits are equal rules, so that a plan evaluates their nodes in one call."""
+
+    limit: float
+
+    def __call__(self, value: Any) -> Any:
+        return value >= self.limit

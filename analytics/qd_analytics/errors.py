@@ -1,0 +1,69 @@
+"""Everything that causal models, their data and the alert service can complain about.
+
+::
+
+    AnalyticsError(QdError)
+     ├─ ModelError               a causaloid, graph or context that cannot be built as asked
+     │   ├─ UnknownNode          a node that is not there
+     │   ├─ DuplicateNode        a node that is there already
+     │   ├─ CycleError           an edge that would close a circle
+     │   ├─ EmptyCollection      nothing to reason over
+     │   ├─ NotAGraph            a question about a graph, asked of something else
+     │   └─ NoPath               two nodes that no edges join
+     ├─ EvaluationError          a rule or its data failed; the record says where
+     │   └─ NotEvaluated         an answer was asked for where there is none
+     ├─ DataShapeError           columns that do not fit together
+     └─ TradesRefused            trades the model must not see (order, gap, NaN)
+"""
+
+from __future__ import annotations
+
+from qd_schemas.errors import QdError
+
+
+class AnalyticsError(QdError):
+    """Root of this package's errors."""
+
+
+class ModelError(AnalyticsError):
+    """A causaloid, graph or context that cannot be built as asked."""
+
+
+class UnknownNode(ModelError):  # noqa: N818 - named for what it tells the user
+    """A node that is not there."""
+
+
+class DuplicateNode(ModelError):  # noqa: N818
+    """A node that is there already."""
+
+
+class CycleError(ModelError):
+    """An edge that would close a circle."""
+
+
+class EmptyCollection(ModelError):  # noqa: N818
+    """Nothing to reason over."""
+
+
+class NotAGraph(ModelError):  # noqa: N818
+    """A question about a graph's nodes, asked of something that has none."""
+
+
+class NoPath(ModelError):  # noqa: N818
+    """Two nodes that no edges join."""
+
+
+class EvaluationError(AnalyticsError):
+    """A rule or its data failed; the message names the node."""
+
+
+class NotEvaluated(EvaluationError):  # noqa: N818
+    """An answer was asked for where there is none; the message gives the reason."""
+
+
+class DataShapeError(AnalyticsError):
+    """Columns that do not fit together."""
+
+
+class TradesRefused(AnalyticsError):  # noqa: N818
+    """Trades that a model must not see: out of order, with a gap, or not finite."""

@@ -1,0 +1,261 @@
+"""A graph of causaloids: effects follow causes along edges that never close a circle.
+
+Structure only: which node comes after which. What nodes mean is theirs to say.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable
+
+import igraph
+
+from qd_analytics.causaloid import Causaloid, Key
+from qd_analytics.errors import (
+    CycleError,
+    DuplicateNode,
+    EmptyCollection,
+    ModelError,
+    NoPath,
+    UnknownNode,
+)
+from qd_analytics.plan import Plan, compile_plan
+
+PLANS_KEPT = 256  # plans for parts of the graph; the oldest goes first
+
+
+class Graph(Causaloid):
+    """Causaloids joined by edges from cause to effect.
+
+    A node is evaluated, once, when all its causes are true; else it is not evaluated.
+    The graph is true when every node is. The order is Kahn's: nodes without a cause in the
+    order in which they were added, and each other node once its last cause is done.
+    """
+
+    def __init__(self, id: Key, description: str = "") -> None:
+        super().__init__(id, description)
+        self._position: dict[Key, int] = {}
+        self._nodes: list[Causaloid] = []
+        self._effects: list[dict[int, float]] = []
+        self._causes: list[dict[int, None]] = []
+        self._frozen = False
+        self._igraph: igraph.Graph | None = None
+        self._plans: dict[tuple[object, ...], Plan] = {}
+
+    # Building
+
+    def add(self, *causaloids: Causaloid) -> None:
+        """Add nodes; a node that is a graph itself can no longer be changed."""
+        self._changing()
+        for causaloid in causaloids:
+            if causaloid.id in self._position:
+                raise DuplicateNode(f"graph {self.id!r} already has a node {causaloid.id!r}")
+            if causaloid is self:
+                raise CycleError(f"graph {self.id!r} cannot be a node of itself")
+            causaloid.freeze()
+            self._position[causaloid.id] = len(self._nodes)
+            self._nodes.append(causaloid)
+            self._effects.append({})
+            self._causes.append({})
+
+    def connect(self, cause: Key, effect: Key, weight: float = 1.0) -> None:
+        """Draw an edge from cause to effect.
+
+        Raises
+        ------
+        CycleError
+            If the effect is already among the causes of the cause, or is the cause.
+        """
+        self._changing()
+        source, target = self._at(cause), self._at(effect)
+        self._check_weight(cause, effect, weight)
+        if source == target or self._leads_to(target, source):
+            raise CycleError(
+                f"graph {self.id!r}: the edge {cause!r} -> {effect!r} would close a circle "
+                "(directed cycle); a cause cannot follow from its own effect"
+            )
+        self._effects[source][target] = weight
+        self._causes[target][source] = None
+
+    def connect_all(self, edges: Iterable[tuple[Key, Key]]) -> None:
+        """Draw many edges with one check; none is drawn if one of them is refused."""
+        self._changing()
+        pairs = [(self._at(cause), self._at(effect)) for cause, effect in edges]
+        trial = self.to_igraph()
+        trial.add_edges(pairs)
+        if not trial.is_dag():
+            raise CycleError(
+                f"graph {self.id!r}: these {len(pairs)} edges would close a circle "
+                "(directed cycle); add them one by one to learn which"
+            )
+        for source, target in pairs:
+            self._effects[source][target] = 1.0
+            self._causes[target][source] = None
+
+    def disconnect(self, cause: Key, effect: Key) -> None:
+        """Remove an edge; the nodes stay."""
+        self._changing()
+        source, target = self._at(cause), self._at(effect)
+        if target not in self._effects[source]:
+            raise ModelError(f"graph {self.id!r} has no edge {cause!r} -> {effect!r}")
+        del self._effects[source][target], self._causes[target][source]
+
+    def freeze(self) -> None:
+        """Refuse changes from now on: this graph became part of another."""
+        self._frozen = True
+
+    # Structure
+
+    def __contains__(self, node: Key) -> bool:
+        return node in self._position
+
+    def __getitem__(self, node: Key) -> Causaloid:
+        return self._nodes[self._at(node)]
+
+    @property
+    def size(self) -> int:
+        """How many nodes there are, nested ones not counted."""
+        return len(self._nodes)
+
+    @property
+    def nodes(self) -> tuple[Causaloid, ...]:
+        """The nodes in the order in which they were added."""
+        return tuple(self._nodes)
+
+    @property
+    def edges(self) -> tuple[tuple[Key, Key], ...]:
+        """All edges as (cause, effect)."""
+        return tuple(
+            (self._nodes[source].id, self._nodes[target].id)
+            for source, targets in enumerate(self._effects)
+            for target in targets
+        )
+
+    def causes(self, node: Key) -> tuple[Key, ...]:
+        """The direct causes of a node."""
+        return tuple(self._nodes[at].id for at in self._causes[self._at(node)])
+
+    @property
+    def sinks(self) -> tuple[Key, ...]:
+        """The nodes without effects of their own."""
+        return tuple(n.id for n, to in zip(self._nodes, self._effects, strict=True) if not to)
+
+    def to_igraph(self) -> igraph.Graph:
+        """A copy as a directed igraph graph; attributes ``name`` and ``weight``."""
+        return self._structure().copy()
+
+    def shortest_path(self, start: Key, stop: Key) -> tuple[Key, ...]:
+        """The nodes on the shortest path, both ends included.
+
+        Raises
+        ------
+        UnknownNode, NoPath
+            If a node is not there, no edges lead from one to the other, or they are one.
+        """
+        source, target = self._at(start), self._at(stop)
+        if source == target:
+            raise NoPath(
+                f"graph {self.id!r}: the path from {start!r} to itself has no edge; "
+                "use evaluate_node to evaluate one node"
+            )
+        if not self._leads_to(source, target):
+            raise NoPath(f"graph {self.id!r}: no edges lead from {start!r} to {stop!r}")
+        structure = self._structure()
+        path = structure.get_shortest_path(source, to=target, weights="weight", output="vpath")
+        return tuple(self._nodes[at].id for at in path)
+
+    # Plans
+
+    def plan(self) -> Plan:
+        """The order of evaluation of the whole graph, made once."""
+        self._check_filled()
+        return self._planned(("all",), None, None)
+
+    def plan_from(self, start: Key) -> Plan:
+        """The plan for `start` and all below it."""
+        below = self._structure().subcomponent(self._at(start), mode="out")
+        return self._planned(("from", start), {self._nodes[at].id for at in below}, None)
+
+    def plan_path(self, start: Key, stop: Key) -> Plan:
+        """The plan for the shortest path between two nodes."""
+        path = self.shortest_path(start, stop)
+        edges = dict.fromkeys(zip(path[:-1], path[1:], strict=True))
+        return self._planned(("path", start, stop), set(path), edges)
+
+    def plan_node(self, node: Key) -> Plan:
+        """The plan for one node alone."""
+        self._at(node)
+        return self._planned(("node", node), {node}, {})
+
+    def order(self) -> tuple[Key, ...]:
+        """All nodes, causes before effects: the documented order of evaluation."""
+        return tuple(self._nodes[at].id for at in self._structure().topological_sorting())
+
+    def _planned(
+        self,
+        question: tuple[object, ...],
+        asked: set[Key] | None,
+        edges: dict[tuple[Key, Key], None] | None,
+    ) -> Plan:
+        plan = self._plans.get(question)
+        if plan is None:
+            if len(self._plans) >= PLANS_KEPT:
+                del self._plans[next(iter(self._plans))]
+            plan = self._plans[question] = compile_plan(self, asked, edges)
+        return plan
+
+    # Help
+
+    def _at(self, node: Key) -> int:
+        try:
+            return self._position[node]
+        except KeyError:
+            raise UnknownNode(
+                f"graph {self.id!r} does not contain the node {node!r}; "
+                f"it has {self.size} nodes, add it first"
+            ) from None
+
+    def _changing(self) -> None:
+        if self._frozen:
+            raise ModelError(
+                f"graph {self.id!r} is part of another causaloid and can no longer change; "
+                "build it whole before you nest it"
+            )
+        self._igraph = None
+        self._plans.clear()
+
+    def _check_filled(self) -> None:
+        if not self._nodes:
+            raise EmptyCollection(f"graph {self.id!r} has no nodes; add at least one")
+
+    def _check_weight(self, cause: Key, effect: Key, weight: float) -> None:
+        if not (math.isfinite(weight) and weight >= 0):
+            raise ModelError(
+                f"the edge {cause!r} -> {effect!r} has the weight {weight}; "
+                "expected a finite number, 0 or more"
+            )
+
+    def _leads_to(self, source: int, target: int) -> bool:
+        """Whether edges lead from `source` to `target`; searched from both ends at once."""
+        ahead, behind = {source}, {target}
+        front, back = {source}, {target}
+        while front and back:
+            if len(front) <= len(back):
+                front = {n for at in front for n in self._effects[at]} - ahead
+                ahead |= front
+            else:
+                back = {n for at in back for n in self._causes[at]} - behind
+                behind |= back
+            if not behind.isdisjoint(front) or not ahead.isdisjoint(back):
+                return True
+        return False
+
+    def _structure(self) -> igraph.Graph:
+        if self._igraph is None:
+            pairs = [(s, t) for s, targets in enumerate(self._effects) for t in targets]
+            graph = igraph.Graph(n=self.size, edges=pairs, directed=True)
+            graph.vs["name"] = [str(node.id) for node in self._nodes]
+            graph.es["weight"] = [w for targets in self._effects for w in targets.values()]
+            self._igraph = graph
+        return self._igraph

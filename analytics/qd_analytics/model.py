@@ -1,0 +1,47 @@
+"""A model: a causaloid with the contexts it reads and the assumptions it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from qd_analytics.causaloid import Causaloid, Columns, Key
+from qd_analytics.context import Context
+from qd_analytics.evaluation import BatchEvaluation, Evaluation
+from qd_analytics.observation import Assumption, Verdict
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A causaloid with all that it needs to be asked.
+
+    Attributes
+    ----------
+    id : int
+        Names the model in alerts.
+    causaloid : Causaloid
+        The rules.
+    contexts : tuple of Context
+        Contexts of the model itself; a stream's own are passed when it is asked.
+    assumptions : tuple of Assumption
+    """
+
+    id: int
+    causaloid: Causaloid
+    author: str = ""
+    description: str = ""
+    contexts: tuple[Context, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
+
+    def evaluate(self, data: Mapping[Key, Any], *contexts: Context) -> Evaluation:
+        """Evaluate one observation over the given contexts and the model's own."""
+        return self.causaloid.evaluate(data, *contexts, *self.contexts)
+
+    def evaluate_batch(self, columns: Columns, *contexts: Context) -> BatchEvaluation:
+        """Evaluate many observations at once; the same answers as one at a time."""
+        return self.causaloid.evaluate_batch(columns, *contexts, *self.contexts)
+
+    def verify(self, data: Mapping[Key, Any]) -> tuple[Verdict, ...]:
+        """Check every assumption against data."""
+        return tuple(assumption.verify(data) for assumption in self.assumptions)
