@@ -13,15 +13,17 @@ WAITING_STREAMS_PER_CLIENT_MAX = 64
 CONTROL_MESSAGE_BYTES_MAX = 1_024
 
 REPLIES_WAITING_MAX = 1_024  # for one client, before its own replies are dropped
-STRANGERS_MAX = 256  # clients without a session that are being answered at one time
+REPLY_TRIES_MAX = 5
+STRANGERS_WAITING_MAX = 256  # replies to clients without a session, before more are dropped
+STRANGERS_AT_ONCE = 4
 BATCH_ROWS = 65_536  # rows that one stream holds: about 2 MB of trades
 
-CHANNEL_OPEN_SECONDS_MAX = 5.0
-SEND_SECONDS_MAX = 30.0
+CHANNEL_OPEN_SECONDS_MAX = 3.0  # for a client's new topics to be seen
 STOP_SECONDS_MAX = 4.0
 RECONNECT_SECONDS_MIN = 0.1
 RECONNECT_SECONDS_MAX = 5.0
-TICK_SECONDS = 0.25
+TICK_SECONDS = 0.1
+IGNORED_LINES_PER_SECOND_MAX = 5  # in the log, for records that are no requests
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,6 @@ from qd_schemas.codec import decode, version_of
 from qd_schemas.enums import ClientErrorType, DataErrorType, EndReason, ExchangeId
 from qd_schemas.errors import DecodeError
 from qd_schemas.messages import (
-    NO_STREAM,
     ClientLogin,
     ClientLogout,
     Heartbeat,
@@ -44,7 +43,7 @@ from qd_schemas.messages import (
     StopData,
 )
 from qd_schemas.topics import CLIENT_ID_MAX, CLIENT_ID_MIN
-from qd_schemas.wire import VERSION
+from qd_schemas.wire import NO_STREAM, VERSION
 
 Request = ClientLogin | ClientLogout | Heartbeat | StartData | StopData | StopAllData
 

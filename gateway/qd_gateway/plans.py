@@ -9,7 +9,8 @@ import math
 from dataclasses import dataclass
 
 from qd_schemas.enums import DataErrorType, DataType, Resolution
-from qd_schemas.messages import NO_TIME, StartData
+from qd_schemas.messages import StartData
+from qd_schemas.wire import NO_TIME
 
 _BARS = frozenset({DataType.OHLCV, DataType.OHLCV_EXACT})
 _PACKED = frozenset({DataType.TRADES_EXACT, DataType.OHLCV_EXACT})

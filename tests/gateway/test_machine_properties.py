@@ -24,8 +24,6 @@ from qd_schemas.enums import DataErrorType
 from qd_schemas.errors import DecodeError
 from qd_schemas.messages import (
     MESSAGES,
-    NO_STREAM,
-    NO_TIME,
     ClientError,
     ClientLogin,
     ClientLogout,
@@ -36,6 +34,7 @@ from qd_schemas.messages import (
     StopAllData,
     StopData,
 )
+from qd_schemas.wire import NO_STREAM, NO_TIME
 
 CLIENTS = (21, 22, 23, 24)
 
@@ -92,7 +91,7 @@ def damaged_bytes(draw: st.DrawFn) -> bytes:
 
 unasked = st.sampled_from(
     [
-        encode(kind(*(21 for _ in range(len(kind.__slots__)))))  # type: ignore[call-arg]
+        encode(kind(*(21 for _ in range(len(kind.__slots__)))))
         for kind in MESSAGES
         if kind.TEMPLATE > 203
     ]

@@ -1,0 +1,148 @@
+"""The way to one logged-in client: its data and error topics, and the replies to it.
+
+Each session has its own, so a client that is slow or gone costs nobody else anything: its
+replies wait here, up to a limit, and its streams wait in its own producer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from qd_fluvio import FluvioError, Producer, TopicNotFound
+from qd_gateway.actions import Channel, OpenSession, Reply
+from qd_gateway.limits import (
+    CHANNEL_OPEN_SECONDS_MAX,
+    RECONNECT_SECONDS_MAX,
+    RECONNECT_SECONDS_MIN,
+    REPLIES_WAITING_MAX,
+    REPLY_TRIES_MAX,
+)
+from qd_gateway.link import Link
+from qd_schemas.topics import client_topics
+
+_log = logging.getLogger("qd_gateway.channel")
+
+
+class ClientChannel:
+    """Two producers and a queue of replies.
+
+    Parameters
+    ----------
+    opened : OpenSession
+        The session that this is the way to.
+    link : Link
+        The connection to the cluster.
+    on_gone : callable
+        Called once, when the client's topics turn out not to exist.
+    """
+
+    def __init__(self, opened: OpenSession, link: Link, on_gone: Callable[[], None]) -> None:
+        self._opened = opened
+        self._link = link
+        self._on_gone: Callable[[], None] | None = on_gone
+        topics = client_topics(opened.client_id)
+        self._topics = {Channel.DATA: topics.data, Channel.ERROR: topics.error}
+        self._producers: dict[Channel, Producer] = {}
+        self._locks = {channel: asyncio.Lock() for channel in Channel}
+        self._replies: asyncio.Queue[Reply | None] = asyncio.Queue()
+        self.closed = False
+
+    def __str__(self) -> str:
+        return f"client={self._opened.client_id} session={self._opened.session}"
+
+    def put(self, reply: Reply) -> None:
+        """Take a reply for sending; over the limit it is dropped."""
+        if self._replies.qsize() < REPLIES_WAITING_MAX:
+            self._replies.put_nowait(reply)
+        else:
+            _log.warning("%s reply dropped, %d wait: %s", self, REPLIES_WAITING_MAX, reply.text)
+
+    def close(self) -> None:
+        """End `run` once the waiting replies are out; takes nothing more from then on."""
+        if not self.closed:
+            self.closed = True
+            self._replies.put_nowait(None)
+
+    async def run(self) -> None:
+        """Open the topics and send replies until closed."""
+        try:
+            with contextlib.suppress(FluvioError):  # opening is tried again for each reply
+                await asyncio.gather(*(self.producer(channel) for channel in Channel))
+            while (reply := await self._replies.get()) is not None:
+                await self._deliver(reply)
+        finally:
+            await self._close_producers()
+
+    async def producer(self, channel: Channel) -> Producer:
+        """The producer of one of the client's topics, opened when needed.
+
+        Raises
+        ------
+        TopicNotFound
+            The client's topic does not exist; the session is reported as gone.
+        FluvioError
+            It cannot be opened now.
+        """
+        async with self._locks[channel]:
+            if channel not in self._producers:
+                self._producers[channel] = await self._open(self._topics[channel])
+            return self._producers[channel]
+
+    async def drop(self, channel: Channel, producer: Producer) -> None:
+        """Forget a producer that failed; the next use opens another."""
+        if self._producers.get(channel) is producer:
+            del self._producers[channel]
+            with contextlib.suppress(FluvioError):
+                await producer.aclose()
+
+    async def _open(self, topic: str) -> Producer:
+        """Open a producer; a topic made a moment ago may take a moment to be seen."""
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + CHANNEL_OPEN_SECONDS_MAX
+        while True:
+            try:
+                return await (await self._link.get()).producer(topic)
+            except TopicNotFound:
+                if self.closed or loop.time() >= give_up_at:
+                    self._report_gone()
+                    raise
+            await asyncio.sleep(RECONNECT_SECONDS_MIN)
+
+    def _report_gone(self) -> None:
+        if self._on_gone is not None and not self.closed:
+            report, self._on_gone = self._on_gone, None
+            report()
+
+    async def _deliver(self, reply: Reply) -> None:
+        """Send a reply; a broken connection is waited out, a few times."""
+        pause_s = RECONNECT_SECONDS_MIN
+        for _ in range(REPLY_TRIES_MAX):
+            try:
+                producer = await self.producer(reply.channel)
+            except FluvioError as error:
+                if isinstance(error, TopicNotFound):
+                    break
+            else:
+                try:
+                    await producer.send(reply.payload)
+                    if reply.channel is Channel.ERROR:  # the other is busy with streams
+                        await producer.flush()
+                    return
+                except FluvioError:
+                    await self.drop(reply.channel, producer)
+            if self.closed:
+                break
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, RECONNECT_SECONDS_MAX)
+        _log.warning("%s could not be told: %s", self, reply.text)
+
+    async def _close_producers(self) -> None:
+        producers = list(self._producers.values())
+        self._producers.clear()
+        for producer in producers:
+            # Its records may be unacknowledged because the client deleted its topics.
+            with contextlib.suppress(FluvioError):
+                await producer.aclose()

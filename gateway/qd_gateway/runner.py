@@ -1,0 +1,139 @@
+"""Runs the streams: one task each, whose end is reported whatever happens inside it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from qd_fluvio import FluvioError, TopicNotFound
+from qd_gateway.actions import Channel
+from qd_gateway.channel import ClientChannel
+from qd_gateway.database import Database
+from qd_gateway.errors import StreamRefused
+from qd_gateway.plans import StreamPlan
+from qd_gateway.stream import Stream
+from qd_schemas.enums import DataErrorType
+from qd_schemas.errors import EncodeError
+from qd_store import StoreError
+
+_log = logging.getLogger("qd_gateway.stream")
+
+Ended = Callable[[int, DataErrorType | None], None]
+
+
+class StreamRunner:
+    """All running streams.
+
+    Parameters
+    ----------
+    database : Database
+        Where the rows come from.
+    on_ended : callable
+        Called once for each stream that was started, with its ticket and what its client
+        must be told, if anything.
+    """
+
+    def __init__(self, database: Database, on_ended: Ended) -> None:
+        self._database = database
+        self._on_ended = on_ended
+        self._streams: dict[int, tuple[Stream, asyncio.Task[DataErrorType | None]]] = {}
+        self._closed = False
+
+    def start(self, plan: StreamPlan, channel: ClientChannel) -> None:
+        """Start a stream's task, unless all streams are being stopped."""
+        if self._closed:
+            return
+        stream = Stream(plan, time.monotonic)
+        name = f"{channel} stream={plan.stream_id} ticket={plan.ticket}"
+        _log.info("%s started: %s", name, _describe(plan))
+        started_at = time.monotonic()
+        task = asyncio.create_task(self._run(name, stream, channel), name=name)
+        self._streams[plan.ticket] = (stream, task)
+        # A callback, because a task that is cancelled before it begins runs none of its code.
+        task.add_done_callback(lambda done: self._finish(done, stream, started_at))
+
+    def stop(self, ticket: int) -> None:
+        """End a stream soon, with its Last… message."""
+        if ticket in self._streams:
+            self._streams[ticket][0].stop()
+
+    def abort(self, ticket: int) -> None:
+        """End a stream at once."""
+        if ticket in self._streams:
+            self._streams[ticket][1].cancel()
+
+    async def aclose(self) -> None:
+        """Stop all streams and wait until their tasks have ended."""
+        self._closed = True
+        tasks = [task for _, task in self._streams.values()]
+        for stream, _ in self._streams.values():
+            stream.stop()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=1.0)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _finish(
+        self, task: asyncio.Task[DataErrorType | None], stream: Stream, started_at: float
+    ) -> None:
+        """Log what a stream did and report its end."""
+        error = None if task.cancelled() else task.result()
+        totals, seconds = stream.totals, max(time.monotonic() - started_at, 1e-9)
+        _log.info(
+            "%s ended: %s rows=%d records=%d bytes=%d seconds=%.3f rows_per_second=%.0f",
+            task.get_name(),
+            "aborted" if task.cancelled() else (error or totals.reason).name.lower(),
+            totals.rows,
+            totals.records,
+            totals.octets,
+            seconds,
+            totals.rows / seconds,
+        )
+        del self._streams[stream.plan.ticket]
+        self._on_ended(stream.plan.ticket, error)
+
+    async def _run(self, name: str, stream: Stream, channel: ClientChannel) -> DataErrorType | None:
+        """Run a stream; each failure becomes what its client is told."""
+        try:
+            await self._send(stream, channel)
+        except StreamRefused as error:
+            _log.warning("%s refused: %s", name, error)
+            return error.error
+        except EncodeError as error:
+            _log.error("%s cannot be encoded: %s", name, error)
+            return DataErrorType.ENCODING_FAILED
+        except StoreError as error:
+            _log.error("%s has no database: %s", name, error)
+            return DataErrorType.CHANNEL_FAILED
+        except TopicNotFound as error:
+            _log.warning("%s has no topic: %s", name, error)
+            return None  # the session ends with it
+        except FluvioError as error:
+            _log.warning("%s could not be sent: %s", name, error)
+            return DataErrorType.SEND_FAILED
+        except Exception:
+            # A defect must cost one stream, not the service.
+            _log.exception("%s failed by a defect", name)
+            return DataErrorType.UNKNOWN
+        return None
+
+    async def _send(self, stream: Stream, channel: ClientChannel) -> None:
+        feed = await self._database.feed(stream.plan)
+        producer = await channel.producer(Channel.DATA)
+        try:
+            await stream.run(feed, producer)
+        except FluvioError:
+            await channel.drop(Channel.DATA, producer)
+            raise
+
+
+def _describe(plan: StreamPlan) -> str:
+    return (
+        f"version={plan.version} exchange={plan.exchange_id} symbol={plan.symbol_id} "
+        f"data={plan.data_type.name} resolution={plan.resolution.label} "
+        f"first={plan.first_sequence} start={plan.start_time} end={plan.end_time} "
+        f"pace={plan.pace:g}"
+    )
