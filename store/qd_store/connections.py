@@ -1,0 +1,115 @@
+"""Connections to the database, and its errors in the words of this package.
+
+Every connection is bounded in time: to be made, and to notice that the server has gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+from psycopg import conninfo
+
+from qd_store.errors import (
+    ConnectionLost,
+    DatabaseUnreachable,
+    QueryFailed,
+    SchemaMismatch,
+    StoreError,
+)
+
+CONNECT_SECONDS_MAX = 10
+SILENCE_SECONDS_MAX = 30
+STATEMENT_SECONDS_MAX = 60  # of ordinary queries; imports and streams are not bounded
+
+# 08: connection exceptions; 57P01 to 57P05: shutdown, crash, start-up, idle time.
+_LOST_CLASSES = ("08", "57P")
+
+
+def bounded(dsn: str) -> str:
+    """The DSN with limits on connecting and on silence, where it sets none itself.
+
+    Raises
+    ------
+    DatabaseUnreachable
+        It is not a DSN; the message does not repeat it, since it may hold a password.
+    """
+    limits: dict[str, str | int] = {
+        "connect_timeout": CONNECT_SECONDS_MAX,
+        "keepalives_idle": SILENCE_SECONDS_MAX // 3,
+        "keepalives_interval": SILENCE_SECONDS_MAX // 6,
+        "keepalives_count": 3,
+        "tcp_user_timeout": SILENCE_SECONDS_MAX * 1000,
+        "application_name": "qd",
+    }
+    try:
+        given = conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError as error:
+        raise DatabaseUnreachable(
+            "the database's DSN cannot be read; expected postgresql://user:password@host:port/name"
+        ) from error
+    return conninfo.make_conninfo(dsn, **{k: v for k, v in limits.items() if k not in given})
+
+
+def lost(sqlstate: str | None) -> bool:
+    """Whether a database error's SQLSTATE means that the connection is gone."""
+    return sqlstate is None or sqlstate.startswith(_LOST_CLASSES)
+
+
+def translated(error: psycopg.Error) -> StoreError:
+    """A database error in the words of this package."""
+    text = " ".join(str(error).split())
+    if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedFunction):
+        return SchemaMismatch(f"the database lacks qd's tables ({text}): migrate it first")
+    if isinstance(error, psycopg.OperationalError) and lost(error.sqlstate):
+        return ConnectionLost(f"the database connection was lost ({text}): try again")
+    return QueryFailed(f"the database refused a statement: {text}")
+
+
+@contextlib.contextmanager
+def translating() -> Iterator[None]:
+    """Turn the database's errors in the block into this package's."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translated(error) from error
+
+
+def unreachable(error: psycopg.Error) -> DatabaseUnreachable:
+    """The error of a connection that could not be made."""
+    text = " ".join(str(error).split())
+    return DatabaseUnreachable(
+        f"no connection to the database ({text}): is it up, is the DSN right?"
+    )
+
+
+def connect(dsn: str) -> psycopg.Connection[Any]:
+    """Connect in autocommit mode.
+
+    Raises
+    ------
+    DatabaseUnreachable
+        No connection could be made.
+    """
+    try:
+        return psycopg.connect(bounded(dsn), autocommit=True)
+    except psycopg.Error as error:
+        raise unreachable(error) from error
+
+
+async def connect_async(dsn: str) -> psycopg.AsyncConnection[Any]:
+    """Connect in autocommit mode, for ordinary queries.
+
+    Raises
+    ------
+    DatabaseUnreachable
+        No connection could be made.
+    """
+    try:
+        connection = await psycopg.AsyncConnection.connect(bounded(dsn), autocommit=True)
+        await connection.execute(f"SET statement_timeout = {STATEMENT_SECONDS_MAX * 1000}")
+    except psycopg.Error as error:
+        raise unreachable(error) from error
+    return connection

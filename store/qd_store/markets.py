@@ -1,0 +1,71 @@
+"""Exchanges and markets as the store knows them: values and their queries, no connections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+MARKET_SHIFT = 65_536
+SYMBOL_ID_MAX = 65_534  # 65535 is SBE's null of a u16
+
+# Microseconds since the epoch; exact, unlike extract(epoch ...) of a float.
+_US = "(extract(epoch FROM {0}) * 1000000)::bigint"
+
+EXCHANGES = "SELECT exchange_id, name FROM exchange ORDER BY exchange_id"
+
+# A symbol without trades is an import that has not finished.
+_MARKETS = f"""
+SELECT exchange_id, symbol_id, symbol, trades, {_US.format("first_time")}, {_US.format("last_time")}
+FROM symbol WHERE trades > 0 AND exchange_id = %s
+"""
+MARKETS = f"{_MARKETS} ORDER BY symbol_id"
+MARKET_BY_ID = f"{_MARKETS} AND symbol_id = %s"
+MARKET_BY_SYMBOL = f"{_MARKETS} AND symbol = %s"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """An exchange and its u8 id."""
+
+    exchange_id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """A symbol on an exchange, with what is stored of it.
+
+    Attributes
+    ----------
+    exchange_id, symbol_id : int
+        u8, and u16 within the exchange.
+    symbol : str
+        The exchange's own name of it, such as ``XBTEUR``.
+    trades : int
+        How many trades are stored, which is also the last sequence.
+    first_time, last_time : int
+        Of the first and last trade, microseconds since the epoch, UTC.
+    """
+
+    exchange_id: int
+    symbol_id: int
+    symbol: str
+    trades: int
+    first_time: int
+    last_time: int
+
+    @property
+    def key(self) -> int:
+        """The market's number in the tables."""
+        return market_key(self.exchange_id, self.symbol_id)
+
+
+def market_key(exchange_id: int, symbol_id: int) -> int:
+    """The number of a market in the tables, as the table `symbol` makes it."""
+    return exchange_id * MARKET_SHIFT + symbol_id
+
+
+def market_of(row: Sequence[Any]) -> Market:
+    """A market from a row of the queries above."""
+    return Market(*row)

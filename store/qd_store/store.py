@@ -1,0 +1,289 @@
+"""The store as services use it: exchanges, markets, streams of trades and bars.
+
+Reading only, apart from `Store.migrate`; files come in through `qd_store.imports`.
+Everything is asyncio. Ordinary queries share one connection; each stream has its own, out
+of a bounded number, read in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import adbc_driver_manager
+import psycopg
+
+from qd_schemas.arrays import Rows
+from qd_schemas.enums import Resolution
+from qd_store import markets
+from qd_store.bars import Resampler, bar_start_at_or_after
+from qd_store.connections import connect, connect_async, translating
+from qd_store.errors import ConnectionLost, DatabaseUnreachable, TooManyStreams
+from qd_store.markets import Exchange, Market
+from qd_store.migrate import Migration, migrate
+from qd_store.streams import StreamDatabase, TradeReader
+
+BATCH_ROWS_DEFAULT = 32_768  # 1 MiB of trades
+BATCH_ROWS_MAX = 4_194_304
+STREAMS_MAX_DEFAULT = 64
+CLOSE_SECONDS_MAX = 5.0
+
+_SEQUENCE_AT = """
+SELECT trade_sequence_at(%s, 'epoch'::timestamptz + %s * interval '1 microsecond')
+"""
+
+
+class Store:
+    """A market database; open it with `Store.open`."""
+
+    def __init__(self, dsn: str, *, streams_max: int = STREAMS_MAX_DEFAULT) -> None:
+        self._dsn = dsn
+        self._streams_max = streams_max
+        self._streams_open = 0
+        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._turn = asyncio.Lock()
+        self._stream_database: StreamDatabase | None = None
+        self._stream_turn = asyncio.Lock()
+        self._threads = ThreadPoolExecutor(streams_max, thread_name_prefix="qd-stream")
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls, dsn: str, *, streams_max: int = STREAMS_MAX_DEFAULT
+    ) -> AsyncIterator[Store]:
+        """Open the database while the block runs.
+
+        Parameters
+        ----------
+        dsn : str
+            ``postgresql://user:password@host:port/name``; any PostgreSQL from 15.
+        streams_max : int
+            How many streams may be open at the same time, each with a connection.
+
+        Raises
+        ------
+        DatabaseUnreachable
+            No connection could be made.
+        """
+        store = cls(dsn, streams_max=streams_max)
+        try:
+            store._connection = await connect_async(dsn)
+            yield store
+        finally:
+            await store._close()
+
+    async def migrate(self) -> list[Migration]:
+        """Bring the tables to this program's version; returns what was applied."""
+
+        def run() -> list[Migration]:
+            with translating(), connect(self._dsn) as connection:
+                return migrate(connection)
+
+        return await asyncio.to_thread(run)
+
+    async def exchanges(self) -> list[Exchange]:
+        """All exchanges, by id."""
+        return [Exchange(*row) for row in await self._rows(markets.EXCHANGES)]
+
+    async def markets(self, exchange_id: int) -> list[Market]:
+        """All markets of an exchange that have trades, by symbol id."""
+        return [markets.market_of(row) for row in await self._rows(markets.MARKETS, exchange_id)]
+
+    async def market(self, exchange_id: int, symbol_id: int) -> Market | None:
+        """A market by its ids; None where there is none."""
+        rows = await self._rows(markets.MARKET_BY_ID, exchange_id, symbol_id)
+        return markets.market_of(rows[0]) if rows else None
+
+    async def market_by_symbol(self, exchange_id: int, symbol: str) -> Market | None:
+        """A market by its exchange's name of it; None where there is none."""
+        rows = await self._rows(markets.MARKET_BY_SYMBOL, exchange_id, symbol)
+        return markets.market_of(rows[0]) if rows else None
+
+    async def trades(
+        self,
+        market: Market,
+        *,
+        first_sequence: int = 1,
+        start_time: int | None = None,
+        end_time: int | None = None,
+        batch_rows: int = BATCH_ROWS_DEFAULT,
+    ) -> AsyncGenerator[Rows]:
+        """Stream a market's trades in sequence order, which is time order.
+
+        Memory is that of about three batches whatever the market's size. The stream is what
+        was stored when it began. Leaving it early, by ``aclose``, by cancellation or by
+        forgetting it, ends its query and its connection.
+
+        Parameters
+        ----------
+        market : Market
+            Whose trades.
+        first_sequence : int
+            Trades from this sequence on.
+        start_time, end_time : int, optional
+            Trades from `start_time` on and before `end_time`, microseconds since the epoch.
+        batch_rows : int
+            Rows of a batch, at most.
+
+        Yields
+        ------
+        numpy.ndarray of TRADE
+            Never empty.
+
+        Raises
+        ------
+        TooManyStreams
+            `streams_max` streams are open.
+        ConnectionLost
+            The database went away; ``next_sequence`` says where to go on.
+        """
+        if not 1 <= batch_rows <= BATCH_ROWS_MAX:
+            raise ValueError(f"batch_rows is {batch_rows}; expected 1 to {BATCH_ROWS_MAX}")
+        with self._stream_slot():
+            first, end = await self._range(market, first_sequence, start_time, end_time)
+            if first >= end:
+                return
+            reader = TradeReader(await self._streams(), market.key, first, end, batch_rows)
+            async with contextlib.aclosing(self._read(reader)) as batches:
+                async for rows in batches:
+                    for start in range(0, len(rows), batch_rows):
+                        yield rows[start : start + batch_rows]
+
+    async def bars(
+        self,
+        market: Market,
+        resolution: Resolution,
+        *,
+        start_time: int | None = None,
+        end_time: int | None = None,
+        batch_rows: int = BATCH_ROWS_DEFAULT,
+    ) -> AsyncGenerator[Rows]:
+        """Stream a market's bars in time order.
+
+        A bar is computed from all trades of its interval: bars are given whose start lies
+        from `start_time` on and before `end_time`. Intervals without trades have no bar.
+        See `qd_store.bars` for the calendar and the order of summation.
+
+        Parameters
+        ----------
+        market : Market
+            Whose bars.
+        resolution : Resolution
+            Any but NONE.
+        start_time, end_time : int, optional
+            Microseconds since the epoch.
+        batch_rows : int
+            Trades read at a time.
+
+        Yields
+        ------
+        numpy.ndarray of BAR
+            Never empty.
+        """
+        resampler = Resampler(resolution)
+        trades = self.trades(
+            market,
+            start_time=bar_start_at_or_after(resolution, start_time),
+            end_time=bar_start_at_or_after(resolution, end_time),
+            batch_rows=batch_rows,
+        )
+        async with contextlib.aclosing(trades):
+            async for rows in trades:
+                bars = resampler.feed(rows)
+                if len(bars):
+                    yield bars
+        bars = resampler.finish()
+        if len(bars):
+            yield bars
+
+    async def _read(self, reader: TradeReader) -> AsyncGenerator[Rows]:
+        """Run a reader in a thread, one batch ahead of its consumer."""
+        loop = asyncio.get_running_loop()
+        pending = loop.run_in_executor(self._threads, reader.read)
+        try:
+            while (rows := await asyncio.shield(pending)) is not None:
+                pending = loop.run_in_executor(self._threads, reader.read)
+                yield rows
+        finally:
+            if not pending.done():
+                await asyncio.to_thread(reader.cancel)
+                await asyncio.wait([pending], timeout=CLOSE_SECONDS_MAX)
+            if pending.done():
+                pending.exception()  # of a batch nobody asked for
+                await loop.run_in_executor(self._threads, reader.close)
+
+    @contextlib.contextmanager
+    def _stream_slot(self) -> Iterator[None]:
+        if self._streams_open >= self._streams_max:
+            raise TooManyStreams(
+                f"{self._streams_open} streams are open, which is the limit: try again when "
+                "one has ended, or raise the limit"
+            )
+        self._streams_open += 1
+        try:
+            yield
+        finally:
+            self._streams_open -= 1
+
+    async def _range(
+        self, market: Market, first: int, start_time: int | None, end_time: int | None
+    ) -> tuple[int, int]:
+        """The sequences to stream, from and up to."""
+        end = 2**63 - 1
+        if start_time is not None:
+            first = max(first, await self._sequence_at(market, start_time))
+        if end_time is not None:
+            end = await self._sequence_at(market, end_time)
+        return max(first, 1), end
+
+    async def _sequence_at(self, market: Market, time: int) -> int:
+        if time > market.last_time:  # also times that the database cannot hold
+            current = await self.market(market.exchange_id, market.symbol_id)
+            if current is None or time > current.last_time:
+                return 2**63 - 1 if current is None else current.trades + 1
+        if time <= market.first_time:
+            return 1
+        rows = await self._rows(_SEQUENCE_AT, market.key, time)
+        found: int = rows[0][0]
+        return found
+
+    async def _streams(self) -> StreamDatabase:
+        async with self._stream_turn:
+            if self._stream_database is None:
+                try:
+                    self._stream_database = await asyncio.to_thread(StreamDatabase, self._dsn)
+                except adbc_driver_manager.Error as error:
+                    text = " ".join(str(error).split())
+                    raise DatabaseUnreachable(f"no connection to the database ({text})") from error
+            return self._stream_database
+
+    async def _rows(self, query: str, *parameters: object) -> Sequence[Any]:
+        """All rows of a small query; asked again, once, where the connection had gone stale."""
+        async with self._turn:
+            try:
+                return await self._ask(query, parameters)
+            except ConnectionLost:
+                return await self._ask(query, parameters)
+
+    async def _ask(self, query: str, parameters: Sequence[object]) -> Sequence[Any]:
+        if self._connection is None:
+            self._connection = await connect_async(self._dsn)
+        connection = self._connection
+        try:
+            with translating():
+                cursor = await connection.execute(query.encode(), parameters)
+                return await cursor.fetchall()
+        except BaseException:
+            self._connection = None  # in an unknown state
+            await connection.close()
+            raise
+
+    async def _close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+        await asyncio.to_thread(self._threads.shutdown, wait=True)
+        if self._stream_database is not None:
+            await asyncio.to_thread(self._stream_database.close)
