@@ -20,7 +20,7 @@ from qd_schemas.enums import DataType, Resolution
 from qd_schemas.errors import DecodeError, EncodeError
 from qd_schemas.messages import ExactBar, ExactTrade, FrameHeader, Message, OHLCVBar, TradeBar
 from qd_schemas.table import layout_of
-from qd_schemas.wire import SCHEMA_ID, VERSION, VERSION_REFERENCE
+from qd_schemas.wire import VERSION, VERSION_REFERENCE
 
 FRAME_BYTES_MAX: Final = 64_000
 """The largest packed frame, in bytes; well below Fluvio's largest record."""
@@ -87,6 +87,11 @@ def trade_frames(rows: Rows, *, symbol_id: int, stream_id: int) -> list[bytes]:
     -------
     list of bytes
         Whole frames of at most `FRAME_BYTES_MAX` bytes, each meant as one record.
+
+    Raises
+    ------
+    EncodeError
+        The rows are of another dtype, or a number does not fit its field.
     """
     _check_dtype(rows, TRADE)
     frames: list[bytes] = []
@@ -119,6 +124,11 @@ def bar_frames(
     -------
     list of bytes
         Whole frames of at most `FRAME_BYTES_MAX` bytes, each meant as one record.
+
+    Raises
+    ------
+    EncodeError
+        The rows are of another dtype, or a number does not fit its field.
     """
     _check_dtype(rows, BAR)
     header = FrameHeader(
@@ -144,10 +154,16 @@ def _runs(sequence: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 
 def _pack(packing: _Packing, rows: Rows, header: FrameHeader) -> list[bytes]:
     """Pack rows with consecutive numbers; the prefixes are written once for all frames."""
+    if not _numbers_fit(header.first_sequence, len(rows)):
+        raise EncodeError(
+            f"{len(rows)} rows from sequence {header.first_sequence}; "
+            "expected numbers from 0 up that fit 63 bits"
+        )
     values = rows.view(packing.row_values)["values"]
     size = min(len(rows), packing.rows_max)
     messages = np.empty(size, packing.packed)
-    messages["prefix"] = _prefix(packing, header.symbol_id, VERSION)
+    prefix = _blank(packing.message, header.symbol_id)[: packing.prefix_bytes]
+    messages["prefix"] = np.void(prefix)
     frames: list[bytes] = []
     for start in range(0, len(rows), packing.rows_max):
         part = values[start : start + packing.rows_max]
@@ -155,6 +171,10 @@ def _pack(packing: _Packing, rows: Rows, header: FrameHeader) -> list[bytes]:
         head = _with_position(header, header.first_sequence + start, len(part))
         frames.append(b"".join((encode(head), messages[: len(part)].data)))
     return frames
+
+
+def _numbers_fit(first_sequence: int, count: int) -> bool:
+    return 0 <= first_sequence <= _I64_MAX - max(count - 1, 0)
 
 
 def _with_position(header: FrameHeader, first_sequence: int, count: int) -> FrameHeader:
@@ -168,11 +188,10 @@ def _with_position(header: FrameHeader, first_sequence: int, count: int) -> Fram
     )
 
 
-def _prefix(packing: _Packing, symbol_id: int, version: int) -> np.void:
-    """What precedes the values in every message of a frame."""
-    layout = layout_of(packing.message)
-    blank = packing.message(symbol_id, *(0 for _ in layout.fields[1:]))  # type: ignore[call-arg]
-    return np.void(encode(blank, version)[: packing.prefix_bytes])
+def _blank(message: type[Message], symbol_id: int, version: int = VERSION) -> bytes:
+    """A market's message whose other values are zero."""
+    values = dict.fromkeys(layout_of(message).names, 0) | {"symbol_id": symbol_id}
+    return encode(message(**values), version)
 
 
 def read_frame(buffer: Buffer) -> Frame:
@@ -196,9 +215,7 @@ def read_frame(buffer: Buffer) -> Frame:
     rows = np.empty(header.count, packing.rows)
     rows.view(packing.row_values)["values"] = values
     if packing is _TRADES:
-        rows["sequence"] = np.arange(
-            header.first_sequence, header.first_sequence + header.count, dtype=np.int64
-        )
+        np.add(np.arange(header.count), header.first_sequence, out=rows["sequence"])
     return Frame(header, rows)
 
 
@@ -209,7 +226,7 @@ def _packing_of(header: FrameHeader) -> _Packing:
             f"a packed frame of data type {header.data_type_id}; expected "
             f"{DataType.TRADES_EXACT:d} (trades) or {DataType.OHLCV_EXACT:d} (OHLCV)"
         )
-    if not 0 <= header.first_sequence <= _I64_MAX - header.count:
+    if not _numbers_fit(header.first_sequence, header.count):
         raise DecodeError(
             f"a packed frame of {header.count} rows from sequence {header.first_sequence}; "
             "expected numbers from 0 up that fit 63 bits"
@@ -231,6 +248,8 @@ def _values(
             f"a packed frame counts {header.count} rows of {step} bytes, "
             f"but {found} bytes follow its header"
         )
+    if not header.count:
+        return np.empty(0, f"V{packing.values_bytes}")
     prefixes = np.ndarray(
         (header.count, packing.prefix_bytes // 4), "<u4", buffer, start, (step, 4)
     )
@@ -315,18 +334,8 @@ def bar_messages(rows: Rows, symbol_id: int, version: int = VERSION_REFERENCE) -
 def _messages(
     message: type[Message], rows: Rows, columns: dict[str, str], symbol_id: int, version: int
 ) -> list[bytes]:
-    messages = np.empty(len(rows), message_dtype(message, version))
-    layout = layout_of(message)
-    constants = {
-        "block_length": layout.block_bytes(version),
-        "template_id": layout.template,
-        "schema_id": SCHEMA_ID,
-        "version": version,
-        "message_type": layout.template,
-        "symbol_id": symbol_id,
-    }
-    for name, value in constants.items():
-        messages[name] = value
+    blank = np.void(_blank(message, symbol_id, version))
+    messages = np.full(len(rows), blank, blank.dtype).view(message_dtype(message, version))
     try:
         with np.errstate(over="raise"):
             for name, source in columns.items():

@@ -10,6 +10,7 @@ from enum import IntEnum
 from functools import cached_property
 from typing import Final, get_args, get_type_hints
 
+from qd_schemas.errors import EncodeError
 from qd_schemas.messages import MESSAGES, Message
 from qd_schemas.wire import HEADER_BYTES, MESSAGE_TYPE_BYTES, Kind, Since
 
@@ -53,7 +54,11 @@ class Layout:
     fields: tuple[Field, ...]
 
     def fields_in(self, version: int) -> tuple[Field, ...]:
-        """The fields that a sender of `version` writes."""
+        """The fields that a sender of `version` writes; it must have the message."""
+        if version < self.since:
+            raise EncodeError(
+                f"version {version} has no {self.name}; it came with version {self.since}"
+            )
         return tuple(field for field in self.fields if field.since <= version)
 
     def block_bytes(self, version: int) -> int:

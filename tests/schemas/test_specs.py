@@ -1,0 +1,116 @@
+"""Settings: what is read, and what each error names."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable, Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qd_schemas.enums import ExchangeId, ServiceId
+from qd_schemas.errors import SettingError
+from qd_schemas.specs import (
+    SERVICES,
+    AnalyticsSettings,
+    DatabaseSettings,
+    FluvioSettings,
+    GatewaySettings,
+    SymdbSettings,
+)
+
+DSN = "postgresql://user:secret@db/qd"
+ALL = {"QD_FLUVIO": "sc:9003", "QD_DATABASE": DSN, "QD_SYMDB": "127.0.0.1:7000"}
+Settings = Callable[[Mapping[str, str]], object]
+
+
+def test_the_shortest_settings() -> None:
+    assert FluvioSettings.from_env(ALL) == FluvioSettings("sc:9003")
+    assert DatabaseSettings.from_env(ALL) == DatabaseSettings(DSN)
+    assert SymdbSettings.from_env(ALL) == SymdbSettings("127.0.0.1", 7000)
+    gateway = GatewaySettings.from_env(ALL)
+    assert (gateway.fluvio.endpoint, gateway.database.dsn, gateway.lease_ms) == (
+        "sc:9003",
+        DSN,
+        6000,
+    )
+    analytics = AnalyticsSettings.from_env(ALL)
+    assert analytics.watch == ()
+    assert analytics.watches("anything")
+    assert analytics.exchange is ExchangeId.KRAKEN
+    assert analytics.client_id > 20
+
+
+def test_all_settings() -> None:
+    given = ALL | {
+        "QD_LEASE_MS": "500",
+        "QD_WATCH": " XBTCAD, XBTSEK,,",
+        "QD_EXCHANGE": "Kraken",
+        "QD_POLL_SECONDS": "0.5",
+        "QD_MARKETS_AT_ONCE": "2",
+        "QD_ANALYTICS_CLIENT_ID": "99",
+    }
+    assert GatewaySettings.from_env(given).lease_ms == 500
+    analytics = AnalyticsSettings.from_env(given)
+    assert analytics.watch == ("XBTCAD", "XBTSEK")
+    assert not analytics.watches("XBTEUR")
+    assert (analytics.poll_seconds, analytics.markets_at_once, analytics.client_id) == (0.5, 2, 99)
+
+
+def test_ipv6() -> None:
+    found = SymdbSettings.from_env({"QD_SYMDB": "[::1]:0"})
+    assert found == SymdbSettings("::1", 0)
+    assert found.endpoint == "[::1]:0"
+    assert FluvioSettings.from_env({"QD_FLUVIO": "[::1]:9003"}).endpoint == "[::1]:9003"
+
+
+ERRORS: list[tuple[Settings, dict[str, str], str]] = [
+    (FluvioSettings.from_env, {}, "QD_FLUVIO is not set; expected host:port"),
+    (FluvioSettings.from_env, {"QD_FLUVIO": "sc"}, "QD_FLUVIO is 'sc'; expected host:port"),
+    (FluvioSettings.from_env, {"QD_FLUVIO": "sc:0"}, "from 1 to 65535"),
+    (FluvioSettings.from_env, {"QD_FLUVIO": "sc:70000"}, "QD_FLUVIO is 'sc:70000'"),
+    (FluvioSettings.from_env, {"QD_FLUVIO": "a:b:1"}, "QD_FLUVIO is 'a:b:1'"),
+    (DatabaseSettings.from_env, {"QD_DATABASE": " "}, "QD_DATABASE is not set"),
+    (DatabaseSettings.from_env, {"QD_DATABASE": "mysql://u:secret@h"}, "begins with 'mysql'"),
+    (SymdbSettings.from_env, {}, "QD_SYMDB is not set"),
+    (SymdbSettings.from_env, {"QD_SYMDB": "h:x"}, "with a port from 0"),
+    (GatewaySettings.from_env, {"QD_LEASE_MS": "soon"}, "QD_LEASE_MS is 'soon'; expected a whole"),
+    (GatewaySettings.from_env, {"QD_LEASE_MS": "1"}, "from 300 to 3600000"),
+    (GatewaySettings.from_env, {"QD_LEASE_MS": "9" * 5000}, "expected a whole number"),
+    (AnalyticsSettings.from_env, {"QD_EXCHANGE": "nyse"}, "QD_EXCHANGE is 'nyse'; expected one of"),
+    (AnalyticsSettings.from_env, {"QD_POLL_SECONDS": "nan"}, "QD_POLL_SECONDS is 'nan'"),
+    (AnalyticsSettings.from_env, {"QD_POLL_SECONDS": "x"}, "expected seconds from 0.01 to 3600"),
+    (AnalyticsSettings.from_env, {"QD_ANALYTICS_CLIENT_ID": "3"}, "from 21 to 65534"),
+]
+
+
+@pytest.mark.parametrize(("settings", "given", "text"), ERRORS)
+def test_errors(settings: Settings, given: dict[str, str], text: str) -> None:
+    alone = (FluvioSettings.from_env, DatabaseSettings.from_env, SymdbSettings.from_env)
+    env = given if settings in alone else ALL | given
+    with pytest.raises(SettingError, match=re.escape(text)) as caught:
+        settings(env)
+    assert "secret" not in str(caught.value), "a DSN may hold a password"
+
+
+@given(st.sampled_from([*ALL, "QD_LEASE_MS", "QD_POLL_SECONDS", "QD_EXCHANGE"]), st.text())
+def test_any_value_is_read_or_named_in_the_error(name: str, value: str) -> None:
+    env = ALL | {name: value}
+    for settings in (GatewaySettings.from_env, AnalyticsSettings.from_env):
+        try:
+            settings(env)
+        except SettingError as error:
+            named = name in str(error)
+        else:
+            named = True
+        assert named
+
+
+def test_services() -> None:
+    assert list(SERVICES) == list(ServiceId)
+    for service_id, spec in SERVICES.items():
+        assert spec.service_id is service_id
+        assert importlib.util.find_spec(spec.module) is not None
+        assert set(spec.required) <= set(ALL)
