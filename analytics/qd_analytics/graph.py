@@ -180,7 +180,7 @@ class Graph(Causaloid):
     def plan_path(self, start: Key, stop: Key) -> Plan:
         """The plan for the shortest path between two nodes."""
         path = self.shortest_path(start, stop)
-        edges = dict.fromkeys(zip(path[:-1], path[1:], strict=True))
+        edges = dict.fromkeys(itertools.pairwise(path))
         return self._planned(("path", start, stop), set(path), edges)
 
     def plan_node(self, node: Key) -> Plan:

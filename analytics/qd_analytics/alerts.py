@@ -1,0 +1,78 @@
+"""The alert topic: read back what is on it, and publish, each alert known to have arrived."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from qd_analytics.ledger import AlertLedger
+from qd_fluvio import Fluvio, Offset, OffsetOutOfRange, Producer, TopicSettings
+from qd_schemas.codec import decode, encode
+from qd_schemas.errors import DecodeError
+from qd_schemas.messages import BreakoutAlert
+from qd_schemas.topics import ALERTS
+
+RETENTION_S: Final = 10 * 365 * 86_400
+"""Ten years: the topic is what keeps a restart from repeating alerts."""
+
+_log = logging.getLogger("qd_analytics")
+
+
+class AlertTopic:
+    """The topic with one producer on it. Make it with `open`."""
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+
+    @classmethod
+    async def open(cls, fluvio: Fluvio) -> AlertTopic:
+        """Create the topic if it is missing and open a producer on it."""
+        await fluvio.create_topic(ALERTS, TopicSettings(retention_s=RETENTION_S), exist_ok=True)
+        return cls(await fluvio.producer(ALERTS))
+
+    async def publish(self, alerts: Sequence[BreakoutAlert]) -> None:
+        """Publish alerts and return when the topic has them, or raise."""
+        await self._producer.send_many([encode(alert) for alert in alerts])
+        await self._producer.flush()
+
+
+async def read_back(fluvio: Fluvio, ledger: AlertLedger) -> bool:
+    """Bring a ledger up to date with the topic.
+
+    Returns
+    -------
+    bool
+        False if the topic is not the one that the ledger knows (it was deleted and made
+        again): start with a new ledger then.
+    """
+    end = await fluvio.end_offset(ALERTS)
+    if end < ledger.next_offset:
+        return False
+    if end == ledger.next_offset:
+        return True
+    try:
+        consumer = await fluvio.consumer(ALERTS, offset=_from(ledger.next_offset))
+    except OffsetOutOfRange:  # the oldest records are past their retention
+        consumer = await fluvio.consumer(ALERTS, offset=Offset.beginning())
+    try:
+        async for record in consumer.read_until(end):
+            _note(ledger, record.offset, record.value)
+    finally:
+        await consumer.aclose()
+    ledger.next_offset = end
+    return True
+
+
+def _from(offset: int) -> Offset:
+    return Offset.absolute(offset) if offset else Offset.beginning()
+
+
+def _note(ledger: AlertLedger, offset: int, value: bytes) -> None:
+    try:
+        message = decode(value)
+    except DecodeError as error:
+        _log.warning("record %d of %s is passed over: %s", offset, ALERTS, error)
+        return
+    if isinstance(message, BreakoutAlert):
+        ledger.add(message)
