@@ -1,0 +1,197 @@
+"""How the command prints: tables and colours on a terminal, plain lines in a pipe, JSON.
+
+Results go to standard output, everything about the way there to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from qd_cli.errors import OutputClosed, RequestRefused
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PLAIN_WIDTH = 500
+"""Columns of a table that is not on a terminal, so that nothing is cut."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_KIB = 1024
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Make a console for standard output or standard error."""
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH
+    return _quiet_console()(stderr=stderr, width=width, highlight=False)
+
+
+def _quiet_console() -> type[Console]:
+    from rich.console import Console
+
+    class Quiet(Console):
+        """A console that lets a closed pipe end the command, as it does everywhere else."""
+
+        def on_broken_pipe(self) -> None:
+            raise OutputClosed from None
+
+    return Quiet
+
+
+def say(text: str) -> None:
+    """Tell a person something on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def out(text: str) -> None:
+    """Write a line, or several, to standard output at once.
+
+    Raises
+    ------
+    OutputClosed
+        Nobody reads it any more.
+    """
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise OutputClosed from None
+
+
+def confirm(question: str) -> None:
+    """Ask a yes-or-no question; anything but yes ends the command.
+
+    Raises
+    ------
+    RequestRefused
+        The answer was no, or there is no terminal to ask on.
+    """
+    if not sys.stdin.isatty():
+        raise RequestRefused(f"{question} There is no terminal to answer on: give --yes")
+    import typer
+
+    if not typer.confirm(question, err=True):
+        raise RequestRefused("nothing was changed")
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Write one JSON line to standard output at once."""
+    out(json_line(value))
+
+
+def json_line(value: Mapping[str, Any]) -> str:
+    """Encode one object as a line; what is not finite becomes null, as JSON has no NaN."""
+    return json.dumps({key: _plain(item) for key, item in value.items()}, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()
+) -> None:
+    """Print a table on a terminal, or aligned plain lines elsewhere.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Headings.
+    rows : iterable of sequence of str
+        Cells; markup in them is not interpreted.
+    right : iterable of str
+        Headings of the columns that are aligned to the right.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name in set(right) else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console().print(table)
+
+
+def iso_time(microseconds: int) -> str:
+    """Write microseconds since the epoch as ISO 8601 in UTC, as short as is exact."""
+    moment = _EPOCH + timedelta(microseconds=microseconds)
+    fraction = f".{moment.microsecond:06d}".rstrip("0").rstrip(".")
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+
+
+def parse_time(text: str) -> int:
+    """Read an ISO date or time (UTC unless it says otherwise) as microseconds.
+
+    Raises
+    ------
+    ValueError
+        It is no ISO time.
+    """
+    moment = datetime.fromisoformat(text)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def number(value: float) -> str:
+    """Write a price or volume as the shortest decimal that is exactly this float."""
+    value = float(value)
+    if not math.isfinite(value):
+        return str(value)
+    text = repr(value)
+    if "e" in text:
+        text = format(_decimal(text), "f")
+    return text.removesuffix(".0")
+
+
+def _decimal(text: str) -> Any:
+    from decimal import Decimal
+
+    return Decimal(text)
+
+
+def count(value: int) -> str:
+    """Write a count with separators of thousands."""
+    return f"{value:,}"
+
+
+def rate(value: float) -> str:
+    """Write a rate per second, short."""
+    if not math.isfinite(value):
+        return "-"
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.2f} {unit}/s" if unit == "M" else f"{value / size:.1f} {unit}/s"
+    return f"{value:.0f} /s"
+
+
+def mebibytes(value: int | None) -> str:
+    """Write bytes as MiB."""
+    return "-" if value is None else f"{value / _KIB / _KIB:,.0f} MiB"
+
+
+def duration(seconds: float | None) -> str:
+    """Write a duration as people read it."""
+    if seconds is None:
+        return "-"
+    whole = int(seconds)
+    days, hours = whole // 86_400, whole // 3_600 % 24
+    if days:
+        return f"{days}d {hours}h"
+    if hours:
+        return f"{hours}h {whole // 60 % 60}m"
+    if whole >= 60:
+        return f"{whole // 60}m {whole % 60}s"
+    return f"{seconds:.1f}s" if seconds < 10 else f"{whole}s"

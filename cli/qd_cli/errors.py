@@ -1,0 +1,66 @@
+"""The command's own errors, and its exit codes.
+
+::
+
+    QdError
+     └─ CliError
+         ├─ NoStack          no stack to talk to, and no settings that name one
+         ├─ StackBusy        another command is changing this stack
+         ├─ StateBroken      the state folder's file is not readable
+         ├─ PartFailed       a part of the stack did not start
+         └─ RequestRefused   what the user asked for makes no sense here
+"""
+
+from __future__ import annotations
+
+import enum
+
+from qd_schemas.errors import QdError
+
+
+class ExitCode(enum.IntEnum):
+    """What the shell sees when the command ends."""
+
+    OK = 0
+    FAILED = 1
+    """Something failed; one line on standard error says what."""
+    USAGE = 2
+    """The command line makes no sense."""
+    PART_DIED = 3
+    """``qd status``: a part of the stack died, or does not run."""
+    NOT_RUNNING = 4
+    """``qd status``: no stack is running here."""
+    DEFECT = 70
+    """A defect of qd itself (EX_SOFTWARE of sysexits.h)."""
+    SIGNALLED = 128
+    """Plus the signal's number: 130 for Ctrl-C, 143 for SIGTERM, 141 for a closed pipe."""
+
+
+class OutputClosed(Exception):
+    """The reader of our output went away: the end of the command, but no failure."""
+
+
+class CliError(QdError):
+    """Anything the command itself reports."""
+
+
+class NoStack(CliError):
+    """No stack is running, and no setting names another."""
+
+
+class StackBusy(CliError):
+    """Another command is changing this stack right now."""
+
+    retriable = True
+
+
+class StateBroken(CliError):
+    """The file in the state folder is not what ``qd`` wrote there."""
+
+
+class PartFailed(CliError):
+    """A part of the stack did not start; the message holds its log's end."""
+
+
+class RequestRefused(CliError):
+    """What was asked for makes no sense here."""

@@ -1,0 +1,70 @@
+"""Options and arguments that several commands share. Only declarations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qd_cli.stack.parts import DATABASE, FLUVIO, SYMDB
+from qd_cli.targets import Targets, state_folder
+
+STACK_PANEL = "Which stack"
+
+State = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        envvar="QD_STATE",
+        help="State folder of the stack (default: in your data folder).",
+        rich_help_panel=STACK_PANEL,
+    ),
+]
+FluvioOption = Annotated[
+    str | None,
+    typer.Option(
+        "--fluvio",
+        metavar="HOST:PORT",
+        envvar=FLUVIO,
+        help="Fluvio cluster (its SC).",
+        rich_help_panel=STACK_PANEL,
+    ),
+]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="DSN",
+        envvar=DATABASE,
+        help="Market database.",
+        rich_help_panel=STACK_PANEL,
+        show_default=False,
+    ),
+]
+SymdbOption = Annotated[
+    str | None,
+    typer.Option(
+        "--symdb",
+        metavar="HOST:PORT",
+        envvar=SYMDB,
+        help="Symbol master.",
+        rich_help_panel=STACK_PANEL,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON lines for scripts.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Exchange = Annotated[str, typer.Option("--exchange", metavar="NAME", help="The exchange.")]
+
+
+def targets(
+    state: Path | None,
+    *,
+    fluvio: str | None = None,
+    database: str | None = None,
+    symdb: str | None = None,
+) -> Targets:
+    """Collect what the options say about the stack to talk to."""
+    given = {FLUVIO: fluvio, DATABASE: database, SYMDB: symdb}
+    return Targets({key: value for key, value in given.items() if value}, state_folder(state))

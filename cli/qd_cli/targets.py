@@ -1,0 +1,73 @@
+"""Where the stack is that a command talks to: an option, else the environment, else a state.
+
+Nothing here connects to anything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from qd_cli.errors import NoStack
+from qd_cli.stack.parts import DATABASE, FLUVIO, SYMDB
+from qd_cli.stack.processes import is_alive
+from qd_cli.stack.record import StateFolder
+
+STATE = "QD_STATE"
+
+
+def state_folder(given: Path | None) -> StateFolder:
+    """Return the state folder: ``--state``, QD_STATE, or the user's data folder."""
+    chosen = given or os.environ.get(STATE) or None
+    if chosen is None:
+        from platformdirs import user_data_path
+
+        chosen = user_data_path("qd", appauthor=False)
+    return StateFolder(Path(chosen))
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Settings found for a command.
+
+    Parameters
+    ----------
+    given : mapping of str to str
+        What options named.
+    folder : StateFolder
+        Whose running stack is used for what neither options nor the environment name.
+    """
+
+    given: Mapping[str, str]
+    folder: StateFolder
+
+    @property
+    def fluvio(self) -> str:
+        """``host:port`` of the Fluvio cluster."""
+        return self._find(FLUVIO)
+
+    @property
+    def database(self) -> str:
+        """The database's DSN."""
+        return self._find(DATABASE)
+
+    @property
+    def symdb(self) -> str:
+        """``host:port`` of symdb."""
+        return self._find(SYMDB)
+
+    def _find(self, setting: str) -> str:
+        found = self.given.get(setting) or os.environ.get(setting)
+        if found:
+            return found
+        record = self.folder.read()
+        value = record.settings.get(setting)
+        alive = any(is_alive(part.identity) for part in record.parts.values())
+        if not alive or value is None:
+            raise NoStack(
+                f"no stack is running in {self.folder.path}: start one with `qd up`, "
+                f"or set {setting} to use another"
+            )
+        return value
