@@ -15,7 +15,6 @@ and no clock. Reading raises `WireError` on bad bytes and nothing else.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import struct
 import types
 import typing
@@ -322,10 +321,14 @@ Str = Annotated[str, STRING]
 Bytes = Annotated[Buffer, BYTES]
 
 
-@functools.cache
+_structs: dict[type, Struct] = {}
+
+
 def struct_of(layout: type) -> Struct:
-    """The codec of a message class."""
-    return Struct(layout)
+    """The codec of a message class, made once."""
+    if layout not in _structs:
+        _structs[layout] = Struct(layout)
+    return _structs[layout]
 
 
 def codec_of(hint: object) -> Codec:

@@ -105,7 +105,7 @@ def iter_batches(data: Buffer) -> Iterator[Batch]:
 
 def checksum_holds(data: Buffer, batch: Batch) -> bool:
     """Whether the batch's bytes are those its checksum was made of."""
-    (expected,) = _CRC.unpack_from(data, batch.start + _CRC_AT)
+    expected: int = _CRC.unpack_from(data, batch.start + _CRC_AT)[0]
     # The C library takes bytes only.
     found: int = google_crc32c.value(
         bytes(memoryview(data)[batch.start + _CHECKED_FROM : batch.end])

@@ -1,0 +1,35 @@
+"""Which of Fluvio's error codes says what went wrong here."""
+
+from __future__ import annotations
+
+from qd_fluvio.broker.errors import InvalidTopicSettings, StorageFull
+from qd_fluvio.errors import (
+    FluvioError,
+    InvalidTopicName,
+    LogError,
+    OffsetOutOfRange,
+    RecordTooLarge,
+    TopicExists,
+    TopicNotFound,
+)
+from qd_fluvio.wire.failures import ErrorCode, Failure, other
+
+_CODES: tuple[tuple[type[FluvioError], ErrorCode], ...] = (
+    (TopicNotFound, ErrorCode.TOPIC_NOT_FOUND),
+    (TopicExists, ErrorCode.TOPIC_ALREADY_EXISTS),
+    (InvalidTopicName, ErrorCode.TOPIC_INVALID_NAME),
+    (InvalidTopicSettings, ErrorCode.TOPIC_INVALID_CONFIGURATION),
+    (OffsetOutOfRange, ErrorCode.OFFSET_OUT_OF_RANGE),
+    (RecordTooLarge, ErrorCode.MESSAGE_TOO_LARGE),
+    (LogError, ErrorCode.STORAGE_ERROR),
+)
+
+
+def failure_of(error: FluvioError, *, topic: str = "", partition: int = 0) -> Failure:
+    """The error field for `error`; errors without a code of their own keep their words."""
+    if isinstance(error, StorageFull):
+        return Failure(ErrorCode.PARTITION_FULL, (topic, partition))
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return Failure(code)
+    return other(str(error))

@@ -1,0 +1,259 @@
+"""The SPU's port: produce, fetch, streams, offsets, consumers' offsets.
+
+One session a connection. Each call answers every part of a request by itself, with
+Fluvio's own error codes; only bytes that are not the protocol end the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from qd_fluvio.broker.answers import failure_of
+from qd_fluvio.broker.catalog import Catalog
+from qd_fluvio.broker.connection import Connection
+from qd_fluvio.broker.consumers import ConsumerOffsets
+from qd_fluvio.broker.log import PartitionLog
+from qd_fluvio.broker.settings import STREAMS_PER_CONNECTION_MAX, Durability, Faults
+from qd_fluvio.broker.stream import FetchStream, fetch_bytes
+from qd_fluvio.errors import FluvioError
+from qd_fluvio.wire import data
+from qd_fluvio.wire.admin import API_VERSIONS, ApiVersionsResponse, versions_of
+from qd_fluvio.wire.failures import OK, ErrorCode, Failure, other
+from qd_fluvio.wire.frames import Request, decode_request, encode_response
+
+_SPU_VERSION = "0.0.0"  # what real SPUs say
+_log = logging.getLogger("broker.spu")
+
+
+class SpuSession:
+    """What the SPU does for one client."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        catalog: Catalog,
+        consumers: ConsumerOffsets,
+        durability: Durability,
+        faults: Faults,
+    ) -> None:
+        self._connection = connection
+        self._catalog = catalog
+        self._consumers = consumers
+        self._durability = durability
+        self._faults = faults
+        self._streams: dict[int, FetchStream] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._last_stream_id = 0
+        self._handlers: dict[int, Callable[[Request], Awaitable[Any]]] = {
+            API_VERSIONS.key: self._api_versions,
+            data.PRODUCE.key: self._produce,
+            data.FETCH.key: self._fetch,
+            data.FETCH_OFFSETS.key: self._fetch_offsets,
+            data.STREAM_FETCH.key: self._stream_fetch,
+            data.UPDATE_OFFSETS.key: self._update_offsets,
+            data.UPDATE_CONSUMER.key: self._update_consumer,
+            data.DELETE_CONSUMER.key: self._delete_consumer,
+            data.FETCH_CONSUMERS.key: self._fetch_consumers,
+        }
+
+    async def handle(self, payload: bytearray) -> None:
+        """Answer one request."""
+        request = decode_request(payload, data.SPU_APIS)
+        answer = await self._handlers[request.header.api_key](request)
+        if answer is not None:
+            header = request.header
+            await self._connection.send(
+                encode_response(header.correlation_id, answer, header.api_version)
+            )
+
+    def close(self) -> None:
+        """End the connection's streams."""
+        for task in self._tasks.values():
+            task.cancel()
+
+    async def _api_versions(self, request: Request) -> ApiVersionsResponse:
+        return ApiVersionsResponse(OK, versions_of(data.SPU_APIS), _SPU_VERSION)
+
+    async def _produce(self, request: Request) -> data.ProduceResponse:
+        body: data.ProduceRequest = request.body
+        written: set[PartitionLog] = set()
+        topics = tuple(
+            data.ProducedTopic(
+                topic.name,
+                tuple(
+                    self._append(topic.name, item, body.smartmodules, written)
+                    for item in topic.partitions
+                ),
+            )
+            for topic in body.topics
+        )
+        if self._durability is Durability.POWER:
+            for log in written:
+                await log.sync()
+        return data.ProduceResponse(topics)
+
+    def _append(
+        self,
+        topic: str,
+        item: data.ProducePartition,
+        smartmodules: tuple[data.Invocation, ...],
+        written: set[PartitionLog],
+    ) -> data.ProducedPartition:
+        if smartmodules:
+            return data.ProducedPartition(item.partition, _NO_SMARTMODULES)
+        try:
+            log = self._catalog.log(topic, item.partition)
+            assert isinstance(item.records, memoryview)
+            base_offset = log.append(item.records)
+        except FluvioError as error:
+            _log.warning("refusing batches for %s-%d: %s", topic, item.partition, error)
+            failure = failure_of(error, topic=topic, partition=item.partition)
+            return data.ProducedPartition(item.partition, failure)
+        written.add(log)
+        return data.ProducedPartition(item.partition, base_offset=base_offset)
+
+    async def _fetch(self, request: Request) -> data.FetchResponse:
+        body: data.FetchRequest = request.body
+        topics = tuple(
+            data.FetchedTopic(
+                topic.name,
+                tuple(self._read(topic.name, item, body.max_bytes) for item in topic.partitions),
+            )
+            for topic in body.topics
+        )
+        return data.FetchResponse(0, OK, 0, topics)
+
+    def _read(self, topic: str, item: data.FetchPartition, max_bytes: int) -> data.FetchedPartition:
+        try:
+            log = self._catalog.log(topic, item.partition)
+            portion = log.read(
+                item.fetch_offset, fetch_bytes(max_bytes), cut=self._faults.cut_batches
+            )
+        except FluvioError as error:
+            return data.FetchedPartition(item.partition, failure_of(error, topic=topic))
+        return data.FetchedPartition(
+            item.partition,
+            high_watermark=log.end_offset,
+            log_start_offset=log.start_offset,
+            records=portion.records,
+        )
+
+    async def _fetch_offsets(self, request: Request) -> data.FetchOffsetsResponse:
+        body: data.FetchOffsetsRequest = request.body
+        return data.FetchOffsetsResponse(
+            tuple(
+                data.TopicOffsets(
+                    topic.name, tuple(self._ends(topic.name, number) for number in topic.partitions)
+                )
+                for topic in body.topics
+            )
+        )
+
+    def _ends(self, topic: str, partition: int) -> data.PartitionOffsets:
+        try:
+            log = self._catalog.log(topic, partition)
+        except FluvioError as error:
+            return data.PartitionOffsets(failure_of(error), partition)
+        return data.PartitionOffsets(OK, partition, log.start_offset, log.end_offset)
+
+    async def _stream_fetch(self, request: Request) -> data.StreamFetchResponse | None:
+        body: data.StreamFetchRequest = request.body
+        if body.smartmodules:
+            return _refused(body, _NO_SMARTMODULES)
+        try:
+            log = self._catalog.log(body.topic, body.partition)
+        except FluvioError as error:
+            return _refused(body, failure_of(error))
+        if len(self._streams) >= STREAMS_PER_CONNECTION_MAX:
+            self._drop_stream()
+        self._start(request, log)
+        return None
+
+    def _start(self, request: Request, log: PartitionLog) -> None:
+        self._last_stream_id += 1
+        stream_id = self._last_stream_id
+        stream = FetchStream(
+            self._connection,
+            request.header,
+            request.body,
+            stream_id=stream_id,
+            log=log,
+            cut=self._faults.cut_batches,
+        )
+        task = asyncio.get_running_loop().create_task(stream.run())
+        self._streams[stream_id] = stream
+        self._tasks[stream_id] = task
+        task.add_done_callback(lambda done: self._ended(stream_id, done))
+
+    def _ended(self, stream_id: int, task: asyncio.Task[None]) -> None:
+        self._streams.pop(stream_id, None)
+        self._tasks.pop(stream_id, None)
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("a stream of %s ended by a defect", self._connection.peer, exc_info=error)
+            self._connection.abort()
+
+    def _drop_stream(self) -> None:
+        """End the stream whose client has likely gone: the oldest that was not answered.
+
+        Clients do not say when they stop reading a stream.
+        """
+        stale = (number for number, stream in self._streams.items() if stream.awaiting_client)
+        stream_id = next(stale, next(iter(self._streams)))
+        _log.info("ending stream %d of %s: too many", stream_id, self._connection.peer)
+        del self._streams[stream_id]
+        self._tasks[stream_id].cancel()
+
+    async def _update_offsets(self, request: Request) -> data.UpdateOffsetsResponse:
+        body: data.UpdateOffsetsRequest = request.body
+        return data.UpdateOffsetsResponse(tuple(self._update(item) for item in body.offsets))
+
+    def _update(self, item: data.OffsetUpdate) -> data.OffsetUpdated:
+        stream = self._streams.get(item.stream_id)
+        if stream is None:
+            return data.OffsetUpdated(item.stream_id, _NO_STREAM)
+        stream.update(item.offset)
+        return data.OffsetUpdated(item.stream_id)
+
+    async def _update_consumer(self, request: Request) -> data.UpdateConsumerResponse:
+        body: data.UpdateConsumerRequest = request.body
+        stream = self._streams.get(body.stream_id)
+        if stream is None:
+            return data.UpdateConsumerResponse(0, _NO_STREAM)
+        consumer_id = stream.request.consumer_id
+        if consumer_id is None:
+            return data.UpdateConsumerResponse(0, other("stream without consumer id"))
+        try:
+            self._consumers.commit(
+                stream.request.topic, stream.request.partition, consumer_id, body.offset
+            )
+        except FluvioError as error:
+            return data.UpdateConsumerResponse(0, failure_of(error))
+        return data.UpdateConsumerResponse(body.offset)
+
+    async def _delete_consumer(self, request: Request) -> data.DeleteConsumerResponse:
+        body: data.DeleteConsumerRequest = request.body
+        try:
+            self._consumers.delete(body.replica.topic, body.replica.partition, body.consumer_id)
+        except FluvioError as error:
+            return data.DeleteConsumerResponse(failure_of(error))
+        return data.DeleteConsumerResponse()
+
+    async def _fetch_consumers(self, request: Request) -> data.FetchConsumersResponse:
+        body: data.FetchConsumersRequest = request.body
+        return data.FetchConsumersResponse(OK, self._consumers.find(body.filter))
+
+
+_NO_STREAM = Failure(ErrorCode.FETCH_SESSION_NOT_FOUND)
+_NO_SMARTMODULES = other(
+    "the local broker runs no SmartModules: leave them out, or use a Fluvio cluster"
+)
+
+
+def _refused(request: data.StreamFetchRequest, failure: Failure) -> data.StreamFetchResponse:
+    return data.StreamFetchResponse(
+        request.topic, 0, data.FetchedPartition(request.partition, failure)
+    )
