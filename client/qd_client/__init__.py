@@ -1,1 +1,43 @@
 """What users import: the QD client and the symbol master's client."""
+
+from qd_client.alerts import alerts
+from qd_client.client import BarMessage, QDClient, TradeMessage
+from qd_client.errors import (
+    AlreadyLoggedIn,
+    ChannelFailed,
+    DataTypeUnknown,
+    DataUnavailable,
+    EncodingFailed,
+    GatewayLost,
+    GatewayUnavailable,
+    LoginFailed,
+    NotLoggedIn,
+    QdClientError,
+    Refused,
+    SendFailed,
+    StreamIncomplete,
+    SymbolUnknown,
+    UsageError,
+)
+
+__all__ = [
+    "AlreadyLoggedIn",
+    "BarMessage",
+    "ChannelFailed",
+    "DataTypeUnknown",
+    "DataUnavailable",
+    "EncodingFailed",
+    "GatewayLost",
+    "GatewayUnavailable",
+    "LoginFailed",
+    "NotLoggedIn",
+    "QDClient",
+    "QdClientError",
+    "Refused",
+    "SendFailed",
+    "StreamIncomplete",
+    "SymbolUnknown",
+    "TradeMessage",
+    "UsageError",
+    "alerts",
+]

@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 
 from qd_gateway.errors import StreamRefused
 from qd_gateway.limits import BATCH_ROWS
 from qd_gateway.plans import StreamPlan
 from qd_schemas.arrays import Rows
 from qd_schemas.enums import DataErrorType
-from qd_store import Market, Store
+from qd_store import Market, Store, StoreError
 
 _log = logging.getLogger("qd_gateway.database")
 
@@ -40,8 +40,16 @@ class Database:
         async with self._opening:
             if self._store is None:
                 self._store = await self._stack.enter_async_context(Store.open(self._dsn))
-                _log.info("database open")
+                await self._migrate(self._store)
             return self._store
+
+    async def _migrate(self, store: Store) -> None:
+        """Make a new database's tables, so that a symbol it lacks is answered as unknown."""
+        try:
+            await store.migrate()
+        except StoreError as error:  # as for a user who may only read
+            _log.warning("the database's tables were not checked: %s", error)
+        _log.info("database open")
 
     async def feed(self, plan: StreamPlan) -> AsyncGenerator[Rows, None]:
         """The rows of a plan, a batch at a time; nothing is read before the first batch.
@@ -69,22 +77,24 @@ class Database:
 
 
 async def _trades(store: Store, market: Market, plan: StreamPlan) -> AsyncGenerator[Rows, None]:
-    async for rows in store.trades(
+    trades = store.trades(
         market,
         first_sequence=plan.first_sequence,
         start_time=plan.start_time,
         end_time=plan.end_time,
         batch_rows=BATCH_ROWS,
-    ):
-        yield rows
+    )
+    async with aclosing(trades):
+        async for rows in trades:
+            yield rows
 
 
 async def _bars(store: Store, market: Market, plan: StreamPlan) -> AsyncGenerator[Rows, None]:
     """Bars from number `plan.first_sequence` of the range on."""
     skip = plan.first_sequence - 1
-    async for rows in store.bars(
-        market, plan.resolution, start_time=plan.start_time, end_time=plan.end_time
-    ):
-        if skip < len(rows):
-            yield rows[skip:]
-        skip = max(skip - len(rows), 0)
+    bars = store.bars(market, plan.resolution, start_time=plan.start_time, end_time=plan.end_time)
+    async with aclosing(bars):
+        async for rows in bars:
+            if skip < len(rows):
+                yield rows[skip:]
+            skip = max(skip - len(rows), 0)

@@ -25,6 +25,7 @@ from qd_gateway.actions import (
     Ignored,
     IgnoreReason,
     OpenSession,
+    Reply,
     StartStream,
     StopStream,
 )
@@ -169,13 +170,24 @@ class GatewayMachine:
             case ClientLogout():
                 yield from self._end(session, EndCause.LOGOUT)
             case Heartbeat():
-                yield heartbeat(session.client_id, session.number)
+                yield self._beat(session)
             case StartData():
                 yield from self._start(message, session, version)
             case StopData():
                 yield from self._stop(session, lambda plan: _is_named(plan, message))
             case StopAllData():
                 yield from self._stop(session, lambda plan: _is_on(plan, message.exchange_id))
+
+    @staticmethod
+    def _beat(session: Session) -> Reply:
+        """Answer a heartbeat; a version 1 client would not know the answer on its data topic.
+
+        So who asks whether a version 1 session's id is free is told that it is not.
+        """
+        if session.version == 1:
+            error = ClientErrorType.ALREADY_LOGGED_IN
+            return client_error(session.client_id, session.number, error, VERSION)
+        return heartbeat(session.client_id, session.number)
 
     def _login(
         self, message: ClientLogin, session: Session | None, version: int, now: float

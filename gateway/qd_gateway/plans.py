@@ -12,6 +12,8 @@ from qd_schemas.enums import DataErrorType, DataType, Resolution
 from qd_schemas.messages import StartData
 from qd_schemas.wire import NO_TIME
 
+TIME_US_MAX = 9_000_000_000_000_000  # in the year 2255; no trade is later, none before 1970
+
 _BARS = frozenset({DataType.OHLCV, DataType.OHLCV_EXACT})
 _PACKED = frozenset({DataType.TRADES_EXACT, DataType.OHLCV_EXACT})
 _BY_VERSION = {
@@ -102,4 +104,7 @@ def plan_of(request: StartData, version: int, ticket: int) -> StreamPlan | DataE
 
 
 def _time(microseconds: int) -> int | None:
-    return None if microseconds == NO_TIME else microseconds
+    """A time for the database, brought into the years that every calendar has."""
+    if microseconds == NO_TIME:
+        return None
+    return min(max(microseconds, 0), TIME_US_MAX)

@@ -14,7 +14,7 @@ from qd_gateway.database import Database
 from qd_gateway.errors import StreamRefused
 from qd_gateway.plans import StreamPlan
 from qd_gateway.stream import Stream
-from qd_schemas.enums import DataErrorType
+from qd_schemas.enums import DataErrorType, EndReason
 from qd_schemas.errors import EncodeError
 from qd_store import StoreError
 
@@ -85,7 +85,7 @@ class StreamRunner:
         _log.info(
             "%s ended: %s rows=%d records=%d bytes=%d seconds=%.3f rows_per_second=%.0f",
             task.get_name(),
-            "aborted" if task.cancelled() else (error or totals.reason).name.lower(),
+            _outcome(task, totals.reason),
             totals.rows,
             totals.records,
             totals.octets,
@@ -128,6 +128,13 @@ class StreamRunner:
         except FluvioError:
             await channel.drop(Channel.DATA, producer)
             raise
+
+
+def _outcome(task: asyncio.Task[DataErrorType | None], reason: EndReason) -> str:
+    if task.cancelled():
+        return "aborted"
+    error = task.result()
+    return (reason if error is None else error).name.lower()
 
 
 def _describe(plan: StreamPlan) -> str:

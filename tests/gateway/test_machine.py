@@ -87,6 +87,18 @@ def test_a_second_login_is_refused(gateway: Gateway, version: int) -> None:
     assert version_of(actions[0].payload) == version
 
 
+def test_a_heartbeat_says_whether_the_id_is_in_use(gateway: Gateway) -> None:
+    assert sent(gateway.send(Heartbeat(CLIENT))) == [
+        ClientError(CLIENT, ClientErrorType.NOT_LOGGED_IN)
+    ]
+    gateway.send(ClientLogin(CLIENT), 2)
+    assert sent(gateway.send(Heartbeat(CLIENT))) == [Heartbeat(CLIENT)]
+    gateway.send(ClientLogin(OTHER), 1)
+    assert sent(gateway.send(Heartbeat(OTHER))) == [
+        ClientError(OTHER, ClientErrorType.ALREADY_LOGGED_IN)
+    ]
+
+
 def test_logins_over_the_limit_fail() -> None:
     gateway = Gateway(Limits(sessions=1))
     gateway.send(ClientLogin(CLIENT))

@@ -1,0 +1,125 @@
+"""One stream as the user asked for it, checked, and as the gateway is asked. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+import numpy as np
+
+from qd_client.errors import UsageError
+from qd_schemas.enums import DataType, Resolution
+from qd_schemas.messages import StartData, StopData
+from qd_schemas.wire import NO_STREAM, NO_TIME
+
+Time: TypeAlias = int | datetime | np.datetime64
+"""Microseconds since the epoch (UTC), an aware datetime, or a numpy datetime (UTC)."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which rows, and how fast.
+
+    Attributes
+    ----------
+    first_sequence : int
+        The first trade's number within its market, or the first bar's within the range; from 1.
+    start, end : Time or None
+        The end is exclusive; None is open.
+    pace : float
+        0 as fast as possible, 1 real time, N times real time.
+    """
+
+    first_sequence: int = 1
+    start: Time | None = None
+    end: Time | None = None
+    pace: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.first_sequence < NO_TIME:
+            raise UsageError(f"first_sequence is {self.first_sequence}; sequences begin with 1")
+        if not (math.isfinite(self.pace) and self.pace >= 0):
+            raise UsageError(
+                f"pace is {self.pace}; give 0 (as fast as possible), 1 (real time) or N times it"
+            )
+        start, end = microseconds(self.start), microseconds(self.end)
+        if start != NO_TIME and start >= end:
+            raise UsageError(f"the range begins at {self.start} and ends at {self.end}, before it")
+
+    @property
+    def is_whole(self) -> bool:
+        """True where nothing was asked that version 1 cannot say."""
+        return self == Range()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRequest:
+    """A stream of one market's trades, or bars at a resolution."""
+
+    client_id: int
+    exchange_id: int
+    symbol: str
+    symbol_id: int
+    data_type: DataType
+    resolution: Resolution
+    stream_id: int
+    range: Range
+
+    @property
+    def is_bars(self) -> bool:
+        """True for OHLCV bars, False for trades."""
+        return self.data_type in (DataType.OHLCV, DataType.OHLCV_EXACT)
+
+    def __str__(self) -> str:
+        what = f"{self.resolution.label} bars" if self.is_bars else "trades"
+        stream = "" if self.stream_id == NO_STREAM else f" (stream {self.stream_id})"
+        return f"{what} of {self.symbol}{stream}"
+
+    def start_message(self) -> StartData:
+        """What asks the gateway for the stream."""
+        return StartData(
+            client_id=self.client_id,
+            exchange_id=self.exchange_id,
+            symbol_id=self.symbol_id,
+            time_resolution=self.resolution,
+            data_type_id=self.data_type,
+            stream_id=self.stream_id,
+            first_sequence=self.range.first_sequence,
+            start_time=microseconds(self.range.start),
+            end_time=microseconds(self.range.end),
+            pace=self.range.pace,
+        )
+
+    def stop_message(self) -> StopData:
+        """What tells the gateway to end the stream."""
+        return StopData(
+            self.client_id, self.exchange_id, self.symbol_id, self.data_type, self.stream_id
+        )
+
+
+def microseconds(time: Time | None) -> int:
+    """A time as messages carry it; None is open.
+
+    Raises
+    ------
+    UsageError
+        A datetime without a time zone, or a time that i64 microseconds cannot hold.
+    """
+    if time is None:
+        return NO_TIME
+    if isinstance(time, np.datetime64):
+        found = int(time.astype("datetime64[us]").astype(np.int64))
+    elif isinstance(time, datetime):
+        if time.tzinfo is None:
+            raise UsageError(f"the time {time} has no zone; give one, such as tzinfo=UTC")
+        found = (time - _EPOCH) // _MICROSECOND
+    else:
+        found = int(time)
+    if not -NO_TIME < found < NO_TIME:
+        raise UsageError(f"the time {time} is out of range for microseconds since 1970")
+    return found
