@@ -19,6 +19,7 @@ from typing import Protocol, cast
 from qd_fluvio.broker.settings import (
     INBOX_BYTES_MAX,
     OUTBOX_BYTES_MAX,
+    RECEIVE_LOW_BYTES_MAX,
     REQUEST_BYTES_MAX,
     SEND_CHUNK_BYTES,
 )
@@ -77,6 +78,7 @@ class Connection(asyncio.BufferedProtocol):
         self._drop_after_bytes = drop_after_bytes
         self._sent_bytes = 0
         self._frames = FrameBuffer(REQUEST_BYTES_MAX)
+        self._receive_low = 1
         self._inbox: deque[bytearray] = deque()
         self._inbox_bytes = 0
         self._arrived = asyncio.Event()
@@ -97,8 +99,9 @@ class Connection(asyncio.BufferedProtocol):
             _log.warning("refusing %s: too many connections", self.peer)
             self._transport.abort()
             return
+        self._socket = transport.get_extra_info("socket")
         # Small answers must not wait for the acknowledgement of earlier ones.
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._transport.set_write_buffer_limits(high=OUTBOX_BYTES_MAX)
         self._task = asyncio.get_running_loop().create_task(self._serve())
 
@@ -120,6 +123,7 @@ class Connection(asyncio.BufferedProtocol):
             self._arrived.set()
         if self._inbox_bytes > INBOX_BYTES_MAX:
             self._transport.pause_reading()
+        self._wait_for_more(self._frames.missing)
 
     def pause_writing(self) -> None:
         """Too much is unsent."""
@@ -185,6 +189,13 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
         if not self._transport.is_closing():
             self._transport.write(part)
+
+    def _wait_for_more(self, missing: int) -> None:
+        """Let the kernel wake this process for much of a large frame at once, not for crumbs."""
+        low = max(1, min(missing, RECEIVE_LOW_BYTES_MAX))
+        if low != self._receive_low:
+            self._receive_low = low
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low)
 
     def _refuse(self, reason: str) -> None:
         _log.warning("closing %s: %s", self.peer, reason)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from qd_fluvio.errors import FluvioError, LogError
 
 
-class InvalidTopicSettings(FluvioError):  # noqa: N818
+class InvalidTopicSettings(FluvioError):
     """The topic's settings make no sense, or not on a cluster of one SPU."""
 
 

@@ -26,6 +26,8 @@ PARTITIONS_PER_TOPIC_MAX = 1_024
 TOPIC_NAME_CHARACTERS_MAX = 63
 # Unanswered requests of one connection, beyond which it is not read.
 INBOX_BYTES_MAX = 1 << 20
+# How much of a large request must have come before the broker is woken to take it.
+RECEIVE_LOW_BYTES_MAX = 1 << 17
 # Unsent bytes of one connection, beyond which its senders wait.
 OUTBOX_BYTES_MAX = 1 << 18
 SEND_CHUNK_BYTES = 1 << 18

@@ -30,46 +30,50 @@ T = TypeVar("T")
 class Reader:
     """A position in bytes that were received; never reads past their end."""
 
-    __slots__ = ("_data", "_position")
+    __slots__ = ("data", "position")
 
     def __init__(self, data: Buffer) -> None:
-        self._data = memoryview(data).cast("B")
-        self._position = 0
-
-    @property
-    def remaining(self) -> int:
-        """How many bytes are left."""
-        return len(self._data) - self._position
+        self.data = memoryview(data).cast("B")
+        self.position = 0
 
     def take(self, count: int) -> memoryview:
         """The next `count` bytes, not copied."""
-        if not 0 <= count <= self.remaining:
+        start = self.position
+        self.position = end = start + count
+        if not start <= end <= len(self.data):
             raise WireError(
-                f"found {self.remaining} bytes where a length says {count}: "
+                f"found {len(self.data) - start} bytes where a length says {count}: "
                 "the message is cut short or its length is wrong"
             )
-        start = self._position
-        self._position = start + count
-        return self._data[start : self._position]
+        return self.data[start:end]
 
     def unpack(self, layout: struct.Struct) -> Any:
         """The next fixed-size value."""
-        return layout.unpack(self.take(layout.size))[0]
+        try:
+            (value,) = layout.unpack_from(self.data, self.position)
+        except struct.error:
+            raise WireError(
+                f"found {len(self.data) - self.position} bytes for a value of {layout.size}: "
+                "the message is cut short"
+            ) from None
+        self.position += layout.size
+        return value
 
     def count(self, layout: struct.Struct) -> int:
         """A number of elements that follow; each takes a byte at least."""
-        count: int = max(self.unpack(layout), 0)
-        if count > self.remaining:
+        count: int = self.unpack(layout)
+        left = len(self.data) - self.position
+        if count > left:
             raise WireError(
-                f"found a count of {count} elements with {self.remaining} bytes left: "
+                f"found a count of {count} elements with {left} bytes left: "
                 "the message is cut short or its count is wrong"
             )
-        return count
+        return max(count, 0)
 
     def finish(self, what: str) -> None:
         """Refuse bytes that belong to nothing."""
-        if self.remaining:
-            raise WireError(f"found {self.remaining} bytes after {what}, expected none")
+        if left := len(self.data) - self.position:
+            raise WireError(f"found {left} bytes after {what}, expected none")
 
 
 @runtime_checkable
@@ -109,6 +113,7 @@ class Int:
             raise WireError(f"found {value!r} for an integer field: {error}") from None
 
 
+_U8 = struct.Struct(">B")
 _I16 = struct.Struct(">h")
 _U16 = struct.Struct(">H")
 _I32 = struct.Struct(">i")
@@ -120,10 +125,10 @@ class BoolCodec:
 
     def read(self, source: Reader, version: int) -> bool:
         """Take the truth value."""
-        byte = source.take(1)[0]
+        byte = source.unpack(_U8)
         if byte > 1:
             raise WireError(f"found byte {byte} for a truth value, expected 0 or 1")
-        return byte == 1
+        return bool(byte)
 
     def write(self, out: bytearray, value: bool, version: int) -> None:
         """Append the truth value."""
@@ -135,9 +140,9 @@ class StringCodec:
 
     def read(self, source: Reader, version: int) -> str:
         """Take the text."""
-        raw = bytes(source.take(max(source.unpack(_I16), 0)))
+        raw = source.take(max(source.unpack(_I16), 0))
         try:
-            return raw.decode()
+            return str(raw, "utf-8")
         except UnicodeDecodeError as error:
             raise WireError(f"found text that is not UTF-8: {error}") from None
 
@@ -170,7 +175,7 @@ class Array:
 
     def read(self, source: Reader, version: int) -> tuple[Any, ...]:
         """Take all the values."""
-        return tuple(self._item.read(source, version) for _ in range(source.count(_I32)))
+        return tuple([self._item.read(source, version) for _ in range(source.count(_I32))])
 
     def write(self, out: bytearray, value: tuple[Any, ...], version: int) -> None:
         """Append all the values."""
@@ -226,7 +231,7 @@ class Tagged:
 
     def read(self, source: Reader, version: int) -> Any:
         """Take the tag and its value."""
-        tag = source.take(1)[0]
+        tag = source.unpack(_U8)
         if tag not in self._types:
             raise WireError(f"found tag {tag}, expected one of {sorted(self._types)}")
         return struct_of(self._types[tag]).read(source, version)
@@ -287,21 +292,24 @@ class Struct:
             (field.name, codec_of(hints[field.name]), _since(hints[field.name]))
             for field in dataclasses.fields(layout)
         ]
+        self._of_version: dict[int, list[tuple[str, Codec]]] = {}
 
     def read(self, source: Reader, version: int) -> Any:
         """Take the fields; absent ones get their defaults."""
-        values = {
-            name: codec.read(source, version)
-            for name, codec, since in self._fields
-            if version >= since
-        }
-        return self._layout(**values)
+        fields = self._of_version.get(version) or self._select(version)
+        if len(fields) == len(self._fields):
+            return self._layout(*[codec.read(source, version) for _, codec in fields])
+        return self._layout(**{name: codec.read(source, version) for name, codec in fields})
 
     def write(self, out: bytearray, value: Any, version: int) -> None:
         """Append the fields."""
-        for name, codec, since in self._fields:
-            if version >= since:
-                codec.write(out, getattr(value, name), version)
+        for name, codec in self._of_version.get(version) or self._select(version):
+            codec.write(out, getattr(value, name), version)
+
+    def _select(self, version: int) -> list[tuple[str, Codec]]:
+        fields = [(name, codec) for name, codec, since in self._fields if version >= since]
+        self._of_version[version] = fields
+        return fields
 
 
 BOOL = BoolCodec()

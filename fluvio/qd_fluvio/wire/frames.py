@@ -70,7 +70,7 @@ def decode_request(payload: Buffer, apis: Mapping[int, Api[Any, Any]]) -> Reques
             f"expected {api.version_min} to {api.version_max}"
         )
     body = struct_of(api.request).read(source, header.api_version)
-    source.finish(f"the {api.name} request")
+    source.finish("the request")
     return Request(header, api, body)
 
 
@@ -140,6 +140,11 @@ class FrameBuffer:
         self._filled = 0
         self._large: bytearray | None = None
         self._large_bytes = 0
+
+    @property
+    def missing(self) -> int:
+        """Bytes that the large frame being read still lacks; 0 between frames."""
+        return 0 if self._large is None else self._large_bytes - self._filled
 
     def space(self) -> memoryview:
         """Where the next bytes go; never empty."""
