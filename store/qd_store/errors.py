@@ -14,6 +14,7 @@
          ├─ ImportFailed         files that cannot be imported
          │   ├─ SourceUnreadable   a path that is missing, broken or not a file of trades
          │   ├─ UnknownLayout      columns that no known layout has
+         │   ├─ SourceRefused      bad lines in a file that must have none
          │   └─ ImportStopped      the caller asked to stop; nothing half done remains
          └─ EmbeddedError        the embedded server
              ├─ DataFolderInUse    another process runs on the same data folder
@@ -86,6 +87,10 @@ class SourceUnreadable(ImportFailed):
 
 class UnknownLayout(ImportFailed):
     """Columns that no known layout has."""
+
+
+class SourceRefused(ImportFailed):
+    """Bad lines in a file that must have none."""
 
 
 class ImportStopped(ImportFailed):

@@ -23,6 +23,10 @@ MARKETS = f"{_MARKETS} ORDER BY symbol_id"
 MARKET_BY_ID = f"{_MARKETS} AND symbol_id = %s"
 MARKET_BY_SYMBOL = f"{_MARKETS} AND symbol = %s"
 
+SEQUENCE_AT = """
+SELECT trade_sequence_at(%s, 'epoch'::timestamptz + %s * interval '1 microsecond')
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:

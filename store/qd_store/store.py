@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import adbc_driver_manager
 import psycopg
 
 from qd_schemas.arrays import Rows
@@ -21,7 +20,7 @@ from qd_schemas.enums import Resolution
 from qd_store import markets
 from qd_store.bars import Resampler, bar_start_at_or_after
 from qd_store.connections import connect, connect_async, translating
-from qd_store.errors import ConnectionLost, DatabaseUnreachable, TooManyStreams
+from qd_store.errors import ConnectionLost, TooManyStreams
 from qd_store.markets import Exchange, Market
 from qd_store.migrate import Migration, migrate
 from qd_store.streams import StreamDatabase, TradeReader
@@ -30,10 +29,6 @@ BATCH_ROWS_DEFAULT = 32_768  # 1 MiB of trades
 BATCH_ROWS_MAX = 4_194_304
 STREAMS_MAX_DEFAULT = 64
 CLOSE_SECONDS_MAX = 5.0
-
-_SEQUENCE_AT = """
-SELECT trade_sequence_at(%s, 'epoch'::timestamptz + %s * interval '1 microsecond')
-"""
 
 
 class Store:
@@ -246,18 +241,14 @@ class Store:
                 return 2**63 - 1 if current is None else current.trades + 1
         if time <= market.first_time:
             return 1
-        rows = await self._rows(_SEQUENCE_AT, market.key, time)
+        rows = await self._rows(markets.SEQUENCE_AT, market.key, time)
         found: int = rows[0][0]
         return found
 
     async def _streams(self) -> StreamDatabase:
         async with self._stream_turn:
             if self._stream_database is None:
-                try:
-                    self._stream_database = await asyncio.to_thread(StreamDatabase, self._dsn)
-                except adbc_driver_manager.Error as error:
-                    text = " ".join(str(error).split())
-                    raise DatabaseUnreachable(f"no connection to the database ({text})") from error
+                self._stream_database = await asyncio.to_thread(StreamDatabase, self._dsn)
             return self._stream_database
 
     async def _rows(self, query: str, *parameters: object) -> Sequence[Any]:

@@ -113,7 +113,7 @@ class TradeReader:
     def _failure(self, error: Exception) -> StoreError:
         text = " ".join(str(error).split())
         if self._statement is None and isinstance(error, adbc_driver_manager.Error):
-            return DatabaseUnreachable(f"no connection to the database ({text}): is it up?")
+            return _unreachable(error)
         if _is_lost(error):
             return ConnectionLost(
                 f"the database connection was lost before sequence {self._next_sequence} "
@@ -124,10 +124,19 @@ class TradeReader:
 
 
 class StreamDatabase:
-    """Makes connections for streams. The driver looks up the server's types once, here."""
+    """Makes connections for streams. The driver looks up the server's types once, here.
+
+    Raises
+    ------
+    DatabaseUnreachable
+        No connection could be made.
+    """
 
     def __init__(self, dsn: str) -> None:
-        self._database = adbc_driver_postgresql.connect(bounded(dsn))
+        try:
+            self._database = adbc_driver_postgresql.connect(bounded(dsn))
+        except adbc_driver_manager.Error as error:
+            raise _unreachable(error) from error
 
     def connect(self) -> adbc_driver_manager.AdbcConnection:
         """A new connection, in autocommit mode."""
@@ -136,6 +145,11 @@ class StreamDatabase:
     def close(self) -> None:
         """Let go of the driver; its connections are closed already."""
         self._database.close()
+
+
+def _unreachable(error: Exception) -> DatabaseUnreachable:
+    text = " ".join(str(error).split())
+    return DatabaseUnreachable(f"no connection to the database ({text}): is it up?")
 
 
 def _is_lost(error: Exception) -> bool:

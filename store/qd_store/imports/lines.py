@@ -1,0 +1,68 @@
+"""One line of a file to one trade, in plain Python: exact, and slow.
+
+This is the reference that says what a good row is; `parse` does the same for whole blocks.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import ROUND_FLOOR, Decimal
+from typing import Final
+
+from qd_store.imports.rows import TIME_MAX_US, TIME_MIN_US, Reason, Rejected, shown
+
+Columns = tuple[int, int, int, int]
+"""How many columns, and which hold time, price and volume."""
+
+Trade = tuple[int, float, float, int]
+"""Microseconds, price, volume, line number."""
+
+_NUMBER: Final = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_NOT_FINITE: Final = re.compile(rb"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
+_CELL_BYTES_MAX: Final = 100  # beyond any number; keeps the exact arithmetic cheap
+
+
+def parse_line(line: bytes, columns: Columns, number: int) -> Trade | Rejected:
+    """Read one line.
+
+    Parameters
+    ----------
+    line : bytes
+        Without its newline.
+    columns : tuple of int
+        How many columns, and which hold time, price and volume.
+    number : int
+        The line's number, from 1.
+
+    Returns
+    -------
+    tuple or Rejected
+        The time is exact, cut to whole microseconds; price and volume are the doubles
+        nearest to the text.
+    """
+    cells = line.rstrip(b"\r").split(b",")
+    count, *wanted = columns
+    if len(cells) != count:
+        return Rejected(number, Reason.COLUMNS, shown(line))
+    texts = [cells[index].strip(b" \t") for index in wanted]
+    if not all(_NUMBER.fullmatch(text) and len(text) <= _CELL_BYTES_MAX for text in texts):
+        named = all(_NUMBER.fullmatch(text) or _NOT_FINITE.fullmatch(text) for text in texts)
+        return Rejected(number, Reason.FINITE if named else Reason.NUMBER, shown(line))
+    price, volume = float(texts[1]), float(texts[2])
+    reason = _refused(price, volume)
+    if reason:
+        return Rejected(number, reason, shown(line))
+    seconds = Decimal(texts[0].decode())
+    if not TIME_MIN_US <= seconds * 1_000_000 < TIME_MAX_US:
+        return Rejected(number, Reason.TIME, shown(line))
+    microseconds = (seconds * 1_000_000).to_integral_value(ROUND_FLOOR)
+    return int(microseconds), price, volume + 0.0, number  # + 0.0 makes a minus zero plain
+
+
+def _refused(price: float, volume: float) -> Reason | None:
+    if not (math.isfinite(price) and math.isfinite(volume)):
+        return Reason.FINITE
+    if price <= 0:
+        return Reason.PRICE
+    return Reason.VOLUME if volume < 0 else None

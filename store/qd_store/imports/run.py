@@ -1,0 +1,196 @@
+"""The import of many files: which go side by side, and how all of it stops.
+
+Blocking; from asyncio call it with ``asyncio.to_thread`` and stop it with an event. Files of
+one market are imported one after the other, by their first time; markets go side by side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from qd_store.connections import connect, translating
+from qd_store.errors import ImportFailed, ImportStopped, SymbolIdsExhausted
+from qd_store.imports.importer import FileImport, Target
+from qd_store.imports.reading import first_time, layout_of
+from qd_store.imports.report import (
+    FileResult,
+    FileState,
+    ImportReport,
+    Progress,
+    ProgressCallback,
+)
+from qd_store.imports.sources import Source, find_sources
+from qd_store.imports.tables import exchange_id_of
+from qd_store.migrate import migrate
+
+PARALLEL_MAX = 16
+_POLL_SECONDS = 0.1
+_CANCEL_SECONDS_MAX = 5.0
+
+
+def import_paths(
+    dsn: str,
+    paths: Iterable[Path | str],
+    *,
+    exchange: int | str = "kraken",
+    rejects_folder: Path,
+    progress: ProgressCallback | None = None,
+    stop: threading.Event | None = None,
+    parallel: int | None = None,
+    strict: bool = False,
+    scratch_folder: Path | None = None,
+) -> ImportReport:
+    """Import files, folders and zips; blocks until all is done.
+
+    Parameters
+    ----------
+    dsn : str
+        The database; its tables are migrated first.
+    paths : iterable of Path or str
+        CSV files, gzipped ones, zips, folders of all these.
+    exchange : int or str
+        The exchange's id or name.
+    rejects_folder : Path
+        Where files of refused lines go; made when needed.
+    progress : callable, optional
+        Told about each block, from other threads, one call at a time.
+    stop : threading.Event, optional
+        Set it to stop; so does KeyboardInterrupt in the calling thread.
+    parallel : int, optional
+        How many markets side by side; by default half the processors.
+    strict : bool
+        Refuse a whole file for one bad line.
+    scratch_folder : Path, optional
+        Where rows out of order are sorted; by default the system's temporary folder.
+
+    Returns
+    -------
+    ImportReport
+        Also of files that were refused; see `ImportReport.refused`.
+
+    Raises
+    ------
+    SourceUnreadable
+        A path is missing or holds nothing to import.
+    UnknownExchange, DatabaseUnreachable, ConnectionLost, QueryFailed
+        About the database. Markets that were done stay.
+    ImportStopped
+        The caller asked for it. Markets that were done stay.
+    """
+    began = time.monotonic()
+    sources = find_sources(paths)
+    with translating(), connect(dsn) as connection:
+        migrate(connection)
+        exchange_id = exchange_id_of(connection, exchange)
+    target = Target(dsn, exchange_id, rejects_folder, scratch_folder, strict)
+    workers = parallel or max(1, (os.cpu_count() or 1) // 2)
+    run = _Run(target, progress, stop or threading.Event())
+    results = run.all(sources, min(max(workers, 1), PARALLEL_MAX))
+    return ImportReport(tuple(results), time.monotonic() - began)
+
+
+class _Run:
+    """One call of `import_paths`."""
+
+    def __init__(
+        self, target: Target, progress: ProgressCallback | None, stop: threading.Event
+    ) -> None:
+        self._target = target
+        self._progress = progress
+        self._asked = stop
+        self._ended = threading.Event()  # no worker goes on
+        self._lock = threading.Lock()
+        self._connections: set[psycopg.Connection[Any]] = set()
+
+    def all(self, sources: Sequence[Source], workers: int) -> list[FileResult]:
+        """Import all; the results are in the order of the sources."""
+        groups: dict[str, list[Source]] = {}
+        for source in sources:
+            groups.setdefault(source.symbol, []).append(source)
+        with ThreadPoolExecutor(workers, "qd-import") as pool:
+            futures = [pool.submit(self._market, group) for group in groups.values()]
+            try:
+                self._wait(futures)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self._end(futures)
+                raise
+        results = {result.file: result for future in futures for result in future.result()}
+        return [results[source.name] for source in sources]
+
+    def _wait(self, futures: Sequence[Future[list[FileResult]]]) -> None:
+        left: Iterable[Future[list[FileResult]]] = futures
+        while left:
+            done, left = wait(left, _POLL_SECONDS, FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+            if self._asked.is_set() and left:
+                raise ImportStopped("the import was stopped; running it again finishes the rest")
+
+    def _end(self, futures: Sequence[Future[list[FileResult]]]) -> None:
+        """Make all workers end, also those that wait for the database."""
+        self._ended.set()
+        left: Iterable[Future[list[FileResult]]] = futures
+        while left:
+            with self._lock:
+                waiting = list(self._connections)
+            for connection in waiting:
+                with contextlib.suppress(psycopg.Error):
+                    connection.cancel_safe(timeout=_CANCEL_SECONDS_MAX)
+            _, left = wait(left, _POLL_SECONDS)
+
+    def _market(self, group: Sequence[Source]) -> list[FileResult]:
+        """Import all files of one market, the earliest first."""
+        results: list[FileResult] = []
+        ready = []
+        for source in group:
+            try:
+                layout = layout_of(source)
+                ready.append((first_time(source, layout) if len(group) > 1 else 0, layout, source))
+            except ImportFailed as error:
+                results.append(_refused(source, error))
+        for _, layout, source in sorted(ready, key=lambda entry: entry[0]):
+            try:
+                with self._connected() as connection:
+                    task = FileImport(connection, self._target, source, layout, self._tick)
+                    results.append(task.run())
+            except ImportStopped:
+                raise
+            except (ImportFailed, SymbolIdsExhausted) as error:
+                results.append(_refused(source, error))
+        return results
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
+        with connect(self._target.dsn) as connection:
+            with self._lock:
+                self._connections.add(connection)
+            try:
+                self._check()
+                yield connection
+            finally:
+                with self._lock:
+                    self._connections.discard(connection)
+
+    def _tick(self, progress: Progress) -> None:
+        self._check()
+        if self._progress is not None:
+            with self._lock:
+                self._progress(progress)
+
+    def _check(self) -> None:
+        if self._ended.is_set() or self._asked.is_set():
+            raise ImportStopped("the import was stopped; running it again finishes the rest")
+
+
+def _refused(source: Source, error: Exception) -> FileResult:
+    return FileResult(source.name, source.symbol, FileState.REFUSED, error=str(error))

@@ -1,0 +1,201 @@
+"""The files to import: found in folders and zips, read as blocks of whole lines.
+
+Nothing is unpacked to disk and nothing is held but one block. Knows nothing of columns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import IO, cast
+
+from qd_store.errors import SourceUnreadable
+
+BLOCK_BYTES = 2 * 1024 * 1024
+LINE_BYTES_MAX = 64 * 1024
+_SUFFIXES = (".csv", ".csv.gz")
+_EXPECTED = "a .csv, .csv.gz or .zip file, or a folder of them"
+_SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+_BROKEN = (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One market's file.
+
+    Attributes
+    ----------
+    name : str
+        Where it is: a path, for a zip's member followed by its name in the zip.
+    symbol : str
+        The market, which is the file's stem.
+    bytes_total : int
+        Its size as `position` counts.
+    """
+
+    name: str
+    symbol: str
+    bytes_total: int
+    _open: Callable[[], AbstractContextManager[tuple[IO[bytes], Callable[[], int]]]]
+
+    @contextlib.contextmanager
+    def blocks(self) -> Iterator[Iterator[tuple[bytes, int]]]:
+        """Read it from the start.
+
+        Yields
+        ------
+        iterator of (bytes, int)
+            Whole lines, and how far the reading is, in bytes of `bytes_total`.
+
+        Raises
+        ------
+        SourceUnreadable
+            It is broken, or no text; also from within the iterator.
+        """
+        with contextlib.ExitStack() as stack:
+            with self._reading():
+                file, position = stack.enter_context(self._open())
+            yield self._lines(file, position)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except _BROKEN as error:
+            raise _damaged(self.name, error) from error
+
+    def _lines(self, file: IO[bytes], position: Callable[[], int]) -> Iterator[tuple[bytes, int]]:
+        rest = b""
+        while True:
+            with self._reading():
+                data = file.read(BLOCK_BYTES)
+            if not data:
+                break
+            whole, newline, tail = data.rpartition(b"\n")
+            if not newline:
+                rest += tail
+            else:
+                yield rest + whole + newline, position()
+                rest = tail
+            if len(rest) > LINE_BYTES_MAX:
+                raise SourceUnreadable(
+                    f"{self.name} has a line of more than {LINE_BYTES_MAX} bytes: "
+                    "it is no text file of trades"
+                )
+        if rest:
+            yield rest, position()
+
+
+def find_sources(paths: Iterable[Path | str]) -> list[Source]:
+    """All files of trades at the paths, in the order given, within a folder by name.
+
+    Raises
+    ------
+    SourceUnreadable
+        A path is missing, is of another kind, or holds no file of trades.
+    """
+    found: dict[str, Source] = {}  # by name: a path given twice is imported once
+    for path in map(Path, paths):
+        here = list(_sources_at(path))
+        if not here:
+            raise SourceUnreadable(f"{path} holds no file of trades; expected {_EXPECTED}")
+        found |= {source.name: source for source in here}
+    return list(found.values())
+
+
+def _sources_at(path: Path) -> Iterator[Source]:
+    if path.is_dir():
+        for file in sorted(path.rglob("*")):
+            if file.is_file() and _wanted(file) | _is_zip(file):
+                yield from _sources_at(file)
+    elif not path.exists():
+        raise SourceUnreadable(f"{path} does not exist; expected {_EXPECTED}")
+    elif _is_zip(path):
+        yield from _members(path)
+    elif _wanted(path):
+        opener = _opened_gzip if path.name.lower().endswith(".gz") else _opened_plain
+        yield Source(str(path), _symbol(path, str(path)), path.stat().st_size, opener(path))
+    else:
+        raise SourceUnreadable(f"{path} is of an unknown kind; expected {_EXPECTED}")
+
+
+def _wanted(path: PurePath) -> bool:
+    hidden = path.name.startswith(".") or "__MACOSX" in path.parts
+    return path.name.lower().endswith(_SUFFIXES) and not hidden
+
+
+def _is_zip(path: PurePath) -> bool:
+    return path.name.lower().endswith(".zip") and not path.name.startswith(".")
+
+
+def _symbol(path: PurePath, name: str) -> str:
+    """The market's name out of the file's: ``XBTEUR.csv.gz`` is XBTEUR."""
+    stem = re.sub(r"(?i)\.csv(\.gz)?$", "", path.name)
+    if not _SYMBOL.fullmatch(stem):
+        raise SourceUnreadable(
+            f"{name}: {stem!r} is no market's name; expected letters, digits, '.', '_' and '-', "
+            "at most 32: rename the file"
+        )
+    return stem
+
+
+def _members(path: Path) -> Iterator[Source]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = sorted(archive.infolist(), key=lambda member: member.filename)
+    except _BROKEN as error:
+        raise _damaged(path, error) from error
+    for member in members:
+        inside = PurePath(member.filename)
+        if _wanted(inside) and not member.is_dir():
+            name = f"{path}/{member.filename}"
+            yield Source(
+                name, _symbol(inside, name), member.file_size, _opened_member(path, member)
+            )
+
+
+def _damaged(name: object, error: Exception) -> SourceUnreadable:
+    return SourceUnreadable(
+        f"{name} cannot be read ({error}): it may be cut short or damaged, get it again"
+    )
+
+
+_Opener = Callable[[], AbstractContextManager[tuple[IO[bytes], Callable[[], int]]]]
+
+
+def _opened_plain(path: Path) -> _Opener:
+    @contextlib.contextmanager
+    def opened() -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
+        with path.open("rb") as file:
+            yield file, file.tell
+
+    return opened
+
+
+def _opened_gzip(path: Path) -> _Opener:
+    @contextlib.contextmanager
+    def opened() -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
+        with path.open("rb") as packed, gzip.open(packed) as file:
+            yield cast(IO[bytes], file), packed.tell
+
+    return opened
+
+
+def _opened_member(path: Path, member: zipfile.ZipInfo) -> _Opener:
+    @contextlib.contextmanager
+    def opened() -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
+        with zipfile.ZipFile(path) as archive, archive.open(member) as packed:
+            if not member.filename.lower().endswith(".gz"):
+                yield packed, packed.tell
+                return
+            with gzip.open(packed) as file:
+                yield cast(IO[bytes], file), packed.tell
+
+    return opened
