@@ -48,7 +48,8 @@ class FromContext:
 
 
 Input = str | int | FromContext
-Columns = Mapping[Key, Any]
+Data = Mapping[Any, Any]  # a number for each name; names are str or int
+Columns = Mapping[Any, Any]  # an array for each name
 
 
 class Causaloid:
@@ -68,7 +69,7 @@ class Causaloid:
     def freeze(self) -> None:
         """Refuse changes from now on: this causaloid became part of another."""
 
-    def evaluate(self, data: Mapping[Key, Any], *contexts: Context) -> Evaluation:
+    def evaluate(self, data: Data, *contexts: Context) -> Evaluation:
         """Evaluate one observation.
 
         Parameters
@@ -114,21 +115,19 @@ class Causaloid:
         """The plan for one node alone."""
         raise self._not_a_graph("of one node")
 
-    def evaluate_from(self, start: Key, data: Mapping[Key, Any], *contexts: Context) -> Evaluation:
+    def evaluate_from(self, start: Key, data: Data, *contexts: Context) -> Evaluation:
         """Evaluate `start` and all below it."""
         from qd_analytics.single import evaluate_one
 
         return evaluate_one(self.plan_from(start), data, contexts)
 
-    def evaluate_path(
-        self, start: Key, stop: Key, data: Mapping[Key, Any], *contexts: Context
-    ) -> Evaluation:
+    def evaluate_path(self, start: Key, stop: Key, data: Data, *contexts: Context) -> Evaluation:
         """Evaluate the nodes on the shortest path (fewest edges, or least weight)."""
         from qd_analytics.single import evaluate_one
 
         return evaluate_one(self.plan_path(start, stop), data, contexts)
 
-    def evaluate_node(self, node: Key, data: Mapping[Key, Any], *contexts: Context) -> Evaluation:
+    def evaluate_node(self, node: Key, data: Data, *contexts: Context) -> Evaluation:
         """Evaluate one node alone."""
         from qd_analytics.single import evaluate_one
 

@@ -107,7 +107,7 @@ class Evaluation:
     def explain(self, node: Key | Path | None = None) -> str:
         """The record in words: one line for a rule, a list for what has nodes inside."""
         at = 0 if node is None else self.plan.slot_of(node)
-        inside = self._inside(at)
+        inside = self._asked_inside(at)
         if not inside:
             return self._line(at)
         return "\n".join(f"\n * {self._entry(child, 1)}" for child in inside) + "\n"
@@ -115,13 +115,14 @@ class Evaluation:
     def _entry(self, at: int, depth: int) -> str:
         lines = [self._line(at)]
         lines += [
-            "   " * depth + "* " + self._entry(child, depth + 1) for child in self._inside(at)
+            "   " * depth + "* " + self._entry(child, depth + 1) for child in self._asked_inside(at)
         ]
         return "\n".join(lines)
 
-    def _inside(self, at: int) -> list[int]:
+    def _asked_inside(self, at: int) -> list[int]:
         slots = self.plan.slots
-        return [child for child in range(at + 1, len(slots)) if slots[child].parent == at]
+        inside = (child for child in range(at + 1, len(slots)) if slots[child].parent == at)
+        return [child for child in inside if slots[child].asked]
 
     def _line(self, at: int) -> str:
         slot, state = self.plan.slots[at], self.states[at]
@@ -182,8 +183,7 @@ class Evaluation:
         return next(reading.reason for reading in readings if isinstance(reading, Absent))
 
     def _first_inside(self, at: int, state: State) -> int:
-        asked = (n for n in self._inside(at) if self.plan.slots[n].asked)
-        return next(child for child in asked if self.states[child] is state)
+        return next(child for child in self._asked_inside(at) if self.states[child] is state)
 
 
 Column = npt.NDArray[np.float64] | Reading

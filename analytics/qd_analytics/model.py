@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from qd_analytics.causaloid import Causaloid, Columns, Key
+from qd_analytics.causaloid import Causaloid, Columns, Data
 from qd_analytics.context import Context
 from qd_analytics.evaluation import BatchEvaluation, Evaluation
 from qd_analytics.observation import Assumption, Verdict
@@ -34,7 +32,7 @@ class Model:
     contexts: tuple[Context, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
 
-    def evaluate(self, data: Mapping[Key, Any], *contexts: Context) -> Evaluation:
+    def evaluate(self, data: Data, *contexts: Context) -> Evaluation:
         """Evaluate one observation over the given contexts and the model's own."""
         return self.causaloid.evaluate(data, *contexts, *self.contexts)
 
@@ -42,6 +40,6 @@ class Model:
         """Evaluate many observations at once; the same answers as one at a time."""
         return self.causaloid.evaluate_batch(columns, *contexts, *self.contexts)
 
-    def verify(self, data: Mapping[Key, Any]) -> tuple[Verdict, ...]:
+    def verify(self, data: Data) -> tuple[Verdict, ...]:
         """Check every assumption against data."""
         return tuple(assumption.verify(data) for assumption in self.assumptions)

@@ -6,11 +6,10 @@ Values and their counts only; results of checks are records, nothing here keeps 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from qd_analytics.causaloid import Key
+from qd_analytics.causaloid import Data
 from qd_analytics.errors import EmptyCollection
 
 
@@ -125,9 +124,9 @@ class Assumption:
 
     id: int
     description: str
-    check: Callable[[Mapping[Key, Any]], bool]
+    check: Callable[[Data], bool]
 
-    def verify(self, data: Mapping[Key, Any]) -> Verdict:
+    def verify(self, data: Data) -> Verdict:
         """Check it; each verdict stands for itself."""
         return Verdict(self, bool(self.check(data)))
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from numbers import Real
-from typing import Any
 
 import numpy as np
 
-from qd_analytics.causaloid import FromContext, Input, Key, Logic, Singleton
+from qd_analytics.causaloid import Data, FromContext, Input, Logic, Singleton
 from qd_analytics.context import Absent, Context
 from qd_analytics.errors import UnknownNode
 from qd_analytics.evaluation import Evaluation, Reading, Refused, checked
@@ -16,7 +15,7 @@ from qd_analytics.plan import Close, Plan, Slot
 from qd_analytics.states import State
 
 
-def evaluate_one(plan: Plan, data: Mapping[Key, Any], contexts: Sequence[Context]) -> Evaluation:
+def evaluate_one(plan: Plan, data: Data, contexts: Sequence[Context]) -> Evaluation:
     """Evaluate a plan for one observation; never raises for what a rule or its data do."""
     readings = tuple(_read(source, data, contexts) for source in plan.inputs)
     states = [State.NOT_EVALUATED] * len(plan.slots)
@@ -44,7 +43,7 @@ def _is_open(slot: Slot, states: Sequence[State], open_: Sequence[bool]) -> bool
     return all(states[cause] is State.TRUE for cause in slot.causes)
 
 
-def _read(source: Input, data: Mapping[Key, Any], contexts: Sequence[Context]) -> Reading:
+def _read(source: Input, data: Data, contexts: Sequence[Context]) -> Reading:
     if isinstance(source, FromContext):
         return read_context(source, contexts)
     value = data.get(source)
