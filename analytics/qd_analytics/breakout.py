@@ -251,6 +251,8 @@ class MonthlyBreakout:
         TradesRefused
             For trades out of order or prices that are not finite.
         """
+        if rows.dtype != TRADE or rows.ndim != 1:
+            raise TradesRefused(f"trades have the layout {rows.dtype}; expected rows of {TRADE}")
         times = np.ascontiguousarray(rows["time"])
         prices = np.ascontiguousarray(rows["price"])
         self._check(rows, times, prices)
@@ -309,8 +311,6 @@ class MonthlyBreakout:
         return change[rose], change[~rose]
 
     def _check(self, rows: Rows, times: npt.NDArray[np.int64], prices: Prices) -> None:
-        if rows.dtype != TRADE or rows.ndim != 1:
-            raise TradesRefused(f"trades have the layout {rows.dtype}; expected rows of {TRADE}")
         if not len(rows):
             return
         sequences = rows["sequence"]

@@ -21,9 +21,10 @@ from qd_analytics.backoff import SECONDS_MAX, Backoff
 from qd_analytics.errors import AnalyticsError
 from qd_analytics.tracker import MarketTracker
 from qd_analytics.watch import MarketInfo, Watch
-from qd_client import QDClient, SymdbClient
+from qd_client import QDClient
 from qd_client.errors import GatewayLost, GatewayUnavailable, NotLoggedIn
-from qd_fluvio import Fluvio, FluvioError, connect
+from qd_client.symdb import SymdbClient
+from qd_fluvio import Fluvio, FluvioError
 from qd_schemas.errors import QdError
 from qd_schemas.specs import AnalyticsSettings
 
@@ -72,16 +73,16 @@ class AlertService:
 
     async def _session(self) -> None:
         settings = self._settings
-        endpoint = settings.fluvio.endpoint
         async with (
-            connect(endpoint) as fluvio,
             SymdbClient(settings.symdb.host, settings.symdb.port) as symdb,
             QDClient(
-                client_id=settings.client_id, endpoint=endpoint, symdb=settings.symdb.endpoint
+                settings.client_id,
+                endpoint=settings.fluvio.endpoint,
+                exchange=settings.exchange,
             ) as qd,
         ):
-            topic = await AlertTopic.open(fluvio)
-            await self._learn_published(fluvio)
+            topic = await AlertTopic.open(qd.fluvio)
+            await self._learn_published(qd.fluvio)
             if self._on_ready is not None:
                 self._on_ready()
                 self._on_ready = None
@@ -166,7 +167,7 @@ async def _stream(tracker: MarketTracker, qd: QDClient, topic: AlertTopic) -> in
     """Evaluate a market's trades to their end; gives how many alerts they raise."""
     alerts = 0
     await _publish(tracker, topic)
-    trades = qd.trades(tracker.symbol, first_sequence=tracker.next_sequence)
+    trades = qd.trades(tracker.symbol_id, first_sequence=tracker.next_sequence)
     async with contextlib.aclosing(trades) as stream:
         async for rows in stream:
             alerts += tracker.accept(rows)
