@@ -17,6 +17,7 @@ from qd_client.errors import (
     AlreadyLoggedIn,
     GatewayLost,
     GatewayUnavailable,
+    NotLoggedIn,
     QdClientError,
     UsageError,
 )
@@ -33,9 +34,15 @@ from qd_client.refusals import client_refusal, data_refusal
 from qd_client.request import StreamRequest
 from qd_fluvio import Consumer, Fluvio, FluvioError, Offset, TopicExists, TopicSettings
 from qd_schemas.codec import decode
-from qd_schemas.enums import ClientErrorType
 from qd_schemas.errors import DecodeError, QdError
-from qd_schemas.messages import ClientError, ClientLogin, ClientLogout, DataError, Heartbeat
+from qd_schemas.messages import (
+    ClientError,
+    ClientLogin,
+    ClientLogout,
+    DataError,
+    Heartbeat,
+    Message,
+)
 from qd_schemas.topics import CONTROL, client_topics
 from qd_schemas.wire import NO_STREAM
 
@@ -70,7 +77,9 @@ class Session:
         self._tasks: list[asyncio.Task[None]] = []
         self._requests: dict[StreamKey, StreamRequest] = {}
         self._starting = asyncio.Lock()
-        self._answer: asyncio.Future[ClientErrorType | None] | None = None
+        self._answer = asyncio.Event()  # a heartbeat, a refusal or a failure came
+        self._error_came = asyncio.Event()
+        self._refusal: int | None = None  # of the login
         self._failure: QdError | None = None
         self._beat_now = asyncio.Event()
         self._is_doubted = False
@@ -92,13 +101,13 @@ class Session:
         """
         existed = await self._create_topics(may_exist)
         await self._start_reading()
-        if existed and self._version > 1:
-            await self._check_free()
         await self._control.send(ClientLogin(self.client_id, self._lease_ms))
-        seconds = LOGIN_SECONDS_MAX if self._version > 1 else LOGIN_SECONDS_V1
-        refusal = await self._answered(seconds)
-        if refusal is not None:
-            raise client_refusal(self.client_id, refusal)
+        if self._version == 1:
+            await self._answered(LOGIN_SECONDS_V1)
+        else:
+            await self._answered(LOGIN_SECONDS_MAX)
+            if existed:
+                await self._make_sure()
         self._is_logged_in = True
         if self._version > 1:
             self._start(self._beat())
@@ -124,8 +133,7 @@ class Session:
         """The session is over: every stream raises the error."""
         if self._failure is None:
             self._failure = error
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
+        self._answer.set()
         if self._reader is not None:
             for key in list(self._reader.inboxes):
                 self._reader.close(key, error)
@@ -179,34 +187,48 @@ class Session:
 
     # --- login ------------------------------------------------------------------------
 
-    async def _check_free(self) -> None:
-        """Ask whether somebody uses the id whose topics exist.
+    async def _make_sure(self) -> None:
+        """Make sure that it was this login which was answered.
 
-        A login would be answered too, but over topics that both would read, so that neither
-        could tell whose login it was.
+        The topics existed. If their owner lives, it was perhaps its heartbeat that was
+        answered. The gateway answers one client in order, so once a later heartbeat is
+        answered, a refusal of the login is on the error topic.
         """
         await self._control.send(Heartbeat(self.client_id))
-        if await self._answered(LOGIN_SECONDS_MAX) is not ClientErrorType.NOT_LOGGED_IN:
-            raise client_refusal(self.client_id, ClientErrorType.ALREADY_LOGGED_IN)
+        await self._answered(LOGIN_SECONDS_MAX)
+        assert self._errors is not None
+        end = await self._fluvio.end_offset(self._topics.error)
+        async with asyncio.timeout(LOGIN_SECONDS_MAX):
+            while self._errors.next_offset < end:
+                self._error_came.clear()
+                await self._error_came.wait()
+        if self._refusal is not None:
+            raise client_refusal(self.client_id, self._refusal)
 
-    async def _answered(self, seconds: float) -> ClientErrorType | None:
-        """Wait for the gateway's answer: None for a heartbeat, else the refusal."""
+    async def _answered(self, seconds: float) -> None:
+        """Wait for the gateway's next heartbeat.
+
+        Raises
+        ------
+        Refused
+            The gateway refused the login.
+        GatewayUnavailable
+            It did not answer, which in version 1 is its yes.
+        """
+        self._answer.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._answer.wait()
         if self._failure is not None:
             raise self._failure
-        self._answer = asyncio.get_running_loop().create_future()
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._answer
-        except TimeoutError:
-            if self._version == 1:
-                return None  # silence is version 1's yes
+        if self._refusal is not None:
+            raise client_refusal(self.client_id, self._refusal)
+        if self._version > 1 and not self._answer.is_set():
             raise GatewayUnavailable(
                 f"no gateway answered client {self.client_id} on {CONTROL} at "
                 f"{self._fluvio.endpoint} within {seconds:g} s; start one with `qd up` or "
                 "`python -m qd_gateway`, or look at its log"
-            ) from None
-        finally:
-            self._answer = None
+            )
 
     # --- what arrives -----------------------------------------------------------------
 
@@ -236,26 +258,28 @@ class Session:
 
     def _on_heartbeat(self) -> None:
         self._is_doubted = False
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(None)
+        self._answer.set()
 
     async def _read_errors(self, consumer: Consumer) -> None:
         async for record in consumer:
+            message: Message | None
             try:
                 message = decode(record.value)
             except DecodeError as error:
                 _log.warning("ignored a record of %s: %s", consumer.topic, error)
-                continue
+                message = None
             if isinstance(message, ClientError) and message.client_id == self.client_id:
                 self._on_client_error(message.client_error_type)
             elif isinstance(message, DataError) and message.client_id == self.client_id:
                 self._on_data_error(message)
+            self._error_came.set()
 
     def _on_client_error(self, found: int) -> None:
         error = client_refusal(self.client_id, found)
-        known = {*ClientErrorType}
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(ClientErrorType(found if found in known else 0))
+        if not self._is_logged_in:
+            if not isinstance(error, NotLoggedIn):  # which is the answer to an earlier request
+                self._refusal = found
+                self._answer.set()
         elif isinstance(error, AlreadyLoggedIn):
             _log.warning("client %d: somebody else tried to log in with its id", self.client_id)
         elif self._version > 1 and not self._is_doubted:

@@ -180,9 +180,9 @@ class GatewayMachine:
 
     @staticmethod
     def _beat(session: Session) -> Reply:
-        """Answer a heartbeat; a version 1 client would not know the answer on its data topic.
+        """Answer a heartbeat, but not on the data topic of a version 1 client.
 
-        So who asks whether a version 1 session's id is free is told that it is not.
+        That one knows no such message; whoever beats in its name is told that the id is taken.
         """
         if session.version == 1:
             error = ClientErrorType.ALREADY_LOGGED_IN

@@ -1,0 +1,77 @@
+"""What a user asks for is checked before it is sent."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import numpy as np
+import pytest
+
+from qd_client.client import QDClient
+from qd_client.errors import UsageError
+from qd_client.request import Range, Time, microseconds
+from qd_schemas.wire import NO_TIME
+
+HOUR_EAST = timezone(timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"),
+    [
+        (None, NO_TIME),
+        (0, 0),
+        (1_700_000_000_000_001, 1_700_000_000_000_001),
+        (datetime(1970, 1, 2, tzinfo=UTC), 86_400_000_000),
+        (datetime(2013, 9, 1, 1, tzinfo=HOUR_EAST), 1_377_993_600_000_000),
+        (np.datetime64("1970-01-01T00:00:01"), 1_000_000),
+        (np.datetime64("2013-09-01T00:00:00.000001"), 1_377_993_600_000_001),
+    ],
+)
+def test_times(time: Time | None, expected: int) -> None:
+    assert microseconds(time) == expected
+
+
+@pytest.mark.parametrize("time", [datetime(2020, 1, 1), 2**63 - 1, -(2**63), np.datetime64("NaT")])
+def test_times_that_make_no_sense(time: Time) -> None:
+    with pytest.raises(UsageError):
+        microseconds(time)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"first_sequence": 0},
+        {"first_sequence": -1},
+        {"pace": -1.0},
+        {"pace": float("nan")},
+        {"pace": float("inf")},
+        {"start": 5, "end": 5},
+        {"start": 6, "end": 5},
+    ],
+)
+def test_ranges_that_make_no_sense(arguments: dict[str, float]) -> None:
+    with pytest.raises(UsageError):
+        Range(**arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"client_id": 20},
+        {"client_id": 65_535},
+        {"lease_ms": 1},
+        {"version": 3},
+        {"version": 0},
+    ],
+)
+def test_clients_that_make_no_sense(arguments: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        QDClient(endpoint="127.0.0.1:1", **arguments)  # type: ignore[arg-type]
+
+
+async def test_a_client_is_used_inside_its_block() -> None:
+    client = QDClient(endpoint="127.0.0.1:1")
+    with pytest.raises(UsageError, match="async with"):
+        _ = client.client_id
+    with pytest.raises(UsageError, match="async with"):
+        await anext(client.trades(1))
