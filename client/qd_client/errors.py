@@ -19,7 +19,10 @@
      │   │   └─ RefusedUnknown      an answer of a newer gateway
      │   ├─ GatewayUnavailable      (retriable) nobody answered the login
      │   ├─ GatewayLost             (retriable) the gateway fell silent
-     │   └─ StreamIncomplete        (retriable) data are missing, or the stream was ended early
+     │   ├─ StreamIncomplete        (retriable) data are missing, or the stream was ended early
+     │   ├─ ExchangeNotFound        symdb knows no such exchange
+     │   ├─ SymbolNotFound          symdb knows no such symbol on the exchange
+     │   └─ SymdbUnavailable        (retriable) symdb, or its database, cannot be asked
      └─ qd_fluvio.errors            the cluster: ClusterUnreachable, ConnectionLost, …
 """
 
@@ -104,5 +107,19 @@ class GatewayLost(QdClientError):
 
 class StreamIncomplete(QdClientError):
     """A stream whose data are not all there: a gap, a wrong count, or an early end."""
+
+    retriable = True
+
+
+class ExchangeNotFound(QdClientError):
+    """Symdb knows no such exchange."""
+
+
+class SymbolNotFound(QdClientError):
+    """Symdb knows no such symbol, or symbol id, on the exchange."""
+
+
+class SymdbUnavailable(QdClientError):
+    """Symdb cannot be reached, did not answer in time, or cannot ask its database."""
 
     retriable = True

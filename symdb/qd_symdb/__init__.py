@@ -1,1 +1,1 @@
-"""The symbol master: a gRPC service that resolves symbols and ids."""
+"""The symbol master: a gRPC service that tells which markets there are, read from the store."""
