@@ -1,0 +1,159 @@
+"""Workers that serve several callers: one administers, one hosts producers.
+
+A worker that missed a deadline may hang for ever, so it gets no new work; it is killed as soon
+as nobody else needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from qd_fluvio.errors import ConnectionLost, FluvioError
+from qd_fluvio.limits import Limits
+from qd_fluvio.official.calls import Calls
+from qd_fluvio.official.process import Worker
+from qd_fluvio.official.producer import OfficialProducer
+from qd_fluvio.official.texts import typed_error
+from qd_fluvio.worker.frames import Frame, Kind, read_acked
+
+StartWorker = Callable[[Callable[[Frame], None]], Awaitable[Worker]]
+
+
+def _ended(worker: Worker) -> ConnectionLost:
+    return ConnectionLost(
+        f"the worker process {worker.process.pid} of the Fluvio client has ended; try again"
+    )
+
+
+class AdminHost:
+    """Administration, one call after the other, in a worker that lives between calls."""
+
+    def __init__(self, endpoint: str, start_worker: StartWorker) -> None:
+        self._calls = Calls(endpoint)
+        self._start_worker = start_worker
+        self._worker: Worker | None = None
+        self._turn = asyncio.Lock()
+
+    async def call(self, name: str, doing: str, **fields: object) -> dict[str, Any]:
+        """Make one call. It has no deadline itself; when cancelled, its worker is killed."""
+        async with self._turn:
+            reused = self._worker is not None and self._worker.alive
+            try:
+                return await self._attempt(name, doing, **fields)
+            except ConnectionLost:
+                if not reused:
+                    raise
+            # The worker's connection had died since its last call; nothing was done with it.
+            return await self._attempt(name, doing, **fields)
+
+    async def _attempt(self, name: str, doing: str, **fields: object) -> dict[str, Any]:
+        try:
+            if self._worker is None or not self._worker.alive:
+                self._worker = await self._start_worker(self._take)
+                self._worker.on_lost = self._lost
+            return await self._calls.call(
+                self._worker, self._calls.number(), doing, role="admin", call=name, **fields
+            )
+        except BaseException as error:
+            if isinstance(error, ConnectionLost) or not isinstance(error, FluvioError):
+                self.kill()
+            raise
+
+    def kill(self) -> None:
+        """End the worker at once."""
+        if self._worker is not None:
+            self._worker.kill()
+        self._worker = None
+
+    def _take(self, frame: Frame) -> None:
+        self._calls.take(frame)
+
+    def _lost(self) -> None:
+        if self._worker is not None:
+            self._calls.lost(_ended(self._worker))
+
+
+class ProduceHost:
+    """A worker with producers, each on its own channel and thread."""
+
+    def __init__(self, endpoint: str, limits: Limits) -> None:
+        self._endpoint = endpoint
+        self._limits = limits
+        self._calls = Calls(endpoint)
+        self._worker: Worker | None = None
+        self._producers: dict[int, OfficialProducer] = {}
+        self._opening = 0
+        self._suspect = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether new producers may go here."""
+        return not self._suspect and (self._worker is None or self._worker.alive)
+
+    @property
+    def producers(self) -> list[OfficialProducer]:
+        """The producers that are open."""
+        return list(self._producers.values())
+
+    async def start(self, start_worker: StartWorker) -> None:
+        """Start the process."""
+        self._worker = await start_worker(self._take)
+        self._worker.on_lost = self._lost
+
+    async def open(self, topic: str, partition: int, doing: str) -> OfficialProducer:
+        """Open a producer; when cancelled, the worker counts as hanging."""
+        assert self._worker is not None
+        channel = self._calls.number()
+        self._opening += 1
+        try:
+            await self._calls.call(
+                self._worker, channel, doing, role="produce", topic=topic, partition=partition
+            )
+        except asyncio.CancelledError:
+            self._suspect = True
+            raise
+        finally:
+            self._opening -= 1
+            self._kill_if_done()
+        producer = OfficialProducer(topic, channel, self._worker, self._limits, self._closed)
+        self._producers[channel] = producer
+        return producer
+
+    def kill(self) -> None:
+        """End the worker at once; what was not acknowledged stays so."""
+        if self._worker is not None:
+            worker, self._suspect = self._worker, True
+            worker.kill()
+            self._fail_all(_ended(worker))
+
+    def _take(self, frame: Frame) -> None:
+        if self._calls.take(frame):
+            return
+        producer = self._producers.get(frame.channel)
+        if producer is None:
+            return  # it was given up
+        if frame.kind is Kind.ACKED:
+            producer.acked(*read_acked(frame.body))
+        else:
+            doing = f"send to topic {producer.topic!r}"
+            producer.failed(typed_error(frame.json()["text"], doing, self._endpoint))
+
+    def _closed(self, producer: OfficialProducer, stuck: bool) -> None:
+        self._producers = {n: p for n, p in self._producers.items() if p is not producer}
+        self._suspect = self._suspect or stuck
+        self._kill_if_done()
+
+    def _kill_if_done(self) -> None:
+        if self._suspect and not self._producers and not self._opening:
+            self.kill()
+
+    def _lost(self) -> None:
+        if self._worker is not None:
+            self._fail_all(_ended(self._worker))
+
+    def _fail_all(self, error: FluvioError) -> None:
+        self._calls.lost(error)
+        for producer in self._producers.values():
+            producer.failed(error)

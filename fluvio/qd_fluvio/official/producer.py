@@ -1,0 +1,202 @@
+"""A producer as a service holds it: a window of unacknowledged records over a worker's channel.
+
+It bounds what is in flight, keeps order, and keeps the first error for ever: after it nobody
+knows which later records the cluster has. It retries nothing, so nothing is written twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from qd_fluvio.errors import DeadlineExceeded, FluvioError, RecordTooLarge
+from qd_fluvio.limits import RECORD_BYTES_MAX, RECORD_OVERHEAD_BYTES, Limits
+from qd_fluvio.official.process import Worker
+from qd_fluvio.worker.frames import Kind, frame, send_frame
+
+SHIP_BYTES = 256 * 1024  # one frame to the worker; small records gather until the loop's next turn
+
+
+class OfficialProducer:
+    """One channel of a producing worker; see `qd_fluvio.api.Producer`.
+
+    Parameters
+    ----------
+    topic : str
+        Its topic, for messages.
+    channel : int
+        Its number within the worker.
+    worker : Worker
+        The process, shared with other producers.
+    limits : Limits
+        Deadlines and sizes.
+    on_closed : callable
+        Called once, with whether the channel may hang in the worker.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        channel: int,
+        worker: Worker,
+        limits: Limits,
+        on_closed: Callable[[OfficialProducer, bool], None],
+    ) -> None:
+        self._topic = topic
+        self._channel = channel
+        self._worker = worker
+        self._limits = limits
+        self._on_closed = on_closed
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[bytes] = []  # taken, not yet shipped to the worker
+        self._waiting_bytes = 0
+        self._sent = self._acknowledged = 0  # records
+        self._sent_bytes = self._acknowledged_bytes = 0  # with the overhead of each record
+        self._error: FluvioError | None = None
+        self._closed = False
+        self._progress = asyncio.Event()
+        self._turn = asyncio.Lock()  # senders go on in the order in which they came
+
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+        return self._topic
+
+    @property
+    def sent(self) -> int:
+        """Records taken so far."""
+        return self._sent
+
+    @property
+    def acknowledged(self) -> int:
+        """Records the cluster has acknowledged so far."""
+        return self._acknowledged
+
+    async def send(self, payload: bytes) -> None:
+        """Take one record; see `qd_fluvio.api.Producer.send`."""
+        self._check(payload)
+        async with self._turn:
+            await self._take(payload)
+
+    async def send_many(self, payloads: Sequence[bytes]) -> None:
+        """Take many records; see `qd_fluvio.api.Producer.send_many`."""
+        for payload in payloads:
+            self._check(payload)
+        async with self._turn:
+            for payload in payloads:
+                await self._take(payload)
+
+    async def flush(self) -> None:
+        """Return when all records so far are acknowledged, or raise."""
+        target = self._sent
+        self._ship()
+        while self._acknowledged < target:
+            await self._wait_for_progress()
+        self._raise_error()
+
+    async def aclose(self) -> None:
+        """Flush within `close_seconds` and close."""
+        if self._closed:
+            return
+        try:
+            async with asyncio.timeout(self._limits.close_seconds):
+                await self.flush()
+        except TimeoutError:
+            raise DeadlineExceeded(self._unacknowledged("were still unacknowledged")) from None
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Give up the channel at once, whatever is unacknowledged."""
+        if self._closed:
+            return
+        stuck = self._acknowledged < self._sent or self._error is not None
+        self._closed = True
+        self._waiting.clear()
+        if self._worker.alive:
+            self._worker.send(frame(Kind.CLOSE, self._channel))
+        self._progress.set()
+        self._on_closed(self, stuck)
+
+    def acked(self, records: int, cost_bytes: int) -> None:
+        """Note what the worker says is acknowledged, in all."""
+        self._acknowledged = records
+        self._acknowledged_bytes = cost_bytes
+        self._progress.set()
+
+    def failed(self, error: FluvioError) -> None:
+        """Note the error that ends this producer; the first one stays."""
+        if self._error is None:
+            self._error = error
+        self._progress.set()
+
+    async def _take(self, payload: bytes) -> None:
+        self._raise_error()
+        cost = len(payload) + RECORD_OVERHEAD_BYTES
+        while self._in_flight and self._in_flight + cost > self._limits.in_flight_bytes_max:
+            self._ship()
+            await self._wait_for_progress()
+        if not self._waiting:
+            self._loop.call_soon(self._ship_quietly)
+        self._waiting.append(payload)
+        self._waiting_bytes += cost
+        self._sent += 1
+        self._sent_bytes += cost
+        if self._waiting_bytes >= SHIP_BYTES:
+            self._ship()
+            await asyncio.sleep(0)  # a loop of sends must not keep other tasks from running
+
+    @property
+    def _in_flight(self) -> int:
+        return self._sent_bytes - self._acknowledged_bytes
+
+    def _ship(self) -> None:
+        self._raise_error()
+        if self._waiting:
+            payloads, self._waiting, self._waiting_bytes = self._waiting, [], 0
+            self._worker.send(send_frame(self._channel, payloads))
+
+    def _ship_quietly(self) -> None:
+        try:
+            self._ship()
+        except FluvioError as error:
+            self.failed(error)
+
+    async def _wait_for_progress(self) -> None:
+        """Wait for an acknowledgement; without any for too long the producer has failed."""
+        self._raise_error()
+        before = self._acknowledged
+        self._progress.clear()
+        try:
+            async with asyncio.timeout(self._limits.send_seconds):
+                await self._progress.wait()
+        except TimeoutError:
+            if self._acknowledged == before:
+                self.failed(
+                    DeadlineExceeded(
+                        self._unacknowledged(
+                            f"were not acknowledged within {self._limits.send_seconds:g} s"
+                        )
+                    )
+                )
+        self._raise_error()
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error.with_traceback(None)
+        if self._closed:
+            raise FluvioError(f"the producer of topic {self._topic!r} is closed; open another")
+
+    def _unacknowledged(self, what: str) -> str:
+        count = self._sent - self._acknowledged
+        return (
+            f"topic {self._topic!r}: the last {count} of {self._sent} records {what}; "
+            "the cluster may have some of them. Check the cluster, then send on a new producer"
+        )
+
+    @staticmethod
+    def _check(payload: bytes) -> None:
+        if len(payload) > RECORD_BYTES_MAX:
+            raise RecordTooLarge(
+                f"a record of {len(payload)} bytes; at most {RECORD_BYTES_MAX} are taken, split it"
+            )

@@ -1,0 +1,42 @@
+"""The official client as the workers use it: connecting, and what its objects lack.
+
+Runs in worker processes only: every call here may block, hang, or hold the interpreter lock.
+"""
+
+from __future__ import annotations
+
+import fluvio
+
+
+def config(endpoint: str) -> fluvio.FluvioConfig:
+    """A configuration without TLS for a cluster's SC at ``host:port``."""
+    found = fluvio.FluvioConfig.new(endpoint)
+    found.disable_tls()
+    return found
+
+
+def connect(endpoint: str) -> fluvio.Fluvio:
+    """A client for producing and consuming."""
+    return fluvio.Fluvio.connect_with_config(config(endpoint))
+
+
+def open_stream(
+    client: fluvio.Fluvio,
+    topic: str,
+    partition: int,
+    offset: fluvio.Offset,
+    *,
+    fetch_bytes_max: int,
+    continuous: bool = True,
+) -> fluvio.NativeStream:
+    """A synchronous stream that reports its end.
+
+    The partition consumer is used, and not the newer ``consumer_with_config``, because that one
+    reconnects by itself for ever, hides errors, and takes a timer and a lock for each record.
+    The wrapper has no setter for the fetch size; the native object has.
+    """
+    settings = fluvio.ConsumerConfig()
+    settings.disable_continuous(not continuous)
+    settings._inner.max_bytes(fetch_bytes_max)
+    consumer = client.partition_consumer(topic, partition)
+    return consumer._inner.stream_with_config(offset, settings._inner)

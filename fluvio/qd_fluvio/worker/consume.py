@@ -1,0 +1,177 @@
+"""The consuming worker: one stream of one partition, shipped to the parent in chunks.
+
+It proves that offsets are contiguous and opens the stream again where they are not. It does
+not reconnect: a stream's end and its errors go to the parent, which knows what they mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import fluvio
+
+from qd_fluvio.worker import client
+from qd_fluvio.worker.contiguous import Contiguous, Step
+from qd_fluvio.worker.frames import Kind, frame, json_frame, records_frame
+from qd_fluvio.worker.pipe import Pipe
+
+CHUNK_BYTES = 256 * 1024
+CHUNK_RECORDS = 4096
+CHANNEL = 0
+# The client's answer for a record without a key; a key of just these bytes reads as none.
+_NO_KEY = (b"No key", b"")
+
+
+class SourceRecord(Protocol):
+    """One record as the client gives it."""
+
+    def offset(self) -> int:
+        """Its offset."""
+        ...
+
+    def timestamp(self) -> int:
+        """Its milliseconds since the epoch."""
+        ...
+
+    def key(self) -> bytes:
+        """Its key."""
+        ...
+
+    def value(self) -> bytes:
+        """Its bytes."""
+        ...
+
+
+class Source(Protocol):
+    """A stream as the client gives it: None is its end."""
+
+    def next(self) -> SourceRecord | None:
+        """The next record; may wait for ever."""
+        ...
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Records with contiguous offsets that were not shipped yet."""
+
+    first_offset: int
+    timestamps_ms: list[int]
+    keys: list[bytes | None]
+    values: list[bytes]
+    size_bytes: int = 0
+
+    @classmethod
+    def starting(cls, offset: int) -> _Chunk:
+        """An empty one."""
+        return cls(offset, [], [], [])
+
+    def add(self, record: SourceRecord) -> None:
+        """Append a record."""
+        value = record.value()
+        key = record.key()
+        self.values.append(value)
+        self.timestamps_ms.append(record.timestamp())
+        self.keys.append(None if key in _NO_KEY else key)
+        self.size_bytes += len(value)
+
+    def full(self) -> bool:
+        """Whether it should be shipped."""
+        return self.size_bytes >= CHUNK_BYTES or len(self.values) >= CHUNK_RECORDS
+
+    def frame(self) -> bytes:
+        """Its frame for the parent."""
+        return records_frame(CHANNEL, self.first_offset, self.timestamps_ms, self.keys, self.values)
+
+
+class Pump:
+    """Moves records from streams to the parent until a stream ends or offsets are lost.
+
+    Parameters
+    ----------
+    open_source : callable
+        Opens a stream at an offset.
+    write : callable
+        Takes one frame's bytes for the parent.
+    next_offset, refill_tries_max : int
+        See `Contiguous`.
+    known_end : int
+        Offsets before it exist already, so waiting for them is short. Up to it records travel
+        in chunks; after it each one at once, because reading on may wait for ever.
+    """
+
+    def __init__(
+        self,
+        open_source: Callable[[int], Source],
+        write: Callable[[bytes], None],
+        *,
+        next_offset: int,
+        known_end: int,
+        refill_tries_max: int,
+    ) -> None:
+        self._open = open_source
+        self._write = write
+        self._known_end = known_end
+        self._offsets = Contiguous(next_offset, refill_tries_max)
+        self._chunk = _Chunk.starting(next_offset)
+
+    def run(self) -> None:
+        """Read until the end, and say how it came."""
+        missing_until: int | None = self._offsets.next_offset
+        while missing_until is not None:
+            missing_until = self._drain(self._open(self._offsets.next_offset))
+            self._ship()
+
+    def _drain(self, source: Source) -> int | None:
+        """Read one stream; the offset after a gap that another stream must fill, or None."""
+        step = self._offsets.step
+        while (record := source.next()) is not None:
+            offset = record.offset()
+            decided = step(offset)
+            if decided is Step.TAKE:
+                self._chunk.add(record)
+                if offset + 1 >= self._known_end or self._chunk.full():
+                    self._ship()
+            elif decided is Step.REFILL:
+                return offset
+            elif decided is Step.GIVE_UP:
+                self._ship()
+                missing = [self._offsets.next_offset, offset]
+                self._write(json_frame(Kind.FAILED, CHANNEL, missing=missing))
+                return None
+        self._ship()
+        self._write(frame(Kind.ENDED, CHANNEL))
+        return None
+
+    def _ship(self) -> None:
+        if self._chunk.values:
+            self._write(self._chunk.frame())
+        self._chunk = _Chunk.starting(self._offsets.next_offset)
+
+
+def run(pipe: Pipe, call: dict[str, Any]) -> None:
+    """Serve one consumer until its stream ends."""
+    try:
+        connected = client.connect(call["endpoint"])
+
+        def open_source(offset: int) -> Source:
+            return client.open_stream(
+                connected,
+                call["topic"],
+                call["partition"],
+                fluvio.Offset.absolute(offset),
+                fetch_bytes_max=call["fetch_bytes_max"],
+            )
+
+        pump = Pump(
+            open_source,
+            pipe.write,
+            next_offset=call["offset"],
+            known_end=call["known_end"],
+            refill_tries_max=call["refill_tries_max"],
+        )
+        pump.run()
+    except BaseException as error:  # a panic of the client is no Exception
+        pipe.fail(CHANNEL, error)
+    pipe.read()  # nothing more is asked of this worker: wait until the parent closes

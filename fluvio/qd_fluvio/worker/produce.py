@@ -1,0 +1,138 @@
+"""The producing worker: a thread for each producer, so that a stalled topic stalls no other.
+
+The client releases the interpreter lock while it sends and flushes. It holds the lock while
+it waits for one record's acknowledgement, so that is asked only after a flush, when it is
+there already; a flush by itself does not tell whether the cluster refused a batch.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import Any
+
+import fluvio
+
+from qd_fluvio.limits import RECORD_OVERHEAD_BYTES
+from qd_fluvio.worker import client
+from qd_fluvio.worker.frames import Frame, Kind, acked_frame, json_frame, read_send
+from qd_fluvio.worker.pipe import Pipe
+
+BATCH_BYTES = 256 * 1024
+LINGER_MS = 5
+# Sent before acknowledgements are collected: enough that the round trip hardly counts.
+FLUSH_BYTES = 1024 * 1024
+# Records of at most this size go to the client in groups, larger ones by themselves.
+SMALL_RECORD_BYTES = 4096
+GROUP_RECORDS_MAX = 4096
+GROUP_BYTES_MAX = 512 * 1024
+
+
+class Clients:
+    """The connection that all producers share; replaced after a failure."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self._client: fluvio.Fluvio | None = None
+        self._connecting = threading.Lock()
+
+    def get(self) -> fluvio.Fluvio:
+        """The connection, made when it is first needed."""
+        with self._connecting:
+            if self._client is None:
+                self._client = client.connect(self._endpoint)
+            return self._client
+
+    def forget(self) -> None:
+        """Connect anew for the next producer: this connection may be broken."""
+        self._client = None
+
+
+class Channel(threading.Thread):
+    """One producer: takes payloads in order, sends them, reports what is acknowledged."""
+
+    def __init__(self, pipe: Pipe, number: int, clients: Clients, call: dict[str, Any]) -> None:
+        super().__init__(daemon=True, name=f"producer-{number}")
+        self._pipe = pipe
+        self._number = number
+        self._clients = clients
+        self._topic: str = call["topic"]
+        self._partition: int = call["partition"]
+        self._inbox: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
+        self._unproven: list[fluvio.ProduceOutput] = []
+        self._unproven_bytes = 0
+        self._records = 0
+        self._cost_bytes = 0
+
+    def put(self, payloads: list[bytes] | None) -> None:
+        """Payloads to send, or None: there will be no more."""
+        self._inbox.put(payloads)
+
+    def run(self) -> None:
+        """Serve the channel; the thread's body."""
+        try:
+            producer = self._open()
+            self._pipe.write(json_frame(Kind.RESULT, self._number))
+            while (payloads := self._inbox.get()) is not None:
+                self._send(producer, payloads)
+                if self._inbox.empty() or self._unproven_bytes >= FLUSH_BYTES:
+                    self._prove(producer)
+        except BaseException as error:  # a panic of the client is no Exception
+            self._clients.forget()
+            self._pipe.fail(self._number, error)
+
+    def _open(self) -> fluvio.TopicProducer:
+        settings = (
+            fluvio.TopicProducerConfigBuilder()
+            .batch_size(BATCH_BYTES)
+            .linger(LINGER_MS)
+            .set_specific_partitioner(self._partition)
+            .build()
+        )
+        return self._clients.get().topic_producer_with_config(self._topic, settings)
+
+    def _send(self, producer: fluvio.TopicProducer, payloads: list[bytes]) -> None:
+        group: list[tuple[bytes, bytes]] = []
+        group_bytes = 0
+        for payload in payloads:
+            small = len(payload) <= SMALL_RECORD_BYTES
+            if small:
+                group.append((b"", payload))
+                group_bytes += len(payload)
+            if group and (
+                not small or len(group) >= GROUP_RECORDS_MAX or group_bytes >= GROUP_BYTES_MAX
+            ):
+                self._unproven += producer.send_all(group)
+                group, group_bytes = [], 0
+            if not small:
+                self._unproven.append(producer.send([], payload))
+        if group:
+            self._unproven += producer.send_all(group)
+        self._unproven_bytes += sum(map(len, payloads)) + len(payloads) * RECORD_OVERHEAD_BYTES
+
+    def _prove(self, producer: fluvio.TopicProducer) -> None:
+        """Wait for the cluster, make sure that it took every record, and say so."""
+        producer.flush()
+        for output in self._unproven:
+            output._inner.wait()
+        self._records += len(self._unproven)
+        self._cost_bytes += self._unproven_bytes
+        self._unproven, self._unproven_bytes = [], 0
+        self._pipe.write(acked_frame(self._number, self._records, self._cost_bytes))
+
+
+def run(pipe: Pipe, first: Frame) -> None:
+    """Serve producers until the parent closes."""
+    clients = Clients(first.json()["endpoint"])
+    channels: dict[int, Channel] = {}
+    frame = first
+    while True:
+        number = frame.channel
+        if frame.kind is Kind.CALL:
+            channels[number] = Channel(pipe, number, clients, frame.json())
+            channels[number].start()
+        elif frame.kind is Kind.SEND:
+            channels[number].put(read_send(frame.body))
+        else:
+            channels.pop(number).put(None)
+        frame = pipe.read()
