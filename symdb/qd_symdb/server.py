@@ -24,7 +24,6 @@ HEALTH_SECONDS: Final = 1.0
 """How old the answer to a health request may be."""
 CLOSE_SECONDS_MAX: Final = 1.0
 """How long open calls may take to end when the service stops."""
-CONNECTIONS_WAITING_MAX: Final = 128
 
 _log = logging.getLogger("qd_symdb")
 
@@ -93,7 +92,14 @@ async def _listen(listen: SymdbSettings) -> socket.socket:
             listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         family, _, _, _, address = found[0]
-        return socket.create_server(address, family=family, backlog=CONNECTIONS_WAITING_MAX)
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+        except OSError:
+            listening.close()
+            raise
+        return listening
     except OSError as error:
         raise CannotListen(
             f"cannot listen on {listen.endpoint} ({error.strerror}); "
