@@ -2,7 +2,7 @@
 
 The first signal cancels the coroutine, which then cleans up. A coroutine that owns
 processes calls `Interrupts.closing` before it stops them: from then on a signal no longer
-breaks the clean-up, it only asks for haste.
+breaks the clean-up. The second signal asks for haste: kill instead of waiting.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_HASTE = 2
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -34,9 +35,10 @@ class Interrupts:
         """Set when the user asked again while things were being stopped."""
         self._task: asyncio.Task[Any] | None = None
         self._closing = False
+        self._count = 0
 
     def closing(self) -> None:
-        """From now on signals only ask for haste."""
+        """From now on no signal cancels anything; a second one still asks for haste."""
         self._closing = True
 
     def watch(self, task: asyncio.Task[Any]) -> None:
@@ -44,15 +46,14 @@ class Interrupts:
         self._task = task
 
     def arrived(self, number: int) -> None:
-        """Take a signal."""
-        again = self.number is not None
-        self.number = number if self.number is None else self.number
-        if self._closing:
+        """Take a signal: the first cancels, the second asks for haste, more cancel again."""
+        self._count += 1
+        if self.number is None:
+            self.number = number
+        if self._count == _HASTE:
             self.hurry.set()
-        elif self._task is not None:
+        elif not self._closing and self._task is not None:
             self._task.cancel()
-        if again:
-            self.hurry.set()
 
 
 def run(main: Callable[[Interrupts], Awaitable[T]]) -> T:

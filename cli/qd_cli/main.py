@@ -1,55 +1,17 @@
-"""The ``qd`` command: its list of commands, and how every one of them ends.
+"""The entry point: runs a command and decides how it ends.
 
 Whatever happens, a user sees one line and an exit code (`qd_cli.errors.ExitCode`), never a
-traceback; QD_DEBUG=1 shows the traceback of a defect.
+traceback; QD_DEBUG=1 shows that of a defect. Nothing heavy is imported before `main` runs,
+so that even an early Ctrl-C ends quietly.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import signal
 import sys
 from collections.abc import Sequence
-
-import typer
-
-from qd_cli.errors import ExitCode, OutputClosed
-from qd_cli.interrupts import Interrupted
-from qd_schemas.errors import QdError
-
-_GROUPS = ("demo", "stack", "data", "topics", "services")
-
-_HELP = """Market replay and streaming causal analytics on Fluvio.
-
-\b
-Start here:
-  qd demo                     the main job, end to end, on generated trades
-  qd up                       a stack that stays up
-  qd import kraken.zip        trades into its database
-  qd stream XBTCAD --bars 1d  a market's daily bars
-  qd alerts --follow          breakouts as they are found
-
-\b
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a part died (status), 4 nothing runs
-(status), 70 a defect of qd, 130 Ctrl-C, 141 closed pipe, 143 SIGTERM.
-"""
-
-
-def make_app() -> typer.Typer:
-    """Build the command with all its commands."""
-    app = typer.Typer(
-        name="qd",
-        help=_HELP,
-        no_args_is_help=True,
-        add_completion=True,
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-    for group in _GROUPS:
-        importlib.import_module(f"qd_cli.commands.{group}").add_to(app)
-    return app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,25 +28,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     try:
-        code = _run(arguments)
-        sys.stdout.flush()
-    except (OutputClosed, BrokenPipeError):
-        _forget_output()
-        code = ExitCode.SIGNALLED + signal.SIGPIPE
-    return code
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    from qd_cli.errors import ExitCode, OutputClosed
+    from qd_cli.interrupts import Interrupted
+    from qd_schemas.errors import QdError
+
     try:
-        make_app()(args=arguments, prog_name="qd")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except OutputClosed:
-        raise
+        code = _invoke(arguments)
+        sys.stdout.flush()
+        return code
+    except (OutputClosed, BrokenPipeError):
+        _forget_output()
+        return ExitCode.SIGNALLED + signal.SIGPIPE
     except Interrupted as interrupted:
         return ExitCode.SIGNALLED + interrupted.number
-    except KeyboardInterrupt:
-        return ExitCode.SIGNALLED + signal.SIGINT
     except QdError as error:
         _complain(str(error))
         return ExitCode.FAILED
@@ -92,20 +54,26 @@ def _run(arguments: Sequence[str] | None) -> int:
         _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
         return ExitCode.FAILED
     except Exception as error:
-        return _defect(error)
-    return ExitCode.OK
+        if os.environ.get("QD_DEBUG") == "1":
+            raise
+        _complain(f"a defect: {type(error).__name__}: {error} (QD_DEBUG=1 shows where)")
+        return ExitCode.DEFECT
+
+
+def _invoke(arguments: Sequence[str] | None) -> int:
+    """Run the command line; its exit code."""
+    from qd_cli.app import make_app
+
+    try:
+        make_app()(args=arguments, prog_name="qd")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
 
 
 def _complain(text: str) -> None:
     with contextlib.suppress(OSError):  # a terminal that hung up
         print(f"qd: {text}", file=sys.stderr, flush=True)
-
-
-def _defect(error: Exception) -> int:
-    if os.environ.get("QD_DEBUG") == "1":
-        raise error
-    _complain(f"a defect: {type(error).__name__}: {error} (QD_DEBUG=1 shows where)")
-    return ExitCode.DEFECT
 
 
 def _forget_output() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-from qd_schemas.errors import QdError
+from qd_cli.tasks import together
 
 
 async def in_order(
@@ -29,18 +29,4 @@ async def in_order(
         await act(name)
         done[name].set()
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for name in waits_for:
-                group.create_task(one(name))
-    except BaseExceptionGroup as failures:
-        raise _first(failures) from None
-
-
-def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Pick the one error that a user should see."""
-    flat = [
-        _first(failure) if isinstance(failure, BaseExceptionGroup) else failure
-        for failure in failures.exceptions
-    ]
-    return next((failure for failure in flat if isinstance(failure, QdError)), flat[0])
+    await together(*(one(name) for name in waits_for))

@@ -1,0 +1,39 @@
+"""``qd alerts``: reads the topic and prints a line for each alert."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+from qd_cli import console
+from qd_cli.alerts import AlertRow, row_of
+from qd_cli.names import Names
+from qd_cli.symdb import symdb_client
+from qd_client.alerts import alerts
+from qd_fluvio import Offset, connect
+
+
+async def show_alerts(
+    fluvio_endpoint: str,
+    symdb_endpoint: str,
+    *,
+    follow: bool,
+    from_end: bool,
+    symbol: str | None,
+    json: bool,
+) -> None:
+    """Print alerts: those that are there, and with `follow` those to come."""
+    offset = Offset.end() if from_end else Offset.beginning()
+    async with connect(fluvio_endpoint) as fluvio, symdb_client(symdb_endpoint) as symdb:
+        names = Names(symdb)
+        async with aclosing(alerts(fluvio, offset=offset, follow=follow)) as found:
+            async for alert in found:
+                row = await row_of(alert, names)
+                if symbol is None or row.symbol == symbol:
+                    _print(row, json)
+
+
+def _print(row: AlertRow, json: bool) -> None:
+    if json:
+        console.print_json(row.as_json())
+    else:
+        console.out(row.as_text())

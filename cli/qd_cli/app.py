@@ -1,0 +1,40 @@
+"""The list of all commands. Each group's module adds its own."""
+
+from __future__ import annotations
+
+import importlib
+
+import typer
+
+_GROUPS = ("demo", "stack", "data", "topics", "services")
+
+_HELP = """Market replay and streaming causal analytics on Fluvio.
+
+\b
+Start here:
+  qd demo                     the main job, end to end, on generated trades
+  qd up                       a stack that stays up
+  qd import kraken.zip        trades into its database
+  qd stream XBTCAD --bars 1d  a market's daily bars
+  qd alerts --follow          breakouts as they are found
+
+\b
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a part died (status),
+4 nothing runs (status), 70 a defect of qd, 130 Ctrl-C, 141 closed pipe,
+129 hang-up, 143 SIGTERM.
+"""
+
+
+def make_app() -> typer.Typer:
+    """Build the command with all its commands."""
+    app = typer.Typer(
+        name="qd",
+        help=_HELP,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for group in _GROUPS:
+        importlib.import_module(f"qd_cli.commands.{group}").add_to(app)
+    return app

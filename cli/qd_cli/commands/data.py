@@ -1,0 +1,228 @@
+"""``qd import``, ``symbols``, ``stream`` and ``alerts``: market data in and out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qd_cli import console, interrupts
+from qd_cli.errors import CliError, ExitCode, RequestRefused
+from qd_cli.options import (
+    DatabaseOption,
+    Exchange,
+    FluvioOption,
+    Json,
+    State,
+    SymdbOption,
+    targets,
+)
+
+if TYPE_CHECKING:
+    from qd_schemas.enums import ExchangeId
+
+_PANEL = "Market data"
+
+
+def import_files(
+    paths: Annotated[list[Path], typer.Argument(help="CSVs (also .gz), folders, zips.")],
+    exchange: Exchange = "kraken",
+    rejects: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where refused lines go (default: the state folder)."),
+    ] = None,
+    state: State = None,
+    database: DatabaseOption = None,
+    json: Json = False,
+) -> None:
+    """Import trades; a file's stem is its market.
+
+    Files imported before change nothing; a newer export of a market adds what is new. Lines
+    that are no trades are counted, and written to a rejects file with the reason.
+
+    \b
+    Examples:
+      qd import XBTCAD.csv
+      qd import ~/Kraken_Trading_History.zip
+      qd import old/ new/ --rejects rejects/
+    """
+    from qd_cli.import_view import run_import
+
+    found = targets(state, database=database)
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise RequestRefused(f"{missing[0]} does not exist: give CSVs, folders or zips")
+    folder = rejects or found.folder.path / "rejects"
+    dsn = found.database
+    report = interrupts.run(lambda _: run_import(dsn, paths, exchange, folder, json=json))
+    if report.refused:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def symbols(
+    prefix: Annotated[str, typer.Argument(help="Only symbols that begin so.")] = "",
+    exchange: Exchange = "kraken",
+    state: State = None,
+    symdb: SymdbOption = None,
+    json: Json = False,
+) -> None:
+    """List the markets that have trades.
+
+    \b
+    Examples:
+      qd symbols
+      qd symbols XBT
+      qd symbols --json | jq -r .symbol
+    """
+    from qd_cli.symdb import symdb_client
+
+    chosen, endpoint = exchange_of(exchange), targets(state, symdb=symdb).symdb
+
+    async def ask(_: interrupts.Interrupts) -> list[dict[str, object]]:
+        async with symdb_client(endpoint) as client:
+            return [
+                {
+                    "symbol": found.symbol,
+                    "symbol_id": found.symbol_id,
+                    "trades": found.trades,
+                    "first": console.iso_time(found.first_time),
+                    "last": console.iso_time(found.last_time),
+                }
+                for found in await client.list_symbols(chosen)
+                if found.symbol.startswith(prefix)
+            ]
+
+    found = interrupts.run(ask)
+    if json:
+        for row in found:
+            console.print_json(row)
+        return
+    columns = ("SYMBOL", "ID", "TRADES", "FIRST", "LAST")
+    rows = [
+        (str(row["symbol"]), str(row["symbol_id"]), f"{row['trades']:,}", *_times(row))
+        for row in sorted(found, key=lambda row: str(row["symbol"]))
+    ]
+    console.print_table(columns, rows, right=("ID", "TRADES"))
+
+
+def _times(row: dict[str, object]) -> tuple[str, str]:
+    return str(row["first"]), str(row["last"])
+
+
+def stream(
+    symbol: Annotated[str, typer.Argument(help="The market, such as XBTCAD.")],
+    bars: Annotated[
+        str | None,
+        typer.Option(metavar="RESOLUTION", help="Bars of 1m 5m 15m 30m 1h 1d 1M or 1y."),
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(metavar="TIME", help="From this ISO time (UTC) on.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Before this ISO time (UTC).")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows.")] = None,
+    from_sequence: Annotated[
+        int, typer.Option(min=1, metavar="N", help="From the N-th trade, or bar, on.")
+    ] = 1,
+    pace: Annotated[
+        float, typer.Option(min=0, help="0: as fast as possible, 1: real time, N: N times it.")
+    ] = 0.0,
+    exchange: Exchange = "kraken",
+    json: Json = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
+    state: State = None,
+    fluvio: FluvioOption = None,
+    symdb: SymdbOption = None,
+) -> None:
+    """Stream a market's trades, or its bars, from the gateway.
+
+    \b
+    Examples:
+      qd stream XBTCAD --limit 10
+      qd stream XBTCAD --bars 1d
+      qd stream XBTCAD --bars 1h --start 2013-01-01 --end 2013-02-01 --csv
+      qd stream XBTCAD --pace 3600
+    """
+    from qd_cli.streaming import Format, Wanted, run_stream
+
+    if json and csv:
+        raise RequestRefused("give --json or --csv, not both")
+    found = targets(state, fluvio=fluvio, symdb=symdb)
+    wanted = Wanted(
+        symbol=symbol,
+        exchange=exchange_of(exchange),
+        resolution=bars,
+        start=_time("--start", start),
+        end=_time("--end", end),
+        limit=limit,
+        from_sequence=from_sequence,
+        pace=pace,
+    )
+    layout = Format.JSON if json else Format.CSV if csv else Format.TEXT
+    fluvio_at, symdb_at = found.fluvio, found.symdb
+    interrupts.run(lambda _: run_stream(fluvio_at, symdb_at, wanted, layout))
+
+
+def alerts(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for new ones.")] = False,
+    from_end: Annotated[
+        bool,
+        typer.Option("--from-end/--from-beginning", help="Only new ones, or all (default)."),
+    ] = False,
+    symbol: Annotated[
+        str | None, typer.Option(metavar="SYMBOL", help="Only this market's.")
+    ] = None,
+    json: Json = False,
+    state: State = None,
+    fluvio: FluvioOption = None,
+    symdb: SymdbOption = None,
+) -> None:
+    """Show breakout alerts.
+
+    \b
+    Examples:
+      qd alerts
+      qd alerts --follow --from-end
+      qd alerts --symbol XBTCAD --json
+    """
+    from qd_cli.alerts_view import show_alerts
+
+    if from_end and not follow:
+        raise RequestRefused("--from-end shows only what is new: give --follow as well")
+    found = targets(state, fluvio=fluvio, symdb=symdb)
+    fluvio_at, symdb_at = found.fluvio, found.symdb
+    interrupts.run(
+        lambda _: show_alerts(
+            fluvio_at, symdb_at, follow=follow, from_end=from_end, symbol=symbol, json=json
+        )
+    )
+
+
+def exchange_of(name: str) -> ExchangeId:
+    """Return the exchange of this name."""
+    from qd_schemas.enums import ExchangeId
+
+    known = {exchange.name.lower(): exchange for exchange in ExchangeId if exchange}
+    if name.lower() not in known:
+        raise RequestRefused(f"no exchange is named {name!r}: expected {', '.join(known)}")
+    return known[name.lower()]
+
+
+def _time(option: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return console.parse_time(text)
+    except ValueError:
+        raise CliError(
+            f"{option} is {text!r}; expected an ISO time such as 2013-01-31T12:00:00"
+        ) from None
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command("import", rich_help_panel=_PANEL)(import_files)
+    for command in (symbols, stream, alerts):
+        app.command(rich_help_panel=_PANEL)(command)
