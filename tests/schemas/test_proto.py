@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from importlib import resources
+from typing import Any
 
-import betterproto
 import pytest
 
 from qd_schemas import symdb_grpc
@@ -23,10 +23,10 @@ def test_there_is_something_to_compare() -> None:
 @pytest.mark.parametrize("name", MESSAGES)
 def test_fields(name: str) -> None:
     declared = re.findall(r"(repeated )?(\w+) (\w+) = (\d+);", MESSAGES[name])
-    cls: type[betterproto.Message] = getattr(symdb_grpc, name)
+    message: Any = getattr(symdb_grpc, name)()
     found = {
         field: (meta.number, "message" if meta.proto_type == "message" else meta.proto_type)
-        for field, meta in cls()._betterproto.meta_by_field_name.items()
+        for field, meta in message._betterproto.meta_by_field_name.items()
     }
     assert found == {
         field: (int(number), "message" if kind in MESSAGES else kind)
