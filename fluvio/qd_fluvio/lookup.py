@@ -35,10 +35,15 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The oldest offset a partition still has, and the next one it will give."""
+    """The oldest offset a partition still has, and the next one it will give.
+
+    `leader` is the SPU that says so, and `question` the bytes it was asked with.
+    """
 
     start: int
     end: int
+    leader: str = ""
+    question: bytes = b""
 
 
 class Lookup:
@@ -78,18 +83,18 @@ class Lookup:
         ConnectionLost
             The partition's leader cannot be reached, or does not serve it (yet).
         """
-        async with self._server(await self._leader(topic, partition)) as spu:
-            answer = await spu.ask(
-                data.FETCH_OFFSETS,
-                data.FetchOffsetsRequest((data.OffsetsTopic(topic, (partition,)),)),
-            )
+        leader = await self._leader(topic, partition)
+        request = data.FetchOffsetsRequest((data.OffsetsTopic(topic, (partition,)),))
+        async with self._server(leader) as spu:
+            answer = await spu.ask(data.FETCH_OFFSETS, request)
+            question = spu.encode(data.FETCH_OFFSETS, request)
         (found,) = (offsets for named in answer.topics for offsets in named.partitions)
         if found.error:
             raise ConnectionLost(
                 f"partition {partition} of topic {topic!r}: its leader answers {found.error}; "
                 "it may not be ready yet, try again"
             )
-        return Bounds(found.start_offset, found.end_offset)
+        return Bounds(found.start_offset, found.end_offset, leader, question)
 
     async def _leader(self, topic: str, partition: int) -> str:
         """``host:port`` of the SPU that leads a partition."""
@@ -152,16 +157,22 @@ class _Server:
         self.platform_version = answer.platform_version
 
     async def ask(self, api: Api[Q, R], request: Q) -> R:
-        """Send a request and read its response, in the newest version both sides speak."""
-        version = min(api.version_max, self._versions.get(api.key, api.version_max))
-        self._writer.write(
-            encode_request(api, request, version=version, correlation_id=1, client_id=CLIENT_ID)
-        )
+        """Send a request and read its response."""
+        self._writer.write(self.encode(api, request))
         (length,) = LENGTH.unpack(await self._reader.readexactly(LENGTH.size))
         if not 0 <= length <= RESPONSE_BYTES_MAX:
             raise WireError(f"a response of {length} bytes; at most {RESPONSE_BYTES_MAX} expected")
-        _, answer = decode_response(await self._reader.readexactly(length), api, version)
+        _, answer = decode_response(await self._reader.readexactly(length), api, self._version(api))
         return answer
+
+    def encode(self, api: Api[Q, Any], request: Q) -> bytes:
+        """A request's bytes, in the newest version both sides speak."""
+        return encode_request(
+            api, request, version=self._version(api), correlation_id=1, client_id=CLIENT_ID
+        )
+
+    def _version(self, api: Api[Any, Any]) -> int:
+        return min(api.version_max, self._versions.get(api.key, api.version_max))
 
     async def list(self, kind: str) -> tuple[Any, ...]:
         """All objects of one kind."""

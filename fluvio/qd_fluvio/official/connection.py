@@ -123,8 +123,7 @@ class OfficialFluvio:
             except TopicNotFound:
                 if not missing_ok:
                     raise
-            while any(topic.name == name for topic in await self._lookup.topics()):
-                await asyncio.sleep(POLL_SECONDS)
+            await self._until_gone(name)
 
     async def topics(self) -> list[TopicInfo]:
         """See `qd_fluvio.api.Fluvio.topics`."""
@@ -185,6 +184,13 @@ class OfficialFluvio:
                 partition += 1
             except (TopicNotFound, ConnectionLost):
                 await asyncio.sleep(POLL_SECONDS)
+
+    async def _until_gone(self, name: str) -> None:
+        """Wait until the cluster lists a topic no more."""
+        while True:
+            if all(topic.name != name for topic in await self._lookup.topics()):
+                return
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _host(self) -> ProduceHost:
         """The worker for the next producer."""

@@ -31,6 +31,7 @@ RETRY_SECONDS_FIRST = 0.1
 RETRY_SECONDS_MAX = 1.0
 # A stream that lived so long was sound: what ends it then is a new failure.
 SOUND_SECONDS = 5.0
+YIELD_BYTES = 64 * 1024
 _CHANNEL = 0
 _TEMPORARY = (ClusterUnreachable, ConnectionLost, DeadlineExceeded)
 
@@ -83,6 +84,7 @@ class OfficialConsumer:
         self._failing_since: float | None = None
         self._retry_seconds = RETRY_SECONDS_FIRST
         self._behind_at: int | None = None
+        self._given_bytes = 0  # since other tasks could last run
 
     @property
     def topic(self) -> str:
@@ -167,6 +169,8 @@ class OfficialConsumer:
                 partition=self._partition,
                 offset=self._next_received,
                 known_end=bounds.end,
+                leader=bounds.leader,
+                question=bounds.question.hex(),
                 fetch_bytes_max=self._limits.fetch_bytes_max,
                 refill_tries_max=self._limits.refill_tries_max,
             )
@@ -181,21 +185,40 @@ class OfficialConsumer:
             )
 
     async def _receive(self) -> list[Record] | None:
-        """The next records; None once this consumer is closed."""
+        """The next records; None once this consumer is closed.
+
+        Nothing is awaited between taking records and returning them, so that a cancelled
+        call loses none.
+        """
         while not self._closed:
-            if self._worker is None and not self._frames:
+            if self._given_bytes >= YIELD_BYTES:
+                self._given_bytes = 0
+                await asyncio.sleep(0)  # there may always be another frame: let others run too
+            elif not self._frames and self._worker is None:
                 await self._reopen()
             elif not self._frames:
                 await self._wait()
+            elif self._frames[0].kind is Kind.RECORDS:
+                return self._take()
             else:
-                frame = self._frames.popleft()
-                self._queued_bytes -= len(frame.body)
-                if self._worker is not None and self._queued_bytes < self._limits.queue_bytes_max:
-                    self._worker.resume()
-                if frame.kind is Kind.RECORDS:
-                    return self._records(frame)
-                await self._broken(frame)
+                await self._broken(self._frames.popleft())
         return None
+
+    def _take(self) -> list[Record]:
+        """The records that have arrived, up to a sensible amount."""
+        records: list[Record] = []
+        while (
+            self._frames
+            and self._frames[0].kind is Kind.RECORDS
+            and self._given_bytes < YIELD_BYTES
+        ):
+            frame = self._frames.popleft()
+            self._queued_bytes -= len(frame.body)
+            self._given_bytes += len(frame.body)
+            records += self._records(frame)
+        if self._worker is not None and self._queued_bytes < self._limits.queue_bytes_max:
+            self._worker.resume()
+        return records
 
     def _records(self, frame: Frame) -> list[Record]:
         found = read_records(frame.body)

@@ -14,11 +14,13 @@ import fluvio
 
 from qd_fluvio.worker import client
 from qd_fluvio.worker.contiguous import Contiguous, Step
+from qd_fluvio.worker.ends import Ends
 from qd_fluvio.worker.frames import Kind, frame, json_frame, records_frame
 from qd_fluvio.worker.pipe import Pipe
 
 CHUNK_BYTES = 256 * 1024
 CHUNK_RECORDS = 4096
+LONE_RECORDS_MAX = 32
 CHANNEL = 0
 # The client's answer for a record without a key; a key of just these bytes reads as none.
 _NO_KEY = (b"No key", b"")
@@ -99,6 +101,9 @@ class Pump:
     known_end : int
         Offsets before it exist already, so waiting for them is short. Up to it records travel
         in chunks; after it each one at once, because reading on may wait for ever.
+    ask_end : callable
+        Gives a newer known end, or None; asked after `LONE_RECORDS_MAX` records that had to
+        travel alone.
     """
 
     def __init__(
@@ -108,11 +113,14 @@ class Pump:
         *,
         next_offset: int,
         known_end: int,
+        ask_end: Callable[[], int | None],
         refill_tries_max: int,
     ) -> None:
         self._open = open_source
         self._write = write
         self._known_end = known_end
+        self._ask_end = ask_end
+        self._lone_records = 0
         self._offsets = Contiguous(next_offset, refill_tries_max)
         self._chunk = _Chunk.starting(next_offset)
 
@@ -131,7 +139,9 @@ class Pump:
             decided = step(offset)
             if decided is Step.TAKE:
                 self._chunk.add(record)
-                if offset + 1 >= self._known_end or self._chunk.full():
+                if offset + 1 >= self._known_end:
+                    self._ship_at_end()
+                elif self._chunk.full():
                     self._ship()
             elif decided is Step.REFILL:
                 return offset
@@ -143,6 +153,14 @@ class Pump:
         self._ship()
         self._write(frame(Kind.ENDED, CHANNEL))
         return None
+
+    def _ship_at_end(self) -> None:
+        """Ship, because this may be the last record; now and then see whether it is."""
+        self._lone_records += 1
+        self._ship()
+        if self._lone_records >= LONE_RECORDS_MAX:
+            self._lone_records = 0
+            self._known_end = self._ask_end() or self._known_end
 
     def _ship(self) -> None:
         if self._chunk.values:
@@ -169,6 +187,7 @@ def run(pipe: Pipe, call: dict[str, Any]) -> None:
             pipe.write,
             next_offset=call["offset"],
             known_end=call["known_end"],
+            ask_end=Ends(call["leader"], bytes.fromhex(call["question"])).ask,
             refill_tries_max=call["refill_tries_max"],
         )
         pump.run()

@@ -13,7 +13,7 @@ import struct
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 FRAME_BYTES_MAX = 256 * 1024 * 1024  # far over any fetch; more is a defect, not data
@@ -176,4 +176,4 @@ def _array(code: str, body: bytes, start: int, count: int) -> tuple[array[int], 
 
 def _cut(body: bytes, start: int, lengths: array[int]) -> list[bytes]:
     ends = list(accumulate(lengths, initial=start))
-    return [body[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+    return [body[a:b] for a, b in pairwise(ends)]
