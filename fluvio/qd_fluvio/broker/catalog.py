@@ -178,16 +178,16 @@ class Catalog:
                 log.mark_deleted()
             await asyncio.to_thread(self._remove, name)
             for log in topic.logs:
-                log.close()
+                await log.close()
         finally:
             self._busy.discard(name)
         return topic
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let go of all files."""
         for topic in self._topics.values():
             for log in topic.logs:
-                log.close()
+                await log.close()
 
     def _open(self) -> None:
         for path in sorted(self._folder.iterdir()):

@@ -36,7 +36,7 @@ class PartitionLog:
         self._bases = [segment.base_offset for segment in self._segments]
         self._listeners: set[Callable[[], None]] = set()
         self._synced_offset = self.end_offset
-        self._syncing = asyncio.Lock()
+        self._syncing: asyncio.Task[None] | None = None
 
     @property
     def start_offset(self) -> int:
@@ -53,7 +53,7 @@ class PartitionLog:
         """Bytes of all segments."""
         return sum(segment.size for segment in self._segments)
 
-    def append(self, records: bytearray | memoryview) -> int:
+    def append(self, records: memoryview) -> int:
         """Give batches their offsets, in place, and write them.
 
         Returns
@@ -121,14 +121,19 @@ class PartitionLog:
             )
 
     async def sync(self) -> None:
-        """Return when all that is written so far is on the disk; callers share one sync."""
+        """Return when all that is written so far is on the disk; callers share one sync.
+
+        Raises
+        ------
+        LogError
+            If the disk refuses.
+        """
         wanted = self.end_offset
-        async with self._syncing:
-            if self._synced_offset >= wanted or self.deleted:
-                return
-            covered = self.end_offset
-            await asyncio.to_thread(self._segments[-1].sync)
-            self._synced_offset = covered
+        while self._synced_offset < wanted and not self.deleted:
+            if self._syncing is None or self._syncing.done():
+                self._syncing = asyncio.get_running_loop().create_task(self._sync_once())
+            # A caller that is cancelled must not take the sync away from the others.
+            await asyncio.shield(self._syncing)
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call `listener` after each append and when the log is deleted."""
@@ -143,8 +148,10 @@ class PartitionLog:
         self.deleted = True
         self._notify()
 
-    def close(self) -> None:
-        """Let go of the files."""
+    async def close(self) -> None:
+        """Let go of the files, once nothing uses them."""
+        if self._syncing is not None:
+            await asyncio.wait([self._syncing])
         for segment in self._segments:
             segment.close()
 
@@ -152,13 +159,25 @@ class PartitionLog:
         for listener in list(self._listeners):
             listener()
 
+    async def _sync_once(self) -> None:
+        covered = self.end_offset
+        pending = [item for item in self._segments if item.end_offset > self._synced_offset]
+        try:
+            await asyncio.to_thread(self._sync_files, pending)
+        except OSError as error:
+            raise LogError(f"cannot sync {self._folder.name}: {error.strerror}") from error
+        self._synced_offset = covered
+
+    def _sync_files(self, segments: list[Segment]) -> None:
+        for segment in segments:
+            segment.sync()
+        sync_folder(self._folder)  # there may be new segments
+
     def _segment_for(self, count: int) -> Segment:
         active = self._segments[-1]
         if not active.size or active.size + count <= self._segment_bytes:
             return active
-        active.sync()  # only the last segment is synced later
         segment = Segment(self._folder, active.end_offset)
-        sync_folder(self._folder)
         self._segments.append(segment)
         self._bases.append(segment.base_offset)
         return segment

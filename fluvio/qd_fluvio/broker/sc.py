@@ -50,15 +50,20 @@ class Cluster:
 
     def snapshot(self, label: str) -> tuple[Any, ...]:
         """All objects of one kind, the system's own too."""
-        return self.objects(label, system=True)
-
-    def objects(self, label: str, *, system: bool) -> tuple[Any, ...]:
-        """All objects of one kind."""
         if label == TOPIC:
-            return topic_views(self._catalog.topics(), system=system)
+            return topic_views(self._catalog.topics())
         if label == PARTITION:
-            return partition_views(self._catalog.topics(), system=system)
+            return partition_views(self._catalog.topics())
         return (self._spu,) if label == SPU else ()
+
+    def select(self, label: str, wanted: admin.ListObjects) -> tuple[Any, ...]:
+        """The objects that a list asks for: the system's own, or all others."""
+        return tuple(
+            item
+            for item in self.snapshot(label)
+            if _matches(item.name, wanted.names)
+            and getattr(item.spec, "system", False) == wanted.system
+        )
 
     async def create(self, request: admin.CreateTopic) -> None:
         """Make a topic; watching clients know it when this returns."""
@@ -152,13 +157,11 @@ class ScSession:
 
     async def _list(self, request: Request) -> admin.ListResponse:
         wanted: Labelled = request.body.object
-        if not isinstance(wanted.body, admin.ListObjects):
-            return admin.ListResponse(Labelled(wanted.label, _EMPTY_LIST))
-        objects = self._cluster.objects(wanted.label, system=wanted.body.system)
-        named = tuple(item for item in objects if _matches(item.name, wanted.body.names))
         layout = _LISTS.get(wanted.label)
-        body = layout(named) if layout else _EMPTY_LIST
-        return admin.ListResponse(Labelled(wanted.label, body))
+        if layout is None:
+            return admin.ListResponse(Labelled(wanted.label, _EMPTY_LIST))
+        objects = self._cluster.select(wanted.label, wanted.body)
+        return admin.ListResponse(Labelled(wanted.label, layout(objects)))
 
     async def _watch(self, request: Request) -> None:
         if len(self._watches) >= WATCHES_PER_CONNECTION_MAX:

@@ -56,7 +56,7 @@ async def broker(settings: BrokerSettings) -> AsyncIterator[Endpoints]:
             async with _ports(settings, catalog, consumers) as endpoints:
                 yield endpoints
         finally:
-            catalog.close()
+            await catalog.close()
     finally:
         lock.release()
 

@@ -23,6 +23,7 @@ from qd_fluvio.wire import data
 from qd_fluvio.wire.admin import API_VERSIONS, ApiVersionsResponse, versions_of
 from qd_fluvio.wire.failures import OK, ErrorCode, Failure, other
 from qd_fluvio.wire.frames import Request, decode_request, encode_response
+from qd_fluvio.wire.smartmodules import Invocation
 
 _SPU_VERSION = "0.0.0"  # what real SPUs say
 _log = logging.getLogger("broker.spu")
@@ -92,23 +93,25 @@ class SpuSession:
             for topic in body.topics
         )
         if self._durability is Durability.POWER:
-            for log in written:
-                await log.sync()
+            try:
+                await asyncio.gather(*(log.sync() for log in written))
+            except FluvioError as error:
+                _log.error("%s", error)
+                topics = tuple(_unsure(topic, failure_of(error)) for topic in topics)
         return data.ProduceResponse(topics)
 
     def _append(
         self,
         topic: str,
         item: data.ProducePartition,
-        smartmodules: tuple[data.Invocation, ...],
+        smartmodules: tuple[Invocation, ...],
         written: set[PartitionLog],
     ) -> data.ProducedPartition:
         if smartmodules:
             return data.ProducedPartition(item.partition, _NO_SMARTMODULES)
         try:
             log = self._catalog.log(topic, item.partition)
-            assert isinstance(item.records, memoryview)
-            base_offset = log.append(item.records)
+            base_offset = log.append(memoryview(item.records))
         except FluvioError as error:
             _log.warning("refusing batches for %s-%d: %s", topic, item.partition, error)
             failure = failure_of(error, topic=topic, partition=item.partition)
@@ -251,6 +254,14 @@ _NO_STREAM = Failure(ErrorCode.FETCH_SESSION_NOT_FOUND)
 _NO_SMARTMODULES = other(
     "the local broker runs no SmartModules: leave them out, or use a Fluvio cluster"
 )
+
+
+def _unsure(topic: data.ProducedTopic, failure: Failure) -> data.ProducedTopic:
+    """The same answer, without a promise: what was written may not be on the disk."""
+    return data.ProducedTopic(
+        topic.name,
+        tuple(data.ProducedPartition(item.partition, failure) for item in topic.partitions),
+    )
 
 
 def _refused(request: data.StreamFetchRequest, failure: Failure) -> data.StreamFetchResponse:

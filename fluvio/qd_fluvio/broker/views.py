@@ -63,16 +63,19 @@ def partition_view(
     )
 
 
-def topic_views(topics: list[Topic], *, system: bool) -> tuple[TopicMetadata, ...]:
-    """All topics; the system's own is what clients look for before they commit offsets."""
-    own = (topic_view(SYSTEM_TOPIC, _SYSTEM_SPEC, 1),) if system else ()
-    return own + tuple(topic_view(topic.name, topic.spec, len(topic.logs)) for topic in topics)
+def topic_views(topics: list[Topic]) -> tuple[TopicMetadata, ...]:
+    """All topics, and the system's own, which clients look for before they commit offsets.
+
+    So that the list is never empty: a client takes an empty one for none and waits.
+    """
+    own = topic_view(SYSTEM_TOPIC, _SYSTEM_SPEC, 1)
+    return (own, *(topic_view(topic.name, topic.spec, len(topic.logs)) for topic in topics))
 
 
-def partition_views(topics: list[Topic], *, system: bool) -> tuple[PartitionMetadata, ...]:
-    """All partitions of all topics."""
-    own = (partition_view(SYSTEM_TOPIC, _SYSTEM_SPEC, 0, None),) if system else ()
-    return own + tuple(view for topic in topics for view in partitions_of(topic))
+def partition_views(topics: list[Topic]) -> tuple[PartitionMetadata, ...]:
+    """All partitions of all topics, and the system's own."""
+    own = partition_view(SYSTEM_TOPIC, _SYSTEM_SPEC, 0, None)
+    return (own, *(view for topic in topics for view in partitions_of(topic)))
 
 
 def partitions_of(topic: Topic) -> tuple[PartitionMetadata, ...]:

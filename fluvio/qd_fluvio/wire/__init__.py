@@ -2,5 +2,5 @@
 
 Read in this order: `codec` (how a field becomes bytes), `frames` (lengths and headers),
 `failures` (error codes), `metadata`, `admin` (the SC's calls), `data` (the SPU's calls),
-`records` (batches). Bad bytes raise `qd_fluvio.errors.WireError` and nothing else.
+`smartmodules`, `records` (batches). Bad bytes raise `qd_fluvio.errors.WireError` and nothing else.
 """

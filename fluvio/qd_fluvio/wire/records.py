@@ -143,7 +143,7 @@ def _check_count(data: Buffer, batch: Batch) -> None:
         raise WireError(f"found {count} records in a batch that takes {batch.record_count} offsets")
 
 
-def set_base_offset(data: bytearray | memoryview, batch: Batch, offset: int) -> None:
+def set_base_offset(data: memoryview, batch: Batch, offset: int) -> None:
     """Give the batch its offset, in place; the checksum does not cover it."""
     _BASE_OFFSET.pack_into(data, batch.start, offset)
 

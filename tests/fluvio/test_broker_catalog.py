@@ -1,0 +1,188 @@
+"""Topics on disk: names, settings, whole or gone, one broker a folder."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from qd_fluvio.broker.catalog import Catalog, Topic
+from qd_fluvio.broker.consumers import ConsumerOffsets
+from qd_fluvio.broker.errors import InvalidTopicSettings
+from qd_fluvio.broker.files import FolderLock
+from qd_fluvio.broker.settings import Faults, parse_faults
+from qd_fluvio.errors import InvalidTopicName, LogError, TopicExists, TopicNotFound
+from qd_fluvio.wire.data import ConsumerFilter, ReplicaKey
+from qd_fluvio.wire.metadata import (
+    AssignedPartition,
+    AssignedReplicas,
+    ComputedReplicas,
+    SegmentCleanup,
+    Storage,
+    TopicSpec,
+)
+from qd_schemas.errors import SettingError
+from support.broker import batch_of
+
+ONE = TopicSpec(ComputedReplicas(1))
+
+
+@pytest.mark.parametrize("name", ["a", "client-21-data", "0", "x" * 63, "breakout-alerts"])
+async def test_good_names(tmp_path: Path, name: str) -> None:
+    catalog = Catalog(tmp_path)
+    assert (await catalog.create(name, ONE)).name == name
+    await catalog.close()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "-a", "a-", "A", "a_b", "a.b", "a b", "x" * 64, "..", "a/b", "é", "a\n"],
+)
+async def test_bad_names(tmp_path: Path, name: str) -> None:
+    catalog = Catalog(tmp_path)
+    with pytest.raises(InvalidTopicName):
+        await catalog.create(name, ONE)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (TopicSpec(ComputedReplicas(0)), "0 partitions"),
+        (TopicSpec(ComputedReplicas(5_000)), "5000 partitions"),
+        (TopicSpec(ComputedReplicas(1, 2)), "2 replicas"),
+        (TopicSpec(ComputedReplicas(1), SegmentCleanup(9)), "retention of 9 s"),
+        (TopicSpec(ComputedReplicas(1), None, Storage(1_023)), "1023 bytes"),
+        (TopicSpec(AssignedReplicas(())), "0 partitions"),
+    ],
+)
+async def test_bad_settings(tmp_path: Path, spec: TopicSpec, words: str) -> None:
+    with pytest.raises(InvalidTopicSettings, match=words):
+        await Catalog(tmp_path).create("topic", spec)
+
+
+async def test_a_topic_survives_with_its_settings_and_records(tmp_path: Path) -> None:
+    spec = TopicSpec(
+        AssignedReplicas((AssignedPartition(0, (1,)), AssignedPartition(1, (1,)))),
+        SegmentCleanup(3_600),
+        Storage(1 << 20, 1 << 30),
+    )
+    first = Catalog(tmp_path)
+    topic = await first.create("kept", spec)
+    topic.logs[1].append(memoryview(bytearray(batch_of(b"a", b"b"))))
+    await first.close()
+    again = Catalog(tmp_path)
+    (found,) = again.topics()
+    assert (found.name, found.spec) == ("kept", spec)
+    assert [log.end_offset for log in found.logs] == [0, 2]
+    await again.close()
+
+
+async def test_one_of_many_creates_of_a_name_wins(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    results = await asyncio.gather(
+        *(catalog.create("same", ONE) for _ in range(20)), return_exceptions=True
+    )
+    assert sum(isinstance(result, Topic) for result in results) == 1
+    assert sum(isinstance(result, TopicExists) for result in results) == 19
+    await catalog.close()
+
+
+async def test_many_topics_at_once(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    names = [f"topic-{number:03d}" for number in range(40)]
+    await asyncio.gather(*(catalog.create(name, ONE) for name in names))
+    assert [topic.name for topic in catalog.topics()] == names
+    await asyncio.gather(*(catalog.delete(name) for name in names))
+    assert catalog.topics() == []
+    assert os.listdir(tmp_path) == []
+    await catalog.close()
+
+
+async def test_delete_frees_the_disk_and_the_name(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    topic = await catalog.create("gone", ONE)
+    topic.logs[0].append(memoryview(bytearray(batch_of(b"x" * 10_000))))
+    await catalog.delete("gone")
+    assert topic.logs[0].deleted
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(TopicNotFound):
+        catalog.log("gone", 0)
+    with pytest.raises(TopicNotFound):
+        await catalog.delete("gone")
+    assert (await catalog.create("gone", ONE)).logs[0].end_offset == 0
+    await catalog.close()
+
+
+async def test_unfinished_creates_and_deletes_are_cleaned_up(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    await catalog.create("whole", ONE)
+    await catalog.close()
+    half = tmp_path / ".half-1"
+    (half / "0").mkdir(parents=True)
+    (half / "0" / f"{0:020d}.log").write_bytes(b"half")
+    again = Catalog(tmp_path)
+    assert [topic.name for topic in again.topics()] == ["whole"]
+    assert not half.exists()
+    await again.close()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"[]", b'{"version": 19, "spec": "zz"}', b'{"version": 19, "spec": "00ff"}'],
+)
+async def test_a_damaged_spec_is_a_clear_error(tmp_path: Path, content: bytes) -> None:
+    catalog = Catalog(tmp_path)
+    await catalog.create("broken", ONE)
+    await catalog.close()
+    (tmp_path / "broken" / "topic.json").write_bytes(content)
+    with pytest.raises(LogError, match=r"broken/topic\.json"):
+        Catalog(tmp_path)
+
+
+def test_a_folder_has_one_broker(tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path)
+    with pytest.raises(LogError, match="another broker uses"):
+        FolderLock(tmp_path)
+    lock.release()
+    FolderLock(tmp_path).release()
+
+
+def test_consumers_offsets_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "consumers.json"
+    offsets = ConsumerOffsets(path, clock=lambda: 1_234.9)
+    offsets.commit("a", 0, "c1", 7)
+    offsets.commit("a", 1, "c1", 8)
+    offsets.commit("b", 0, "c2", 9)
+    offsets.commit("a", 0, "c1", 10)
+    again = ConsumerOffsets(path)
+    assert [item.offset for item in again.find(None)] == [10, 8, 9]
+    (one,) = again.find(ConsumerFilter(ReplicaKey("a", 0), "c1"))
+    assert (one.offset, one.modified_time_s) == (10, 1_234)
+    assert len(again.find(ConsumerFilter(consumer_id="c1"))) == 2
+    again.delete("a", 1, "c1")
+    again.delete("a", 1, "c1")
+    again.delete_topic("b")
+    again.delete_topic("unknown")
+    assert [item.offset for item in ConsumerOffsets(path).find(None)] == [10]
+
+
+def test_damaged_consumers_offsets_are_a_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "consumers.json"
+    path.write_bytes(b"[1]")
+    with pytest.raises(LogError, match=r"consumers\.json"):
+        ConsumerOffsets(path)
+
+
+def test_faults_are_read() -> None:
+    found = parse_faults(["cut-batches", "drop-after=1000", "late-topics=0.5"])
+    assert found == Faults(cut_batches=True, drop_after_bytes=1_000, late_topics_s=0.5)
+    assert parse_faults([]) == Faults()
+
+
+@pytest.mark.parametrize("text", ["", "cut", "drop-after", "drop-after=x", "cut-batches=1"])
+def test_unknown_faults_are_refused(text: str) -> None:
+    with pytest.raises(SettingError, match="expected cut-batches"):
+        parse_faults([text])
