@@ -8,7 +8,7 @@ from typing import Final
 
 from qd_analytics.ledger import AlertLedger
 from qd_fluvio import Fluvio, Offset, OffsetOutOfRange, Producer, TopicSettings
-from qd_schemas.codec import decode, encode
+from qd_schemas.codec import encode, iter_messages
 from qd_schemas.errors import DecodeError
 from qd_schemas.messages import BreakoutAlert
 from qd_schemas.topics import ALERTS
@@ -70,9 +70,8 @@ def _from(offset: int) -> Offset:
 
 def _note(ledger: AlertLedger, offset: int, value: bytes) -> None:
     try:
-        message = decode(value)
+        for message in iter_messages(value):
+            if isinstance(message, BreakoutAlert):
+                ledger.add(message)
     except DecodeError as error:
         _log.warning("record %d of %s is passed over: %s", offset, ALERTS, error)
-        return
-    if isinstance(message, BreakoutAlert):
-        ledger.add(message)

@@ -29,11 +29,11 @@ class ModelError(AnalyticsError):
     """A causaloid, graph or context that cannot be built as asked."""
 
 
-class UnknownNode(ModelError):  # noqa: N818 - named for what it tells the user
+class UnknownNode(ModelError):
     """A node that is not there."""
 
 
-class DuplicateNode(ModelError):  # noqa: N818
+class DuplicateNode(ModelError):
     """A node that is there already."""
 
 
@@ -41,15 +41,15 @@ class CycleError(ModelError):
     """An edge that would close a circle."""
 
 
-class EmptyCollection(ModelError):  # noqa: N818
+class EmptyCollection(ModelError):
     """Nothing to reason over."""
 
 
-class NotAGraph(ModelError):  # noqa: N818
+class NotAGraph(ModelError):
     """A question about a graph's nodes, asked of something that has none."""
 
 
-class NoPath(ModelError):  # noqa: N818
+class NoPath(ModelError):
     """Two nodes that no edges join."""
 
 
@@ -57,7 +57,7 @@ class EvaluationError(AnalyticsError):
     """A rule or its data failed; the message names the node."""
 
 
-class NotEvaluated(EvaluationError):  # noqa: N818
+class NotEvaluated(EvaluationError):
     """An answer was asked for where there is none; the message gives the reason."""
 
 
@@ -65,5 +65,5 @@ class DataShapeError(AnalyticsError):
     """Columns that do not fit together."""
 
 
-class TradesRefused(AnalyticsError):  # noqa: N818
+class TradesRefused(AnalyticsError):
     """Trades that a model must not see: out of order, with a gap, or not finite."""

@@ -60,7 +60,9 @@ RULES: list[tuple[str, Callable[..., Any], int, bool]] = [
 @st.composite
 def singletons(draw: st.DrawFn, id: int) -> Singleton:
     name, rule, arity, elementwise = draw(st.sampled_from(RULES))
-    sources: st.SearchStrategy[str | FromContext] = st.sampled_from([*NAMES, "missing", LEVEL, ABSENT])
+    sources: st.SearchStrategy[str | FromContext] = st.sampled_from(
+        [*NAMES, "missing", LEVEL, ABSENT]
+    )
     inputs: list[str | FromContext] = [
         draw(st.sampled_from(NAMES)),
         *(draw(sources) for _ in range(arity - 1)),
