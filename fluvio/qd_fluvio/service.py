@@ -57,7 +57,7 @@ def die_with_parent(signal_number: int = signal.SIGTERM) -> None:
 class _LineFormatter(logging.Formatter):
     """One line an event: time, level, logger, text; a traceback is folded into the line."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
         return super().format(record).replace("\n", " | ")

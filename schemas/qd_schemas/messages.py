@@ -267,6 +267,18 @@ class BreakoutAlert(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class ModelProgress(Message):
+    """A model has evaluated a market's trades up to a sequence; their alerts are published."""
+
+    TEMPLATE: ClassVar[int] = 302
+    SINCE: ClassVar[int] = VERSION
+    symbol_id: U16
+    exchange_id: _Exchange
+    model_id: Annotated[int, Kind.U16, ModelId]
+    sequence: I64
+
+
+@dataclass(frozen=True, slots=True)
 class ClientError(Message):
     """Gateway to client: a login, a logout or an unauthenticated request was refused."""
 
@@ -302,6 +314,7 @@ MESSAGES: Final[tuple[type[Message], ...]] = (
     ExactTrade,
     ExactBar,
     BreakoutAlert,
+    ModelProgress,
     ClientError,
     DataError,
 )

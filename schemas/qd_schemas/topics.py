@@ -9,6 +9,8 @@ CONTROL: Final = "qdgw-control"
 """What clients ask of the gateway."""
 ALERTS: Final = "breakout-alerts"
 """What the analytics service publishes."""
+PROGRESS: Final = "analytics-progress"
+"""How far the analytics service is with each market: whose alerts are complete until where."""
 
 CLIENT_ID_MIN: Final = 21
 """Lower ids are services'."""

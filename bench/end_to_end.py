@@ -1,0 +1,71 @@
+"""Trades through the whole system, each part a process: the rate, and each part's share.
+
+A share is the processor time that a part (its helpers included) used while one market
+streamed from the database to the client's arrays, in hundredths of all that was used.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+
+import psutil
+
+from bench.report import Row, compared
+from qd_cli.stack.parts import FLUVIO, SYMDB
+from qd_cli.stack.record import StackRecord
+from qd_client import QDClient
+
+RUST_ORIGINAL = Row("Rust original (published here: 0.15 to 0.18 M)", 0.18e6, "trades/s")
+NAUTILUS = Row("NautilusTrader in one process", 0.14e6, "trades/s")
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """One market streamed once."""
+
+    trades: int
+    seconds: float
+    shares: dict[str, float]
+
+
+def used_seconds(pid: int) -> float:
+    """Return the processor time of a process and all its descendants, ended ones too."""
+    process = psutil.Process(pid)
+    return sum(sum(one.cpu_times()[:4]) for one in (process, *process.children(recursive=True)))
+
+
+def used_by_all(record: StackRecord) -> dict[str, float]:
+    """Return the processor time of each part, and of this process as the client."""
+    parts = {name: used_seconds(part.pid) for name, part in record.parts.items()}
+    return {**parts, "client": used_seconds(os.getpid())}
+
+
+async def replay(record: StackRecord, symbol: str) -> Replay:
+    """Stream a market's trades once, as fast as possible."""
+    settings = record.settings
+    async with QDClient(endpoint=settings[FLUVIO], symdb=settings[SYMDB]) as qd:
+        before, trades, started = used_by_all(record), 0, time.perf_counter()
+        async for rows in qd.trades(symbol):
+            trades += len(rows)
+        seconds = time.perf_counter() - started
+        after = used_by_all(record)
+    used = {name: after[name] - before[name] for name in after}
+    total = sum(used.values()) or 1.0
+    return Replay(trades, seconds, {name: part / total for name, part in used.items()})
+
+
+async def end_to_end(record: StackRecord, symbol: str, repeats: int = 3) -> list[Row]:
+    """Return the best rate of several replays, and the shares of that one."""
+    best = min([await replay(record, symbol) for _ in range(repeats)], key=lambda one: one.seconds)
+    rate = best.trades / best.seconds
+    shares = [
+        Row(f"share of {name}", rate, "trades/s", "all processor time", share)
+        for name, share in sorted(best.shares.items(), key=lambda entry: -entry[1])
+    ]
+    return [
+        compared("database to client arrays", rate, "trades/s", RUST_ORIGINAL),
+        compared("database to client arrays", rate, "trades/s", NAUTILUS),
+        *shares,
+    ]
