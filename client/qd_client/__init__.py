@@ -19,6 +19,7 @@ from qd_client.errors import (
     SymbolUnknown,
     UsageError,
 )
+from qd_client.symdb import MarketInfo, SymdbClient
 
 __all__ = [
     "AlreadyLoggedIn",
@@ -30,6 +31,7 @@ __all__ = [
     "GatewayLost",
     "GatewayUnavailable",
     "LoginFailed",
+    "MarketInfo",
     "NotLoggedIn",
     "QDClient",
     "QdClientError",
@@ -37,6 +39,7 @@ __all__ = [
     "SendFailed",
     "StreamIncomplete",
     "SymbolUnknown",
+    "SymdbClient",
     "TradeMessage",
     "UsageError",
     "alerts",

@@ -9,7 +9,7 @@ import random
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from qd_client.alerts import alerts
 from qd_client.assembly import Assembly, ExactAssembly, ReferenceAssembly
@@ -17,6 +17,7 @@ from qd_client.errors import AlreadyLoggedIn, UsageError
 from qd_client.limits import CLOSE_SECONDS_MAX, LEASE_MS_DEFAULT, LOGIN_TRIES_MAX
 from qd_client.request import Range, StreamRequest, Time
 from qd_client.session import Session
+from qd_client.symdb import SymdbClient
 from qd_fluvio import Fluvio, TopicExists, connect
 from qd_schemas.arrays import Rows
 from qd_schemas.enums import DataType, ExchangeId, Resolution
@@ -24,9 +25,6 @@ from qd_schemas.messages import BreakoutAlert, ExactBar, ExactTrade, OHLCVBar, T
 from qd_schemas.specs import LEASE_MS_MAX, LEASE_MS_MIN
 from qd_schemas.topics import CLIENT_ID_MAX, CLIENT_ID_MIN
 from qd_schemas.wire import NO_STREAM
-
-if TYPE_CHECKING:
-    from qd_client.symdb import SymdbClient
 
 TradeMessage: TypeAlias = ExactTrade | TradeBar
 BarMessage: TypeAlias = ExactBar | OHLCVBar
@@ -82,6 +80,8 @@ class QDClient:
         _check_number("client_id", client_id, CLIENT_ID_MIN, CLIENT_ID_MAX)
         _check_number("lease_ms", lease_ms, LEASE_MS_MIN, LEASE_MS_MAX)
         _check_number("version", version, 1, 2)
+        if symdb is not None and not symdb.rpartition(":")[2].isdecimal():
+            raise UsageError(f"symdb is {symdb!r}; expected host:port, such as 127.0.0.1:7070")
         self._wanted_id = client_id
         self._endpoint = endpoint
         self._symdb_endpoint = symdb
@@ -130,8 +130,6 @@ class QDClient:
         try:
             if session is not None:
                 await _close_session(session)
-            if self._symdb is not None:
-                await self._symdb.aclose()
         finally:
             self._fluvio = None
             await self._stack.aclose()
@@ -317,11 +315,9 @@ class QDClient:
                 "symdb='host:port', or give the symbol's id"
             )
         if self._symdb is None:
-            # Imported here: gRPC takes long to import, and ids need none of it.
-            from qd_client.symdb import SymdbClient
-
             host, _, port = self._symdb_endpoint.rpartition(":")
-            self._symdb = SymdbClient(host.strip("[]"), int(port))
+            symdb = SymdbClient(host.strip("[]"), int(port))
+            self._symdb = await self._stack.enter_async_context(symdb)
         found = await self._symdb.id_by_symbol(self._exchange, symbol)
         return found.symbol_id, symbol
 

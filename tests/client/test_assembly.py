@@ -108,16 +108,11 @@ def test_what_is_not_whole_is_an_error(records: list[bytes], text: str) -> None:
     assert not assembly.is_ended
 
 
-@given(st.sets(st.integers(0, len(WHOLE) - 1)))
+@given(st.sets(st.integers(0, len(WHOLE) - 1), min_size=1))
 def test_no_frame_can_be_lost_unnoticed(lost: set[int]) -> None:
     kept = [frame for number, frame in enumerate(WHOLE) if number not in lost]
-    assembly = ExactAssembly(TRADES)
-    if lost:
-        with pytest.raises(StreamIncomplete):
-            assembly.add([FIRST, *kept, last(10_000)])
-    assert assembly.is_ended is (
-        not lost and assembly.add([FIRST, *kept, last(10_000)]) is not None
-    )
+    with pytest.raises(StreamIncomplete):
+        ExactAssembly(TRADES).add([FIRST, *kept, last(10_000)])
 
 
 def test_a_resumed_stream_begins_where_it_was_asked_to() -> None:

@@ -1,0 +1,183 @@
+"""The reference's protocol, message by message, by a client that knows no other."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from qd_schemas.codec import decode, encode
+from qd_schemas.enums import ClientErrorType, DataErrorType, DataType, Resolution
+from qd_schemas.frames import trade_messages
+from qd_schemas.messages import (
+    ClientError,
+    ClientLogin,
+    ClientLogout,
+    DataError,
+    FirstOHLCVBar,
+    FirstTradeBar,
+    LastOHLCVBar,
+    LastTradeBar,
+    OHLCVBar,
+    StartData,
+    StopAllData,
+    StopData,
+)
+from support.markets import Markets
+from support.processes import Process
+from support.raw_client import RawClient
+
+pytestmark = pytest.mark.usefixtures("gateway")
+
+
+def start(client: int, symbol: int, kind: int = DataType.TRADES, resolution: int = 0) -> StartData:
+    return StartData(client, 1, symbol, resolution, kind)
+
+
+async def test_the_references_own_flow(
+    fluvio_endpoint: str, markets: Markets, client_id: int
+) -> None:
+    """Login, trades, five-minute bars, logout; every byte is the reference's."""
+    symbol = markets.ids["XBTUSD"]
+    rows = markets.trades["XBTUSD"]
+    async with RawClient(fluvio_endpoint, client_id) as client:
+        await client.send(ClientLogin(client_id))
+        await client.send(start(client_id, symbol))
+        assert await client.stream() == [
+            encode(FirstTradeBar(symbol), 1),
+            *trade_messages(rows, symbol),
+            encode(LastTradeBar(symbol), 1),
+        ]
+        await client.send(start(client_id, symbol, DataType.OHLCV, Resolution.M5))
+        first, *bars, last = await client.stream()
+        assert (first, last) == (
+            encode(FirstOHLCVBar(symbol), 1),
+            encode(LastOHLCVBar(symbol), 1),
+        )
+        assert [len(bar) for bar in bars] == [40] * len(bars)
+        decoded = [decode(bar) for bar in bars]
+        starts = np.unique(rows["time"] // 300_000_000) * 300_000_000
+        assert [bar.date_time for bar in decoded if isinstance(bar, OHLCVBar)] == starts.tolist()
+        await client.send(ClientLogout(client_id))
+
+
+@pytest.mark.parametrize("resolution", [r for r in Resolution if r])
+async def test_bars_of_all_eight_resolutions(
+    fluvio_endpoint: str, markets: Markets, client_id: int, resolution: Resolution
+) -> None:
+    symbol = markets.ids["XBTUSD"]
+    async with RawClient(fluvio_endpoint, client_id) as client:
+        await client.send(ClientLogin(client_id))
+        await client.send(start(client_id, symbol, DataType.OHLCV, resolution))
+        _, *bars, _ = await client.stream()
+        volume = sum(bar.volume for bar in map(decode, bars) if isinstance(bar, OHLCVBar))
+        assert volume == pytest.approx(markets.trades["XBTUSD"]["volume"].sum(), rel=1e-4)
+        await client.send(ClientLogout(client_id))
+
+
+async def test_every_refusal(fluvio_endpoint: str, markets: Markets, client_id: int) -> None:
+    symbol = markets.ids["XBTUSD"]
+    async with RawClient(fluvio_endpoint, client_id) as client:
+        await client.send(start(client_id, symbol))
+        assert await client.error() == ClientError(client_id, ClientErrorType.NOT_LOGGED_IN)
+        await client.send(ClientLogout(client_id))
+        assert await client.error() == ClientError(client_id, ClientErrorType.NOT_LOGGED_IN)
+        await client.send(ClientLogin(client_id))
+        await client.send(ClientLogin(client_id))
+        assert await client.error() == ClientError(client_id, ClientErrorType.ALREADY_LOGGED_IN)
+        for request, error in [
+            (start(client_id, 60_000), DataErrorType.TABLE_NOT_FOUND),
+            (StartData(client_id, 2, symbol, 0, DataType.TRADES), DataErrorType.TABLE_NOT_FOUND),
+            (start(client_id, symbol, 0), DataErrorType.DATA_TYPE_UNKNOWN),
+            (start(client_id, symbol, 3), DataErrorType.DATA_TYPE_UNKNOWN),
+            (start(client_id, symbol, DataType.OHLCV, 9), DataErrorType.DATA_TYPE_UNKNOWN),
+            (start(client_id, symbol, DataType.OHLCV, 0), DataErrorType.DATA_TYPE_UNKNOWN),
+        ]:
+            await client.send(request)
+            assert await client.error() == DataError(client_id, error)
+        await client.send(start(client_id, symbol))
+        assert len(await client.stream()) == len(markets.trades["XBTUSD"]) + 2
+        await client.send(ClientLogout(client_id))
+
+
+async def test_the_same_market_twice_comes_twice_in_turn(
+    fluvio_endpoint: str, markets: Markets, client_id: int
+) -> None:
+    symbol = markets.ids["XBTUSD"]
+    async with RawClient(fluvio_endpoint, client_id) as client:
+        await client.send(ClientLogin(client_id))
+        await client.send(start(client_id, symbol))
+        await client.send(start(client_id, symbol))
+        assert await client.stream() == await client.stream()
+        await client.send(ClientLogout(client_id))
+
+
+async def test_stop_and_stop_all_end_streams_with_last(
+    fluvio_endpoint: str, markets: Markets, client_id: int
+) -> None:
+    """A paced stream never ends by itself here; pace is asked for in version 2."""
+    symbol = markets.ids["XBTUSD"]
+    async with RawClient(fluvio_endpoint, client_id) as client:
+        await client.send(ClientLogin(client_id))
+        for stop in (
+            StopData(client_id, 1, symbol, DataType.TRADES),
+            StopAllData(client_id, 1),
+            StopAllData(client_id, 0),
+        ):
+            slow = StartData(client_id, 1, symbol, 0, DataType.TRADES, stream_id=1, pace=1.0)
+            await client.send(slow, 2)
+            first, trade = await client.data(), await client.data()
+            await client.send(stop)
+            last = decode((await client.stream())[-1])
+            assert decode(first) == FirstTradeBar(symbol, 1)
+            assert trade == trade_messages(markets.trades["XBTUSD"][:1], symbol)[0]
+            assert isinstance(last, LastTradeBar)
+            assert (last.stream_id, last.end_reason, last.count) == (1, 1, 1)
+        await client.send(ClientLogout(client_id))
+
+
+async def test_garbage_harms_nobody(
+    fluvio_endpoint: str, markets: Markets, gateway: Process, client_id: int, other_id: int
+) -> None:
+    symbol = markets.ids["XBTUSD"]
+    login = encode(ClientLogin(other_id), 1)
+    async with (
+        RawClient(fluvio_endpoint, client_id) as client,
+        RawClient(fluvio_endpoint, other_id) as hostile,
+    ):
+        await client.send(ClientLogin(client_id))
+        await hostile.send_bytes(
+            *(os.urandom(size) for size in range(1, 200)),
+            *(login[:cut] for cut in range(1, len(login))),
+            *(encode(ClientLogin(low), 1) for low in range(21)),
+            encode(ClientError(client_id, 3), 1),
+            bytes(100_000),
+        )
+        await client.send(start(client_id, symbol))
+        assert len(await client.stream()) == len(markets.trades["XBTUSD"]) + 2
+        # In order on one topic: once this is answered, all before it was dealt with.
+        await hostile.send(StopAllData(other_id, 1))
+        assert await hostile.error() == ClientError(other_id, ClientErrorType.NOT_LOGGED_IN)
+        await client.send(ClientLogout(client_id))
+    assert gateway.popen.poll() is None
+    assert "Traceback" not in gateway.log()
+
+
+async def test_a_client_whose_topics_are_gone_is_dropped(
+    fluvio_endpoint: str, markets: Markets, client_id: int
+) -> None:
+    symbol = markets.ids["XBTUSD"]
+    async with RawClient(fluvio_endpoint, client_id) as client:
+        await client.send(ClientLogin(client_id))
+        slow = StartData(client_id, 1, symbol, 0, DataType.TRADES, stream_id=1, pace=1e6)
+        await client.send(slow, 2)
+        await client.data()
+    async with RawClient(fluvio_endpoint, client_id) as client:
+        # The session ends once the gateway notices; until then the login is refused.
+        while True:
+            await client.send(ClientLogin(client_id))
+            await client.send(start(client_id, symbol))
+            if decode(await client.data()) == FirstTradeBar(symbol):
+                break
+        await client.send(ClientLogout(client_id))
