@@ -1,0 +1,212 @@
+"""The official client library, unmodified, against a broker process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qd_fluvio.wire.records import iter_batches
+from support.broker import WireClient, batch_of, connected, opened
+from support.processes import Process, running
+
+SCENES = Path(__file__).with_name("official_scenes.py")
+SCENE_SECONDS_MAX = 100.0
+# Without it the library's own calls can wait for each other for ever.
+ENVIRONMENT = {**os.environ, "ASYNC_STD_THREAD_COUNT": "32"}
+
+
+def play(scene: str, endpoint: str, *arguments: str) -> Any:
+    """The result of a scene, played in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, str(SCENES), scene, endpoint, *arguments],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=SCENE_SECONDS_MAX,
+    )
+    assert done.returncode == 0, done.stderr[-3_000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A broker of this module's own: its scenes have fixed topic names."""
+    folder = tmp_path_factory.mktemp("client")
+    with running("qd_fluvio.broker", "--data", str(folder / "data"), folder=folder) as ready:
+        yield ready["endpoint"]
+
+
+def test_produce_and_consume_in_all_ways(endpoint: str) -> None:
+    assert play("round_trip", endpoint) == {
+        "first": 0,
+        "async": 4,
+        "rows": [[0, "k0", "v0"], [1, "", "v1"], *([i, f"k{i}", f"v{i}"] for i in (2, 3, 4))],
+    }
+
+
+def test_every_kind_of_offset(endpoint: str) -> None:
+    found = play("offsets", endpoint)
+    expected = {
+        "beginning": range(10),
+        "from_beginning(3)": range(3, 10),
+        "absolute(7)": range(7, 10),
+        "from_end(2)": range(8, 10),
+        "max_bytes": range(10),
+    }
+    assert found == {name: [list(offsets)] * 2 for name, offsets in expected.items()}
+
+
+def test_a_stream_from_the_end_gets_what_comes(endpoint: str) -> None:
+    assert play("at_the_end", endpoint) == ["after 0", "after 1", "after 2"]
+
+
+def test_ten_thousand_small_records(endpoint: str) -> None:
+    assert play("small_records", endpoint) == [True, True]
+
+
+def test_five_hundred_large_records_without_a_loss(endpoint: str) -> None:
+    assert play("large_records", endpoint) == [True, True]
+
+
+def test_several_partitions(endpoint: str) -> None:
+    found = play("partitions", endpoint)
+    keys = [{key for _, key, _ in part} for part in found["parts"]]
+    assert sum(len(part) for part in found["parts"]) == 30
+    assert sum(len(part) for part in keys) == len(set().union(*keys)) == 5
+    for part in found["parts"]:
+        assert [offset for offset, _, _ in part] == list(range(len(part)))
+    assert found["together"] == list(range(30))
+
+
+def test_topics_come_and_go_with_the_errors_of_a_real_cluster(endpoint: str) -> None:
+    assert play("topics", endpoint) == {
+        "listed": 2,
+        "exists": "Topic already exists",
+        "bad name": "Invalid topic name: topic name may only include lowercase letters (a-z), "
+        "numbers (0-9), and hyphens (-).",
+        "producer on nothing": "Topic not found: nope",
+        "left": 1,
+        "delete nothing": "Topic not found",
+        "producer on deleted": "Topic not found: listed-a",
+        "new life": [[0, "", "new life"]],
+    }
+
+
+def test_committed_offsets(endpoint: str) -> None:
+    assert play("consumer_offsets", endpoint) == {
+        "seen": ["0", "1", "2", "3"],
+        "kept": [["c1", 3]],
+        "rest": ["4", "5", "6"],
+        "left": 0,
+    }
+
+
+def start(folder: Path, *arguments: str) -> tuple[Process, str, str]:
+    broker = Process("qd_fluvio.broker", "--data", str(folder / "data"), *arguments, folder=folder)
+    ready = broker.wait_ready()
+    return broker, ready["endpoint"], ready["spu"]
+
+
+@pytest.mark.parametrize("durability", ["process", "power"])
+def test_a_restart_keeps_everything_and_offsets_go_on(tmp_path: Path, durability: str) -> None:
+    for turn in range(3):
+        broker, endpoint, _ = start(tmp_path, "--durability", durability)
+        try:
+            assert play("write", endpoint, "kept", "20") == "done"
+            found = play("read", endpoint, "kept")
+            assert [offset for offset, _, _ in found] == list(range(40 * (turn + 1)))
+            numbers = [value for _, _, value in found if not value.startswith(".")]
+            assert numbers == [str(number) for number in range(20)] * (turn + 1)
+        finally:
+            assert broker.stop() == 0
+
+
+@pytest.mark.parametrize("acknowledged_min", [1, 25, 120])
+def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path, acknowledged_min: int) -> None:
+    broker, endpoint, _ = start(tmp_path)
+    writer = subprocess.Popen(
+        [sys.executable, str(SCENES), "write", endpoint, "killed", "1000000"],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert writer.stdout is not None
+        acknowledged = [int(writer.stdout.readline()) for _ in range(acknowledged_min)]
+        broker.kill()
+    finally:
+        writer.kill()
+        rest, _ = writer.communicate()
+    acknowledged += [int(line) for line in rest.split("\n")[:-1]]
+    broker, endpoint, _ = start(tmp_path)
+    try:
+        found = {offset: value for offset, _, value in play("read", endpoint, "killed")}
+        assert acknowledged == list(range(0, 2 * len(acknowledged), 2))
+        for number, offset in enumerate(acknowledged):
+            assert found[offset] == str(number)
+            assert found[offset + 1] == "." * 2_000
+        assert sorted(found) == list(range(len(found)))
+        # The next write goes on after the last record that was kept.
+        assert play("write", endpoint, "killed", "1") == "done"
+        assert len(play("read", endpoint, "killed")) == len(found) + 2
+    finally:
+        broker.stop()
+
+
+async def fill(client: WireClient, topic: str, batches: int) -> None:
+    for number in range(batches):
+        await client.produce(topic, batch_of(*(b"%d-%d" % (number, i) * 100 for i in range(20))))
+
+
+async def test_told_to_cut_batches_it_loses_records_as_a_real_spu_does(tmp_path: Path) -> None:
+    """The library skips what was cut, and a new stream at the first gap brings it back."""
+    broker, endpoint, spu = start(tmp_path, "--faults", "cut-batches")
+    try:
+        async with connected(endpoint) as sc, connected(spu) as client:
+            assert not (await sc.create("cut")).error
+            await fill(client, "cut", 300)  # 20 records of some 500 bytes each
+            gaps = play("missing", endpoint, "cut")
+            assert gaps
+            answer = await client.answer(client.stream("cut", gaps[0]))
+            got = [record.offset for record in opened(answer.partition.records)]
+            assert gaps[0] in got
+            assert len(answer.partition.records) == 1_000_000
+            # A batch above the limit never comes whole.
+            small = await client.answer(client.stream("cut", 0, max_bytes=100))
+            assert len(small.partition.records) == 100
+            assert list(iter_batches(small.partition.records)) == []
+    finally:
+        broker.stop()
+
+
+async def test_told_to_drop_connections_it_does(tmp_path: Path) -> None:
+    broker, endpoint, spu = start(tmp_path, "--faults", "drop-after=50000")
+    try:
+        async with connected(endpoint) as sc:
+            assert not (await sc.create("dropped")).error
+        async with connected(spu) as writing, connected(spu) as reading:
+            await fill(writing, "dropped", 10)
+            stream = reading.stream("dropped", 0)
+            with pytest.raises((ConnectionError, EOFError)):
+                await reading.answer(stream)
+        async with connected(spu) as again:
+            assert (await again.ends("dropped")).end_offset == 200
+    finally:
+        broker.stop()
+
+
+async def test_told_to_be_late_it_shows_topics_late(tmp_path: Path) -> None:
+    broker, endpoint, _ = start(tmp_path, "--faults", "late-topics=0.2")
+    try:
+        late = play("late", endpoint)
+        assert late == {"at once": "Topic not found: late", "later": 0}
+    finally:
+        broker.stop()
