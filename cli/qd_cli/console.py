@@ -167,14 +167,15 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
-def rate(value: float) -> str:
-    """Write a rate per second, short."""
-    if not math.isfinite(value):
-        return "-"
-    for unit, size in (("M", 1e6), ("k", 1e3)):
-        if value >= size:
-            return f"{value / size:.2f} {unit}/s" if unit == "M" else f"{value / size:.1f} {unit}/s"
-    return f"{value:.0f} /s"
+def rate(value: float, what: str = "") -> str:
+    """Write a rate per second, short: ``1.25 M rows/s``."""
+    if value >= 1e6:
+        text = f"{value / 1e6:.2f} M"
+    elif value >= 1e3:
+        text = f"{value / 1e3:.1f} k"
+    else:
+        text = f"{value:.0f} "
+    return f"{text} {what}/s".replace("  ", " ").replace(" /s", "/s")
 
 
 def mebibytes(value: int | None) -> str:

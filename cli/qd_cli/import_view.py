@@ -62,7 +62,7 @@ async def _show(bar: Progress, task: TaskID, meter: ImportMeter) -> None:
             completed=meter.bytes_done,
             total=meter.bytes_total or None,
             rows=f"{console.count(meter.rows)} rows",
-            rate=console.rate(meter.rows_per_second),
+            rate=console.rate(meter.rows_per_second, "rows"),
         )
         await asyncio.sleep(_SHOW_SECONDS)
 
@@ -109,7 +109,7 @@ def _print_table(report: ImportReport, rejects_folder: Path) -> None:
         for file in report.files
     ]
     console.print_table(columns, rows, right=columns[2:])
-    speed = console.rate(report.rows / max(report.seconds, 1e-9))
+    speed = console.rate(report.rows / max(report.seconds, 1e-9), "rows")
     console.say(
         f"{console.count(report.rows)} rows imported, {console.count(report.rejected)} rejected, "
         f"{console.duration(report.seconds)}, {speed}"

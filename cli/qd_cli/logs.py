@@ -6,6 +6,7 @@ import asyncio
 import heapq
 import io
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 _POLL_SECONDS = 0.2
 _TAIL_BYTES_MAX = 8 * 1024 * 1024
 _NAME_WIDTH = 9
+_STAMP = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)[T ](?P<time>\d\d:\d\d:\d\d(\.\d+)?)")
+"""How the services write the time (with T and Z), and PostgreSQL (with a blank and UTC)."""
 
 
 def last_lines(files: Mapping[str, Path], lines_max: int) -> list[str]:
@@ -35,9 +38,8 @@ def _stamped(name: str, path: Path, lines_max: int) -> Iterator[tuple[str, str, 
     """Lines with their time; one without a time belongs to the line before it."""
     stamp = ""
     for line in _tail(path, lines_max):
-        first, _, _ = line.partition(" ")
-        if first[:4].isdecimal() and first.endswith("Z"):
-            stamp = max(stamp, first)
+        if found := _STAMP.match(line):
+            stamp = max(stamp, f"{found['day']}T{found['time']}")
         yield stamp, name, line
 
 

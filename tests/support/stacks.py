@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 from typing import Protocol
 
 import psutil
 
 from qd_cli.stack import Part
-from qd_cli.stack.processes import marked
-from qd_cli.stack.record import PART_LABEL
+
+END_SECONDS_MAX = 30.0
 
 
 class MakePart(Protocol):
@@ -27,21 +28,34 @@ class MakePart(Protocol):
     ) -> Part: ...
 
 
-def left_over(folder: Path) -> list[str]:
-    """Processes that a stack in this folder has left: by their mark, or by their command line."""
-    found = {
-        identity.pid
-        for group in marked(f"QD_STACK={folder}", PART_LABEL).values()
-        for identity in group
-    }
-    for process in psutil.process_iter():
+def left_over(folder: Path) -> list[psutil.Process]:
+    """Processes that have to do with a folder: by environment, command line or descent.
+
+    The environment names the stack's folder also for processes that left their parent.
+    """
+    found = {process for process in psutil.process_iter() if _names(process, str(folder))}
+    for process in list(found):
         with contextlib.suppress(psutil.Error):
-            if any(str(folder) in word for word in process.cmdline()):
-                found.add(process.pid)
-    return [described(pid) for pid in sorted(found)]
+            found.update(process.children(recursive=True))
+    return [process for process in found if _is_alive(process)]
 
 
-def described(pid: int) -> str:
+def _names(process: psutil.Process, folder: str) -> bool:
     with contextlib.suppress(psutil.Error):
-        return f"{pid} {' '.join(psutil.Process(pid).cmdline())}"
-    return f"{pid} (just ended)"
+        values = [*process.cmdline(), process.environ().get("QD_STACK", "")]
+        return any(folder in value for value in values)
+    return False
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def until_nothing_left(folder: Path) -> None:
+    """Wait until no process has to do with this folder or one below it."""
+    deadline = time.monotonic() + END_SECONDS_MAX
+    while left := left_over(folder):
+        assert time.monotonic() < deadline, f"left behind: {left}"
+        psutil.wait_procs(left, timeout=1)

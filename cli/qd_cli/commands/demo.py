@@ -67,6 +67,13 @@ def demo(
     """
     if data is not None and not data.exists():
         raise RequestRefused(f"{data} does not exist: give a CSV, a folder of CSVs or a zip")
+    if data is None:
+        from qd_cli.generate import SYMBOLS
+
+        market = market or SYMBOLS[0]
+        if market not in SYMBOLS[:markets]:
+            known = ", ".join(SYMBOLS[:markets])
+            raise RequestRefused(f"no generated market is named {market!r}: there are {known}")
     plan = Plan(data, market, keep, markets, trades, seed)
     run(lambda interrupts: _shown(plan, json, interrupts))
 

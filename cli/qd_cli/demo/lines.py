@@ -53,7 +53,9 @@ class PlainView:
         """Print each tenth of the import."""
         if read.total and self._import_steps.is_due(read):
             share = read.done * 100 // read.total
-            self._out(f"  {share:3d} %  {console.count(rows)} rows  {console.rate(read.rate)}")
+            self._out(
+                f"  {share:3d} %  {console.count(rows)} rows  {console.rate(read.rate, 'rows')}"
+            )
 
     def imported(self, file: FileResult) -> None:
         """Print what became of a file."""
@@ -64,7 +66,7 @@ class PlainView:
         if self._stream_steps.is_due(trades):
             self._out(
                 f"  {console.count(trades.done)} of {console.count(trades.total or 0)} trades  "
-                f"{console.rate(trades.rate)}  {console.count(bars)} daily bars"
+                f"{console.rate(trades.rate, 'trades')}  {console.count(bars)} daily bars"
             )
 
     def alert(self, alert: AlertRow, count: int) -> None:

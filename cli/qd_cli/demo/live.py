@@ -56,7 +56,9 @@ class LiveView:
     def importing(self, rows: int, read: Progress) -> None:
         """Show how far the import is."""
         left = _seconds_left(rows, read)
-        self._bar = _bar(read, f"{console.count(rows)} rows  {console.rate(read.rate)}  {left}")
+        self._bar = _bar(
+            read, f"{console.count(rows)} rows  {console.rate(read.rate, 'rows')}  {left}"
+        )
 
     def imported(self, file: FileResult) -> None:
         """Print what became of a file above the picture."""
@@ -65,7 +67,7 @@ class LiveView:
     def streaming(self, trades: Progress, bars: int) -> None:
         """Show what the client has received."""
         text = (
-            f"{console.count(trades.done)} trades  {console.rate(trades.rate)}  "
+            f"{console.count(trades.done)} trades  {console.rate(trades.rate, 'trades')}  "
             f"{console.count(bars)} daily bars"
         )
         self._bar = _bar(trades, text)

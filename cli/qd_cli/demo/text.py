@@ -22,11 +22,8 @@ def imported_text(file: FileResult) -> str:
     """Say what became of a file."""
     if file.error:
         return f"{file.symbol:<9} refused: {file.error}"
-    text = f"{file.symbol:<9} {console.count(file.rows)} rows"
-    if file.rejected:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in file.reasons.items())
-        text += f", {console.count(file.rejected)} rejected ({reasons})"
-    return f"{text}, {file.seconds:.1f} s"
+    rows, rejected = console.count(file.rows), console.count(file.rejected)
+    return f"{file.symbol:<9} {rows} rows, {rejected} rejected, {file.seconds:.1f} s"
 
 
 def summary_lines(summary: Summary) -> list[tuple[str, str]]:
@@ -38,12 +35,12 @@ def summary_lines(summary: Summary) -> list[tuple[str, str]]:
     lines = [
         ("trades", where),
         ("rows imported", f"{count(summary.rows_imported)} in {summary.markets} markets"),
-        ("rows rejected", count(summary.rows_rejected)),
-        ("import rate", f"{rate(summary.import_rows_per_second)} rows"),
+        ("rows rejected", _rejected(summary)),
+        ("import rate", rate(summary.import_rows_per_second, "rows")),
         ("market streamed", summary.market),
         ("trades received", f"{trades} streamed, in order, none missing"),
         ("daily bars received", count(summary.bars_received)),
-        ("stream rate", f"{rate(summary.stream_trades_per_second)} trades"),
+        ("stream rate", rate(summary.stream_trades_per_second, "trades")),
         ("alerts", f"{count(summary.alerts)} for {summary.market}, complete"),
         ("alerts elsewhere", f"{count(summary.alerts_elsewhere)} so far"),
         ("time", seconds),
@@ -51,3 +48,9 @@ def summary_lines(summary: Summary) -> list[tuple[str, str]]:
     peaks = summary.peak_memory_bytes.items()
     lines += [(f"peak memory {name}", console.mebibytes(value)) for name, value in peaks]
     return lines
+
+
+def _rejected(summary: Summary) -> str:
+    reasons = sorted(summary.rejected_by_reason.items(), key=lambda item: -item[1])
+    told = ", ".join(f"{number} {reason}" for reason, number in reasons)
+    return console.count(summary.rows_rejected) + (f" ({told})" if told else "")

@@ -183,7 +183,7 @@ class Work:
 def _chosen(markets: Mapping[str, int], wanted: str | None) -> str:
     """Pick the market to stream: the one that was asked for, else the largest."""
     if wanted is None:
-        return max(markets, key=lambda symbol: (markets[symbol], symbol))
+        return max(markets, key=lambda symbol: markets[symbol])
     if wanted not in markets:
         known = ", ".join(sorted(markets)[:_KNOWN_MAX])
         raise RequestRefused(f"no market is named {wanted!r}: there are {known}")

@@ -89,6 +89,6 @@ def qd_parts() -> tuple[Part, ...]:
             needs=("database",),
             provides=Provides(SYMDB, "endpoint"),
         ),
-        Part("gateway", "qd_gateway", needs=("database", "broker", "symdb")),
+        Part("gateway", "qd_gateway", needs=("database", "broker")),
         Part("analytics", "qd_analytics", needs=("broker", "symdb", "gateway")),
     )

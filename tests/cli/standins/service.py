@@ -34,15 +34,19 @@ def start_child() -> None:
     Path("child.pid").write_text(str(child.pid))
 
 
-async def main() -> None:
-    behaviour, name, endpoint = sys.argv[1:4]
+def write_files(behaviour: str, name: str) -> None:
     seen = {key: value for key, value in os.environ.items() if key.startswith("QD_")}
     Path(f"{name}.env").write_text(json.dumps(seen))
+    if behaviour == "garbled":
+        Path(os.environ["QD_READY_FILE"]).write_text("{")
+
+
+async def main() -> None:
+    behaviour, name, endpoint = sys.argv[1:4]
     if behaviour == "dies":
         print(f"{name}: no luck today", file=sys.stderr)
         raise SystemExit(3)
-    if behaviour == "garbled":
-        Path(os.environ["QD_READY_FILE"]).write_text("{")
+    write_files(behaviour, name)
     if behaviour == "parent":
         start_child()
     note(f"start {name}")
