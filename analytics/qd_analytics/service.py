@@ -65,6 +65,9 @@ class AlertService:
             try:
                 await self._session()
             except QdError as error:
+                if (task := asyncio.current_task()) and task.cancelling():
+                    # Closing the session failed while this service was being stopped.
+                    raise asyncio.CancelledError from error
                 if clock.time() - began > SECONDS_MAX:
                     self._backoff.reset()
                 delay = self._backoff.seconds()
