@@ -1,0 +1,253 @@
+"""The alert service as its users meet it: real processes, which die and come back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import select
+from collections.abc import Iterator
+from contextlib import aclosing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import psycopg
+import pytest
+
+from qd_client import alerts
+from qd_fluvio import connect
+from qd_schemas.arrays import Rows
+from qd_schemas.codec import decode
+from qd_schemas.messages import BreakoutAlert
+from qd_schemas.topics import ALERTS
+from qd_store.imports import import_paths
+from support.markets import Markets, database_of, write_csv
+from support.processes import Process
+from support.reference import rises
+from support.trades import as_trades, trade_rows
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+WAIT_SECONDS_MAX = 90.0
+LATER = 4_000  # trades of the first market that are imported while the service runs
+
+
+def market(seed: int, trades: int) -> Rows:
+    """A random walk over two years, its times in whole seconds as CSVs have them."""
+    chance = np.random.default_rng(seed)
+    start = np.datetime64("2021-11-03", "us").astype(np.int64)
+    times = start + np.sort(chance.integers(0, 700 * 86_400, trades)) * 1_000_000
+    prices = 65_432.1 + np.cumsum(np.round(chance.normal(0.05, 5, trades), 1))
+    return trade_rows(times.tolist(), np.round(prices, 1).tolist())
+
+
+MARKETS = {"AAA": market(1, 20_000), "BBB": market(2, 30_000), "CCC": market(3, 500)}
+
+
+class Stack:
+    """All the services but the database, each a process that can be killed and come back."""
+
+    def __init__(self, markets: Markets, folder: Path) -> None:
+        self.markets = markets
+        self.folder = folder
+        self.endpoint = ""
+        self.ports: list[str] = []
+        self.symdb = "127.0.0.1:0"
+        self.running: dict[str, Process] = {}
+
+    def start(self, name: str) -> Process:
+        arguments = ["--data", str(self.folder / "broker"), *self.ports]
+        process = Process(
+            f"qd_{name}",
+            *(arguments if name == "fluvio.broker" else []),
+            folder=self.folder,
+            env={
+                "QD_FLUVIO": self.endpoint,
+                "QD_DATABASE": self.markets.dsn,
+                "QD_SYMDB": self.symdb,
+                "QD_POLL_SECONDS": "0.1",
+            },
+        )
+        self.running[name] = process
+        ready = process.wait_ready()
+        if name == "symdb":
+            self.symdb = str(ready["endpoint"])
+        elif name == "fluvio.broker":
+            self.endpoint = str(ready["endpoint"])
+            sc, spu = (urlsplit(f"//{ready[key]}").port for key in ("endpoint", "spu"))
+            self.ports = ["--sc-port", str(sc), "--spu-port", str(spu)]
+        return process
+
+    def kill(self, name: str) -> None:
+        self.running.pop(name).kill()
+
+    def stop(self, name: str) -> int:
+        return self.running.pop(name).stop()
+
+    def close(self) -> None:
+        for name in reversed(list(self.running)):
+            self.stop(name)
+
+    def add(self, symbol: str, rows: Rows) -> None:
+        """Import a market's file, or a later one of the same market."""
+        path = self.folder / f"{symbol}.csv"
+        write_csv(rows, path)
+        report = import_paths(self.markets.dsn, [path], rejects_folder=self.folder / "rejects")
+        assert not report.refused, report
+
+
+@pytest.fixture
+def stack(database_dsn: str, tmp_path: Path) -> Iterator[Stack]:
+    """Two markets in a database of their own, and everything but the alert service."""
+    early = {"AAA": MARKETS["AAA"][:-LATER], "BBB": MARKETS["BBB"]}
+    with database_of(database_dsn, tmp_path / "database", early) as markets:
+        found = Stack(markets, tmp_path)
+        try:
+            for name in ("fluvio.broker", "symdb", "gateway"):
+                found.start(name)
+            yield found
+        finally:
+            found.close()
+
+
+Expected = set[tuple[int, int, int, float]]
+
+
+def expected(stack: Stack, **markets: Rows) -> Expected:
+    """Symbol id, sequence, time and price of every alert of these markets."""
+    ids = {**stack.markets.ids, "CCC": 3}
+    return {(ids[name], *rise) for name, rows in markets.items() for rise in rises(as_trades(rows))}
+
+
+def told(alert: BreakoutAlert) -> tuple[int, int, int, float]:
+    return (alert.symbol_id, alert.sequence, alert.date_time, alert.price)
+
+
+async def wait_for(stack: Stack, wanted: Expected) -> None:
+    """Read the topic until it has these alerts."""
+    missing = set(wanted)
+    async with asyncio.timeout(WAIT_SECONDS_MAX), connect(stack.endpoint) as fluvio:
+        await fluvio.create_topic(ALERTS, exist_ok=True)
+        async with aclosing(alerts(fluvio)) as found:
+            async for alert in found:
+                missing.discard(told(alert))
+                if not missing:
+                    return
+
+
+async def wait_for_count(stack: Stack, count: int) -> None:
+    """Wait until the topic has so many records."""
+    async with asyncio.timeout(WAIT_SECONDS_MAX), connect(stack.endpoint) as fluvio:
+        await fluvio.create_topic(ALERTS, exist_ok=True)
+        consumer = await fluvio.consumer(ALERTS)
+        async for _ in consumer.read_until(count):
+            pass
+        await consumer.aclose()
+
+
+async def all_records(stack: Stack) -> list[tuple[int, int, int, float]]:
+    """Every record on the topic, repeats included."""
+    async with connect(stack.endpoint) as fluvio:
+        consumer = await fluvio.consumer(ALERTS)
+        end = await fluvio.end_offset(ALERTS)
+        found = [decode(record.value) async for record in consumer.read_until(end)]
+        await consumer.aclose()
+    assert all(isinstance(alert, BreakoutAlert) for alert in found)
+    return [told(alert) for alert in found if isinstance(alert, BreakoutAlert)]
+
+
+async def assert_each_once(stack: Stack, wanted: Expected) -> None:
+    """Stop the service: the topic then has each alert exactly once."""
+    assert stack.stop("analytics") == 0
+    records = await all_records(stack)
+    assert len(records) == len(wanted)
+    assert set(records) == wanted
+    for symbol_id in {record[0] for record in records}:
+        own = [sequence for symbol, sequence, _, _ in records if symbol == symbol_id]
+        assert own == sorted(own)
+
+
+async def test_follows_imports_and_restarts_without_a_repeat(stack: Stack) -> None:
+    early = expected(stack, AAA=MARKETS["AAA"][:-LATER], BBB=MARKETS["BBB"])
+    process = stack.start("analytics")
+    await wait_for(stack, early)
+    stack.add("AAA", MARKETS["AAA"])
+    stack.add("CCC", MARKETS["CCC"])
+    wanted = expected(stack, **MARKETS)
+    assert len(wanted) > len(early) > 100
+    await wait_for(stack, wanted)
+    log = process.log()
+    assert re.search(r"AAA caught up: 16000 trades, \d+ alerts, \d+ trades/s", log)
+    assert re.search(r"AAA caught up: 4000 trades, \d+ alerts, \d+ trades/s", log)
+    stack.kill("analytics")
+    again = stack.start("analytics")
+    await logged(again, "AAA caught up: 20000 trades")
+    await assert_each_once(stack, wanted)
+
+
+@pytest.mark.parametrize("count", [1, 30])
+async def test_killed_in_mid_stream(stack: Stack, count: int) -> None:
+    wanted = expected(stack, AAA=MARKETS["AAA"][:-LATER], BBB=MARKETS["BBB"])
+    stack.start("analytics")
+    await wait_for_count(stack, count)
+    stack.kill("analytics")
+    stack.start("analytics")
+    await wait_for(stack, wanted)
+    await assert_each_once(stack, wanted)
+
+
+@pytest.mark.parametrize("victim", ["gateway", "fluvio.broker", "symdb"])
+async def test_outlives_the_others(stack: Stack, victim: str) -> None:
+    process = stack.start("analytics")
+    await wait_for_count(stack, 1)
+    stack.kill(victim)
+    stack.add("AAA", MARKETS["AAA"])
+    stack.start(victim)
+    wanted = expected(stack, AAA=MARKETS["AAA"], BBB=MARKETS["BBB"])
+    await wait_for(stack, wanted)
+    assert "Traceback" not in process.log()
+    await assert_each_once(stack, wanted)
+
+
+async def test_stops_while_nothing_answers(stack: Stack) -> None:
+    process = stack.start("analytics")
+    await wait_for_count(stack, 1)
+    for name in ("gateway", "fluvio.broker", "symdb"):
+        stack.kill(name)
+    assert stack.stop("analytics") == 0
+    assert "Traceback" not in process.log()
+
+
+async def test_one_markets_error_stays_its_own(stack: Stack) -> None:
+    damaged, price = 5_000, float(MARKETS["AAA"]["price"][4_999])
+    set_price(stack, "AAA", damaged, float("nan"))
+    process = stack.start("analytics")
+    await wait_for(stack, expected(stack, BBB=MARKETS["BBB"]))
+    await logged(process, "AAA ended at sequence")
+    assert f"trade {damaged} has the price nan" in process.log()
+    set_price(stack, "AAA", damaged, price)
+    wanted = expected(stack, AAA=MARKETS["AAA"][:-LATER], BBB=MARKETS["BBB"])
+    await wait_for(stack, wanted)
+    await assert_each_once(stack, wanted)
+
+
+def set_price(stack: Stack, symbol: str, sequence: int, price: float) -> None:
+    with psycopg.connect(stack.markets.dsn) as connection:
+        changed = connection.execute(
+            "UPDATE trade SET price = %s WHERE market = 65536 + %s AND sequence = %s",
+            [price, stack.markets.ids[symbol], sequence],
+        )
+        assert changed.rowcount == 1
+
+
+async def logged(process: Process, text: str) -> None:
+    """Wait for a line in a service's log, or for the service to end."""
+    exited = os.pidfd_open(process.pid)
+    try:
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            while text not in process.log():
+                ended, _, _ = await asyncio.to_thread(select.select, [exited], [], [], 0.05)
+                assert not ended, process.log()[-3000:]
+    finally:
+        os.close(exited)
