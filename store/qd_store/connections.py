@@ -22,7 +22,7 @@ from qd_store.errors import (
 
 CONNECT_SECONDS_MAX = 10
 SILENCE_SECONDS_MAX = 30
-STATEMENT_SECONDS_MAX = 60  # of ordinary queries; imports and streams are not bounded
+STATEMENT_SECONDS_MAX = 30  # of ordinary queries; imports and streams are not bounded
 
 # 08: connection exceptions; 57P01 to 57P05: shutdown, crash, start-up, idle time.
 _LOST_CLASSES = ("08", "57P")

@@ -7,6 +7,7 @@
          ├─ DatabaseUnreachable  no connection could be made (retriable)
          ├─ ConnectionLost       a connection ended in the middle (retriable)
          ├─ TooManyStreams       the bound of open streams is reached (retriable)
+         ├─ QueryTimedOut        the database did not answer in time (retriable)
          ├─ QueryFailed          the database refused a statement
          ├─ SchemaMismatch       the tables are missing, or newer than this program
          ├─ UnknownExchange      an exchange that is not in the table
@@ -57,6 +58,12 @@ class ConnectionLost(StoreError):
 
 class TooManyStreams(StoreError):
     """As many streams are open as the store allows."""
+
+    retriable: ClassVar[bool] = True
+
+
+class QueryTimedOut(StoreError):
+    """The database did not answer in time."""
 
     retriable: ClassVar[bool] = True
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 import psycopg
@@ -20,15 +19,15 @@ from qd_schemas.enums import Resolution
 from qd_store import markets
 from qd_store.bars import Resampler, bar_start_at_or_after
 from qd_store.connections import connect, connect_async, translating
-from qd_store.errors import ConnectionLost, TooManyStreams
+from qd_store.errors import ConnectionLost, QueryTimedOut
 from qd_store.markets import Exchange, Market
 from qd_store.migrate import Migration, migrate
-from qd_store.streams import StreamDatabase, TradeReader
+from qd_store.pool import StreamPool
 
 BATCH_ROWS_DEFAULT = 32_768  # 1 MiB of trades
 BATCH_ROWS_MAX = 4_194_304
 STREAMS_MAX_DEFAULT = 64
-CLOSE_SECONDS_MAX = 5.0
+QUERY_SECONDS_MAX = 30.0
 
 
 class Store:
@@ -36,13 +35,9 @@ class Store:
 
     def __init__(self, dsn: str, *, streams_max: int = STREAMS_MAX_DEFAULT) -> None:
         self._dsn = dsn
-        self._streams_max = streams_max
-        self._streams_open = 0
+        self._streams = StreamPool(dsn, streams_max)
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._turn = asyncio.Lock()
-        self._stream_database: StreamDatabase | None = None
-        self._stream_turn = asyncio.Lock()
-        self._threads = ThreadPoolExecutor(streams_max, thread_name_prefix="qd-stream")
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -137,12 +132,12 @@ class Store:
         """
         if not 1 <= batch_rows <= BATCH_ROWS_MAX:
             raise ValueError(f"batch_rows is {batch_rows}; expected 1 to {BATCH_ROWS_MAX}")
-        with self._stream_slot():
+        with self._streams.slot():
             first, end = await self._range(market, first_sequence, start_time, end_time)
             if first >= end:
                 return
-            reader = TradeReader(await self._streams(), market.key, first, end, batch_rows)
-            async with contextlib.aclosing(self._read(reader)) as batches:
+            stream = self._streams.read(market.key, first, end, batch_rows)
+            async with contextlib.aclosing(stream) as batches:
                 async for rows in batches:
                     for start in range(0, len(rows), batch_rows):
                         yield rows[start : start + batch_rows]
@@ -194,35 +189,6 @@ class Store:
         if len(bars):
             yield bars
 
-    async def _read(self, reader: TradeReader) -> AsyncGenerator[Rows]:
-        """Run a reader in a thread, one batch ahead of its consumer."""
-        loop = asyncio.get_running_loop()
-        pending = loop.run_in_executor(self._threads, reader.read)
-        try:
-            while (rows := await asyncio.shield(pending)) is not None:
-                pending = loop.run_in_executor(self._threads, reader.read)
-                yield rows
-        finally:
-            if not pending.done():
-                await asyncio.to_thread(reader.cancel)
-                await asyncio.wait([pending], timeout=CLOSE_SECONDS_MAX)
-            if pending.done():
-                pending.exception()  # of a batch nobody asked for
-                await loop.run_in_executor(self._threads, reader.close)
-
-    @contextlib.contextmanager
-    def _stream_slot(self) -> Iterator[None]:
-        if self._streams_open >= self._streams_max:
-            raise TooManyStreams(
-                f"{self._streams_open} streams are open, which is the limit: try again when "
-                "one has ended, or raise the limit"
-            )
-        self._streams_open += 1
-        try:
-            yield
-        finally:
-            self._streams_open -= 1
-
     async def _range(
         self, market: Market, first: int, start_time: int | None, end_time: int | None
     ) -> tuple[int, int]:
@@ -245,12 +211,6 @@ class Store:
         found: int = rows[0][0]
         return found
 
-    async def _streams(self) -> StreamDatabase:
-        async with self._stream_turn:
-            if self._stream_database is None:
-                self._stream_database = await asyncio.to_thread(StreamDatabase, self._dsn)
-            return self._stream_database
-
     async def _rows(self, query: str, *parameters: object) -> Sequence[Any]:
         """All rows of a small query; asked again, once, where the connection had gone stale."""
         async with self._turn:
@@ -264,9 +224,15 @@ class Store:
             self._connection = await connect_async(self._dsn)
         connection = self._connection
         try:
-            with translating():
-                cursor = await connection.execute(query.encode(), parameters)
-                return await cursor.fetchall()
+            async with asyncio.timeout(QUERY_SECONDS_MAX):
+                with translating():
+                    cursor = await connection.execute(query.encode(), parameters)
+                    return await cursor.fetchall()
+        except TimeoutError as error:
+            self._connection = None
+            raise QueryTimedOut(
+                f"the database did not answer within {QUERY_SECONDS_MAX:.0f} s: is it overloaded?"
+            ) from error
         except BaseException:
             self._connection = None  # in an unknown state
             await connection.close()
@@ -275,6 +241,4 @@ class Store:
     async def _close(self) -> None:
         if self._connection is not None:
             await self._connection.close()
-        await asyncio.to_thread(self._threads.shutdown, wait=True)
-        if self._stream_database is not None:
-            await asyncio.to_thread(self._stream_database.close)
+        await self._streams.close()

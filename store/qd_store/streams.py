@@ -143,8 +143,9 @@ class StreamDatabase:
         return adbc_driver_manager.AdbcConnection(self._database)
 
     def close(self) -> None:
-        """Let go of the driver; its connections are closed already."""
-        self._database.close()
+        """Let go of the driver. A connection left to a server that hangs keeps it."""
+        with contextlib.suppress(RuntimeError):
+            self._database.close()
 
 
 def _unreachable(error: Exception) -> DatabaseUnreachable:

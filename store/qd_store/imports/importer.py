@@ -170,6 +170,7 @@ class FileImport:
     def _fresh(self, compared: Iterator[Compared], older: _Lines) -> Iterator[Rows]:
         for piece in compared:
             older.add(piece.older_lines)
+            self._known += piece.known
             if len(piece.fresh):
                 yield piece.fresh
 

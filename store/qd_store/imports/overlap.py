@@ -23,10 +23,11 @@ _END: Final = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A piece of the file: rows to add, in order, and the lines of those too old."""
+    """A piece of the file: rows to add, lines of those too old, and how many are known."""
 
     fresh: Rows
     older_lines: NDArray[np.int64]
+    known: int
 
 
 def compare(file: Iterator[Rows], stored: Iterator[Rows], last_time: int) -> Iterator[Compared]:
@@ -58,10 +59,10 @@ def compare(file: Iterator[Rows], stored: Iterator[Rows], last_time: int) -> Ite
 def _compared(rows: Rows, stored: Rows, last_time: int) -> Compared:
     """Compare all rows of some times with all stored ones of the same times."""
     if rows["time"][0] > last_time:
-        return Compared(rows, np.empty(0, np.int64))
+        return Compared(rows, np.empty(0, np.int64), 0)
     known = _known(rows, stored)
     late = ~known & (rows["time"] < last_time)
-    return Compared(rows[~known & ~late], rows["line"][late])
+    return Compared(rows[~known & ~late], rows["line"][late], int(np.count_nonzero(known)))
 
 
 def _known(rows: Rows, stored: Rows) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from qd_store.imports.rows import Reason, Rejected
+from qd_store.imports.sources import REJECTS_SUFFIX
 
 REJECTS_MAX = 1_000_000
 
@@ -61,7 +62,7 @@ class Rejects:
 
     def path(self, digest: bytes) -> Path:
         """The file's name: of the market and of what was imported."""
-        return self._folder / f"{self._symbol}-{digest.hex()[:8]}.rejects.csv"
+        return self._folder / f"{self._symbol}-{digest.hex()[:8]}{REJECTS_SUFFIX}"
 
     def _write(self, *cells: object) -> None:
         if self._file is None:

@@ -20,6 +20,7 @@ from qd_store.errors import SourceUnreadable
 
 BLOCK_BYTES = 2 * 1024 * 1024
 LINE_BYTES_MAX = 64 * 1024
+REJECTS_SUFFIX = ".rejects.csv"  # what an import writes is never imported
 _SUFFIXES = (".csv", ".csv.gz")
 _EXPECTED = "a .csv, .csv.gz or .zip file, or a folder of them"
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
@@ -127,8 +128,9 @@ def _sources_at(path: Path) -> Iterator[Source]:
 
 
 def _wanted(path: PurePath) -> bool:
-    hidden = path.name.startswith(".") or "__MACOSX" in path.parts
-    return path.name.lower().endswith(_SUFFIXES) and not hidden
+    name = path.name.lower()
+    other = name.startswith(".") or name.endswith(REJECTS_SUFFIX) or "__MACOSX" in path.parts
+    return name.endswith(_SUFFIXES) and not other
 
 
 def _is_zip(path: PurePath) -> bool:

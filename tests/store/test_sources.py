@@ -1,0 +1,111 @@
+"""Files are found in folders and zips, and read as whole lines; broken ones say so."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from qd_store.errors import SourceUnreadable
+from qd_store.imports import sources
+from qd_store.imports.sources import Source, find_sources
+
+TEXT = b"".join(b"%d,1.5,2\n" % (1514764802 + i) for i in range(1000))
+
+
+def read(source: Source) -> list[bytes]:
+    with source.blocks() as blocks:
+        return [data for data, _ in blocks]
+
+
+def make_tree(root: Path) -> None:
+    (root / "deep").mkdir(parents=True)
+    (root / "B.csv").write_bytes(TEXT)
+    (root / "deep" / "A.CSV.gz").write_bytes(gzip.compress(TEXT))
+    (root / "notes.txt").write_text("no trades")
+    (root / ".hidden.csv").write_bytes(TEXT)
+    (root / "B-01234567.rejects.csv").write_text("file,line,reason,text\n")
+    with zipfile.ZipFile(root / "c.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("inner/D.csv", TEXT)
+        archive.writestr("C.csv.gz", gzip.compress(TEXT))
+        archive.writestr("__MACOSX/._D.csv", b"")
+        archive.writestr("README.md", b"")
+
+
+def test_folders_and_zips(tmp_path: Path) -> None:
+    make_tree(tmp_path)
+    found = find_sources([tmp_path])
+    assert [source.symbol for source in found] == ["B", "C", "D", "A"]
+    assert all(b"".join(read(source)) == TEXT for source in found)
+    assert found[2].name == f"{tmp_path}/c.zip/inner/D.csv"
+
+
+def test_positions_reach_the_total(tmp_path: Path) -> None:
+    make_tree(tmp_path)
+    for source in find_sources([tmp_path]):
+        with source.blocks() as blocks:
+            *_, (_, position) = blocks
+        assert position == source.bytes_total
+
+
+def test_a_path_given_twice_is_one_source(tmp_path: Path) -> None:
+    make_tree(tmp_path)
+    assert len(find_sources([tmp_path / "B.csv", tmp_path / "B.csv"])) == 1
+
+
+def test_blocks_are_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "BLOCK_BYTES", 7)  # shorter than a line
+    (tmp_path / "B.csv").write_bytes(TEXT + b"1514764802,1")
+    (source,) = find_sources([tmp_path])
+    blocks = read(source)
+    assert b"".join(blocks) == TEXT + b"1514764802,1"
+    assert all(block.endswith(b"\n") for block in blocks[:-1])
+
+
+def test_what_is_not_there_or_not_trades(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    (tmp_path / "bad name!.csv").write_bytes(TEXT)
+    for path in ("missing.csv", "empty", "a.parquet", "bad name!.csv"):
+        with pytest.raises(SourceUnreadable, match="expected"):
+            find_sources([tmp_path / path])
+
+
+@pytest.mark.parametrize("name", ["cut.csv.gz", "cut.zip", "no.zip", "no.csv.gz"])
+def test_damaged_files_say_so(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name.endswith(".zip"):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("A.csv", TEXT)
+    else:
+        path.write_bytes(gzip.compress(TEXT))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-30] if name.startswith("cut") else b"1514764802,1,1\n" * 50)
+    with pytest.raises(SourceUnreadable, match="cannot be read"):
+        [read(source) for source in find_sources([path])]
+
+
+def test_a_damaged_zip_member_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("A.csv", TEXT)
+    path.write_bytes(path.read_bytes().replace(b"1514764802,1.5", b"1514764802,9.5", 1))
+    (source,) = find_sources([path])
+    with pytest.raises(SourceUnreadable, match="Bad CRC"):
+        read(source)
+
+
+def test_a_line_without_end_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "A.csv").write_bytes(b"x" * 3_000_000)
+    (source,) = find_sources([tmp_path])
+    with pytest.raises(SourceUnreadable, match="no text file of trades"):
+        read(source)
+
+
+def test_an_error_of_the_reader_stays_its_own(tmp_path: Path) -> None:
+    (tmp_path / "A.csv").write_bytes(TEXT)
+    (source,) = find_sources([tmp_path])
+    with pytest.raises(OSError, match="mine"), source.blocks():
+        raise OSError("mine")
