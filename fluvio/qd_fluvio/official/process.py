@@ -47,6 +47,7 @@ class WorkerProcess:
                 start_new_session=True,  # Ctrl-C in a terminal reaches only the parent
                 env={**os.environ, **_ENVIRONMENT},
             )
+        self._transport: asyncio.Transport | None = None
         self._pidfd = os.pidfd_open(self._popen.pid)
         self._loop = asyncio.get_running_loop()
         self._reaped = self._loop.create_future()
@@ -65,13 +66,15 @@ class WorkerProcess:
     async def open(self, on_frame: Callable[[Frame], None]) -> Worker:
         """Begin to speak to it; `on_frame` takes each frame that comes."""
         worker = Worker(self, on_frame)
-        await self._loop.create_unix_connection(lambda: worker, sock=self._end)
+        self._transport, _ = await self._loop.create_unix_connection(lambda: worker, sock=self._end)
         return worker
 
     def kill(self) -> None:
         """End it at once, whatever it does. Does not wait; see `reaped`."""
         if not self._reaped.done():
             self._popen.kill()
+        if self._transport is not None:
+            self._transport.abort()
         self._end.close()
 
     async def reaped(self) -> None:

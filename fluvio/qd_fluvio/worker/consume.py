@@ -6,6 +6,7 @@ not reconnect: a stream's end and its errors go to the parent, which knows what 
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,6 +22,8 @@ from qd_fluvio.worker.pipe import Pipe
 CHUNK_BYTES = 256 * 1024
 CHUNK_RECORDS = 4096
 LONE_RECORDS_MAX = 32
+TICK_SECONDS = 0.1
+STALL_TICKS = 5
 CHANNEL = 0
 # The client's answer for a record without a key; a key of just these bytes reads as none.
 _NO_KEY = (b"No key", b"")
@@ -87,6 +90,10 @@ class _Chunk:
         return records_frame(CHANNEL, self.first_offset, self.timestamps_ms, self.keys, self.values)
 
 
+class Stalled(Exception):
+    """A stream brings nothing, though there are records."""
+
+
 class Pump:
     """Moves records from streams to the parent until a stream ends or offsets are lost.
 
@@ -123,18 +130,53 @@ class Pump:
         self._lone_records = 0
         self._offsets = Contiguous(next_offset, refill_tries_max)
         self._chunk = _Chunk.starting(next_offset)
+        self._waiting = False
+        self._ticked_at = next_offset
+        self._idle_ticks = 0
 
     def run(self) -> None:
         """Read until the end, and say how it came."""
-        missing_until: int | None = self._offsets.next_offset
-        while missing_until is not None:
-            missing_until = self._drain(self._open(self._offsets.next_offset))
+        decided = Step.REFILL
+        seen = self._known_end
+        while decided is Step.REFILL:
+            try:
+                decided, seen = self._drain(self._open(self._offsets.next_offset))
+            except Stalled:
+                decided, seen = self._offsets.missing(), self._known_end
+            finally:
+                self._waiting = False
             self._ship()
+        if decided is Step.GIVE_UP:
+            missing = [self._offsets.next_offset, seen]
+            self._write(json_frame(Kind.FAILED, CHANNEL, missing=missing))
+        else:
+            self._write(frame(Kind.ENDED, CHANNEL))
 
-    def _drain(self, source: Source) -> int | None:
-        """Read one stream; the offset after a gap that another stream must fill, or None."""
+    def tick(self) -> None:
+        """Look after a wait in a stream; called every `TICK_SECONDS`, in the middle of it.
+
+        A fetch that was cut leaves nothing behind if no batch follows: then the client waits
+        although there are records, and no offset jumps.
+        """
+        if not self._waiting:
+            return
+        self._ship()
+        idle = self._ticked_at == self._offsets.next_offset < self._known_end
+        self._idle_ticks = self._idle_ticks + 1 if idle else 0
+        self._ticked_at = self._offsets.next_offset
+        if self._idle_ticks >= STALL_TICKS:
+            self._idle_ticks = 0
+            raise Stalled
+
+    def _drain(self, source: Source) -> tuple[Step, int]:
+        """Read one stream; why it is of no more use, and the offset at which that showed."""
         step = self._offsets.step
-        while (record := source.next()) is not None:
+        while True:
+            self._waiting = True
+            record = source.next()
+            self._waiting = False
+            if record is None:
+                return Step.TAKE, self._offsets.next_offset
             offset = record.offset()
             decided = step(offset)
             if decided is Step.TAKE:
@@ -143,16 +185,8 @@ class Pump:
                     self._ship_at_end()
                 elif self._chunk.full():
                     self._ship()
-            elif decided is Step.REFILL:
-                return offset
-            elif decided is Step.GIVE_UP:
-                self._ship()
-                missing = [self._offsets.next_offset, offset]
-                self._write(json_frame(Kind.FAILED, CHANNEL, missing=missing))
-                return None
-        self._ship()
-        self._write(frame(Kind.ENDED, CHANNEL))
-        return None
+            elif decided is not Step.SKIP:
+                return decided, offset
 
     def _ship_at_end(self) -> None:
         """Ship, because this may be the last record; now and then see whether it is."""
@@ -164,8 +198,10 @@ class Pump:
 
     def _ship(self) -> None:
         if self._chunk.values:
-            self._write(self._chunk.frame())
-        self._chunk = _Chunk.starting(self._offsets.next_offset)
+            chunk, self._chunk = self._chunk, _Chunk.starting(self._offsets.next_offset)
+            self._write(chunk.frame())
+        else:
+            self._chunk.first_offset = self._offsets.next_offset
 
 
 def run(pipe: Pipe, call: dict[str, Any]) -> None:
@@ -190,6 +226,9 @@ def run(pipe: Pipe, call: dict[str, Any]) -> None:
             ask_end=Ends(call["leader"], bytes.fromhex(call["question"])).ask,
             refill_tries_max=call["refill_tries_max"],
         )
+        # The client looks after Python's signals ten times a second while a stream waits.
+        signal.signal(signal.SIGALRM, lambda *_: pump.tick())
+        signal.setitimer(signal.ITIMER_REAL, TICK_SECONDS, TICK_SECONDS)
         pump.run()
     except BaseException as error:  # a panic of the client is no Exception
         pipe.fail(CHANNEL, error)

@@ -42,5 +42,9 @@ class Contiguous:
             return Step.TAKE
         if offset < self.next_offset:
             return Step.SKIP
+        return self.missing()
+
+    def missing(self) -> Step:
+        """Judge that the next record does not come, though there is one."""
         self._tries += 1
         return Step.REFILL if self._tries <= self._tries_max else Step.GIVE_UP

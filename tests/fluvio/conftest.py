@@ -1,0 +1,92 @@
+"""What the tests of the Fluvio layer share: connections, topics, and brokers to break."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from qd_fluvio import Fluvio, Limits, connect
+from support.layer import Broker, free_port
+
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """No test leaves a worker process, a zombie, or a file descriptor."""
+    me = psutil.Process()
+    before = {child.pid for child in me.children()}
+    descriptors = me.num_fds()
+    yield
+    assert not [child for child in me.children() if child.pid not in before]
+    assert me.num_fds() <= descriptors
+
+
+@pytest.fixture
+def topic() -> str:
+    """A topic's name that no test had before."""
+    return f"test-{os.getpid()}-{next(_NUMBERS)}"
+
+
+@pytest.fixture
+async def fluvio(fluvio_endpoint: str) -> AsyncIterator[Fluvio]:
+    """A connection to the cluster of this session."""
+    async with connect(fluvio_endpoint) as connection:
+        yield connection
+
+
+@pytest.fixture
+def broker(tmp_path: Path, nothing_is_left: None) -> Iterator[Broker]:
+    """A broker that the test may kill, freeze and start again."""
+    found = Broker(tmp_path)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def cutting_broker(tmp_path: Path, nothing_is_left: None) -> Iterator[Broker]:
+    """A broker that cuts batches where a fetch is full, as real ones do."""
+    found = Broker(tmp_path, "--faults", "cut-batches")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+async def silent_endpoint() -> AsyncIterator[str]:
+    """An address that accepts connections and never answers."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    for writer in writers:
+        writer.transport.abort()
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.fixture
+def dead_endpoint() -> str:
+    """An address where nobody listens."""
+    return f"127.0.0.1:{free_port()}"
+
+
+@pytest.fixture
+def impatient() -> Limits:
+    """Limits for tests in which something fails for certain."""
+    return Limits(
+        connect_seconds=1.0,
+        call_seconds=2.0,
+        send_seconds=1.5,
+        reconnect_seconds=0.5,
+        idle_check_seconds=0.3,
+        close_seconds=0.3,
+    )

@@ -1,0 +1,167 @@
+"""The consuming worker's reading: gaps refilled, repeats dropped, chunks shipped in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import pytest
+
+from qd_fluvio.worker.consume import LONE_RECORDS_MAX, Pump
+from qd_fluvio.worker.frames import Frame, FrameDecoder, Kind, read_records
+
+TRIES = 2
+
+
+class ScriptedRecord:
+    """A record whose value is its offset."""
+
+    def __init__(self, offset: int, key: bytes = b"No key") -> None:
+        self._offset = offset
+        self._key = key
+
+    def offset(self) -> int:
+        return self._offset
+
+    def timestamp(self) -> int:
+        return 1000 + self._offset
+
+    def key(self) -> bytes:
+        return self._key
+
+    def value(self) -> bytes:
+        return str(self._offset).encode()
+
+
+class Stall(list[int]):
+    """Offsets after which a stream brings nothing more, without an end."""
+
+
+class ScriptedStream:
+    def __init__(self, offsets: Iterable[int], key: bytes, tick: Callable[[], None]) -> None:
+        self._offsets: Iterator[int] = iter(offsets)
+        self._stalls = isinstance(offsets, Stall)
+        self._key = key
+        self._tick = tick
+
+    def next(self) -> ScriptedRecord | None:
+        offset = next(self._offsets, None)
+        while offset is None and self._stalls:
+            self._tick()  # as a signal does while the client waits
+        return None if offset is None else ScriptedRecord(offset, self._key)
+
+
+class Run:
+    """A pump over scripted streams: what it opened and what it shipped."""
+
+    def __init__(
+        self,
+        streams: list[Iterable[int]],
+        *,
+        start: int = 0,
+        known_end: int = 1_000_000,
+        key: bytes = b"No key",
+        ask_end: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        self.opened: list[int] = []
+        self.frames: list[Frame] = []
+        self._streams = list(streams)
+        self._key = key
+        self._pump = Pump(
+            self._open,
+            self._write,
+            next_offset=start,
+            known_end=known_end,
+            ask_end=ask_end,
+            refill_tries_max=TRIES,
+        )
+        self._pump.run()
+
+    def _open(self, offset: int) -> ScriptedStream:
+        self.opened.append(offset)
+        return ScriptedStream(self._streams.pop(0), self._key, self._pump.tick)
+
+    def _write(self, data: bytes) -> None:
+        self.frames.extend(FrameDecoder().feed(data))
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(read_records(f.body).values) for f in self.frames if f.kind is Kind.RECORDS]
+
+    @property
+    def offsets(self) -> list[int]:
+        found: list[int] = []
+        for shipped in self.frames:
+            if shipped.kind is Kind.RECORDS:
+                records = read_records(shipped.body)
+                assert records.first_offset == int(records.values[0])
+                found += map(int, records.values)
+        return found
+
+
+@pytest.mark.parametrize(
+    ("streams", "opened", "offsets"),
+    [
+        pytest.param([range(5)], [0], 5, id="no gap"),
+        pytest.param([[0, 1, 5, 6], range(2, 9)], [0, 2], 9, id="a cut batch"),
+        pytest.param([[3], range(4)], [0, 0], 4, id="a gap at the start"),
+        pytest.param([[0, 4], [1, 4], range(2, 5)], [0, 1, 2], 5, id="cut again while refilling"),
+        pytest.param([[0, 0, 1, 0, 1, 2]], [0], 3, id="repeats"),
+        pytest.param([[0, 9], [9], range(1, 3)], [0, 1, 1], 3, id="nothing at first"),
+        pytest.param([[]], [0], 0, id="an empty stream"),
+        pytest.param([Stall([0, 1]), range(1, 9)], [0, 2], 9, id="the last batch is cut"),
+        pytest.param([Stall([]), range(3)], [0, 0], 3, id="nothing comes at first"),
+    ],
+)
+def test_offsets_are_contiguous(
+    streams: list[Iterable[int]], opened: list[int], offsets: int
+) -> None:
+    run = Run(streams)
+    assert run.offsets == list(range(offsets))
+    assert run.opened == opened
+    assert run.frames[-1].kind is Kind.ENDED
+
+
+def test_missing_offsets_are_named_in_the_end() -> None:
+    run = Run([[0, 7]] + [[7]] * TRIES)
+    assert run.offsets == [0]
+    assert run.frames[-1].kind is Kind.FAILED
+    assert run.frames[-1].json() == {"missing": [1, 7]}
+    assert len(run.opened) == TRIES + 1
+
+
+def test_a_stream_that_stalls_again_and_again_is_given_up() -> None:
+    run = Run([Stall([0, 1])] + [Stall([])] * TRIES, known_end=5)
+    assert run.offsets == [0, 1]
+    assert run.frames[-1].json() == {"missing": [2, 5]}
+
+
+def test_records_do_not_wait_in_the_worker_while_a_stream_stalls() -> None:
+    run = Run([Stall([0, 1]), range(2, 5)], known_end=5)
+    assert run.sizes == [2, 3]
+
+
+def test_refills_that_bring_something_may_go_on_for_ever() -> None:
+    gaps = [[n, 100] for n in range(50)]
+    run = Run([*gaps, range(50, 101)])
+    assert run.offsets == list(range(101))
+
+
+def test_records_that_exist_travel_in_chunks() -> None:
+    assert Run([range(100)], known_end=100).sizes == [100]
+
+
+def test_records_that_may_be_the_last_travel_at_once() -> None:
+    assert Run([range(10)], known_end=4).sizes == [4, 1, 1, 1, 1, 1, 1]
+
+
+def test_the_end_is_asked_for_after_many_lone_records() -> None:
+    sizes = Run([range(100)], known_end=0, ask_end=lambda: 100).sizes
+    assert sizes == [*[1] * LONE_RECORDS_MAX, 100 - LONE_RECORDS_MAX]
+
+
+@pytest.mark.parametrize(
+    ("given", "read"), [(b"No key", None), (b"", None), (b"k", b"k"), (b"no key", b"no key")]
+)
+def test_keys(given: bytes, read: bytes | None) -> None:
+    (shipped, _) = Run([[0]], key=given).frames
+    assert read_records(shipped.body).keys == [read]
