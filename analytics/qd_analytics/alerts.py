@@ -1,4 +1,4 @@
-"""The alert topic: read back what is on it, and publish, each alert known to have arrived."""
+"""The alert and progress topics: read back, and publish, each message known to have arrived."""
 
 from __future__ import annotations
 
@@ -10,31 +10,41 @@ from qd_analytics.ledger import AlertLedger
 from qd_fluvio import Fluvio, Offset, OffsetOutOfRange, Producer, TopicSettings
 from qd_schemas.codec import encode, iter_messages
 from qd_schemas.errors import DecodeError
-from qd_schemas.messages import BreakoutAlert
-from qd_schemas.topics import ALERTS
+from qd_schemas.messages import BreakoutAlert, ModelProgress
+from qd_schemas.topics import ALERTS, PROGRESS
 
 RETENTION_S: Final = 10 * 365 * 86_400
 """Ten years: the topic is what keeps a restart from repeating alerts."""
+
+PROGRESS_RETENTION_S: Final = 7 * 86_400
+"""A restart says all of it again."""
 
 _log = logging.getLogger("qd_analytics")
 
 
 class AlertTopic:
-    """The topic with one producer on it. Make it with `open`."""
+    """Both topics with a producer on each. Make it with `open`."""
 
-    def __init__(self, producer: Producer) -> None:
-        self._producer = producer
+    def __init__(self, alerts: Producer, progress: Producer) -> None:
+        self._alerts = alerts
+        self._progress = progress
 
     @classmethod
     async def open(cls, fluvio: Fluvio) -> AlertTopic:
-        """Create the topic if it is missing and open a producer on it."""
-        await fluvio.create_topic(ALERTS, TopicSettings(retention_s=RETENTION_S), exist_ok=True)
-        return cls(await fluvio.producer(ALERTS))
+        """Create the topics that are missing and open a producer on each."""
+        for topic, seconds in ((ALERTS, RETENTION_S), (PROGRESS, PROGRESS_RETENTION_S)):
+            await fluvio.create_topic(topic, TopicSettings(retention_s=seconds), exist_ok=True)
+        return cls(await fluvio.producer(ALERTS), await fluvio.producer(PROGRESS))
 
     async def publish(self, alerts: Sequence[BreakoutAlert]) -> None:
         """Publish alerts and return when the topic has them, or raise."""
-        await self._producer.send_many([encode(alert) for alert in alerts])
-        await self._producer.flush()
+        await self._alerts.send_many([encode(alert) for alert in alerts])
+        await self._alerts.flush()
+
+    async def publish_progress(self, progress: ModelProgress) -> None:
+        """Say that all alerts up to a trade are published; they must be."""
+        await self._progress.send(encode(progress))
+        await self._progress.flush()
 
 
 async def read_back(fluvio: Fluvio, ledger: AlertLedger) -> bool:

@@ -96,7 +96,7 @@ class AlertService:
             _log.warning("the alert topic was made anew; publishing its alerts again")
             self._watch.forget()
             await read_back(fluvio, self._watch.ledger)
-        self._watch.reconcile()
+        self._watch.begin()
         _log.info("%d alerts are on the topic", len(self._watch.ledger))
 
     async def _follow(self, symdb: SymdbClient, qd: QDClient, topic: AlertTopic) -> None:
@@ -138,21 +138,19 @@ class AlertService:
         began, first = clock.time(), tracker.processed
         try:
             alerts = await _stream(tracker, qd, topic)
-        except (*_SESSION_ERRORS, asyncio.CancelledError):
-            self._watch.stopped(tracker)
+        except _SESSION_ERRORS:
             raise
         except Exception as error:  # a model is users' code; it must not harm other markets
             self._fail(tracker, error, clock.time())
         else:
             self._watch.finished(tracker)
             trades, seconds = tracker.processed - first, max(clock.time() - began, 1e-9)
-            rate = trades / seconds
             _log.info(
                 "%s caught up: %d trades, %d alerts, %.0f trades/s",
-                *(tracker.symbol, trades, alerts, rate),
+                *(tracker.symbol, trades, alerts, trades / seconds),
             )
-        finally:
-            self._progress.set()
+        # Only where the session goes on: a lost one starts no further run.
+        self._progress.set()
 
     def _fail(self, tracker: MarketTracker, error: Exception, now: float) -> None:
         # What the gateway refused leaves the context good; anything else may not.
@@ -170,11 +168,13 @@ async def _stream(tracker: MarketTracker, qd: QDClient, topic: AlertTopic) -> in
     """Evaluate a market's trades to their end; gives how many alerts they raise."""
     alerts = 0
     await _publish(tracker, topic)
-    trades = qd.trades(tracker.symbol_id, first_sequence=tracker.next_sequence)
-    async with contextlib.aclosing(trades) as stream:
-        async for rows in stream:
-            alerts += tracker.accept(rows)
-            await _publish(tracker, topic)
+    if tracker.processed < tracker.listed:
+        trades = qd.trades(tracker.symbol_id, first_sequence=tracker.next_sequence)
+        async with contextlib.aclosing(trades) as stream:
+            async for rows in stream:
+                alerts += tracker.accept(rows)
+                await _publish(tracker, topic)
+    await topic.publish_progress(tracker.progress())
     return alerts
 
 

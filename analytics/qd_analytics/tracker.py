@@ -10,7 +10,8 @@ from qd_analytics.breakout import AlertPolicy, MonthlyBreakout
 from qd_analytics.errors import TradesRefused
 from qd_analytics.ledger import AlertLedger
 from qd_schemas.arrays import Rows
-from qd_schemas.messages import BreakoutAlert
+from qd_schemas.enums import ModelId
+from qd_schemas.messages import BreakoutAlert, ModelProgress
 
 
 class MarketTracker:
@@ -33,6 +34,10 @@ class MarketTracker:
     ----------
     pending : list of BreakoutAlert
         To be published, in this order; call `published` when the topic has them.
+    listed : int
+        How many trades the market has, as symdb last said.
+    told : int
+        The last sequence whose progress is published.
     """
 
     def __init__(
@@ -49,6 +54,8 @@ class MarketTracker:
         self.symbol_id = symbol_id
         self.symbol = symbol
         self.pending: list[BreakoutAlert] = []
+        self.listed = 0
+        self.told = 0
         self._ledger = ledger
         self._policy = policy
         self._falls = falls
@@ -63,6 +70,20 @@ class MarketTracker:
     def next_sequence(self) -> int:
         """The trade from which to go on."""
         return self.processed + 1
+
+    @property
+    def behind(self) -> bool:
+        """True while there is something to evaluate, to publish or to tell."""
+        return bool(self.pending) or self.processed < self.listed or self.told < self.processed
+
+    def progress(self) -> ModelProgress:
+        """What can be told once nothing is pending."""
+        return ModelProgress(
+            symbol_id=self.symbol_id,
+            exchange_id=self.exchange_id,
+            model_id=ModelId.MONTHLY_BREAKOUT,
+            sequence=self.processed,
+        )
 
     def accept(self, rows: Rows) -> int:
         """Evaluate the next trades and add their alerts to `pending`.

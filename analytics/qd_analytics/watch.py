@@ -95,21 +95,18 @@ class Watch:
             if not self._settings.watches(market.symbol):
                 continue
             watched = self._known(market)
-            behind = watched.tracker.processed < market.trades or watched.tracker.pending
-            if behind and not watched.running and now >= watched.not_before:
+            watched.tracker.listed = market.trades
+            if watched.tracker.behind and not watched.running and now >= watched.not_before:
                 watched.running = True
                 chosen.append(watched.tracker)
         return chosen
 
     def finished(self, tracker: MarketTracker) -> None:
-        """The market's run came to its end."""
+        """The market's run came to its end, and its progress is told."""
+        tracker.told = tracker.processed
         watched = self._watched[tracker.symbol_id]
         watched.running = False
         watched.backoff.reset()
-
-    def stopped(self, tracker: MarketTracker) -> None:
-        """The market's run was broken off through no fault of its own."""
-        self._watched[tracker.symbol_id].running = False
 
     def failed(self, tracker: MarketTracker, now: float, *, rebuild: bool) -> float:
         """The market's run failed: try again later.
@@ -134,9 +131,10 @@ class Watch:
         watched.not_before = now + delay
         return delay
 
-    def reconcile(self) -> None:
-        """The ledger was read back: drop pending alerts that are on the topic."""
+    def begin(self) -> None:
+        """A session begins, its ledger is read back: nothing runs, pending alerts are checked."""
         for watched in self._watched.values():
+            watched.running = False
             watched.tracker.reconcile(self.ledger)
 
     def forget(self) -> None:

@@ -19,6 +19,7 @@ from qd_client.errors import (
     SymbolUnknown,
     UsageError,
 )
+from qd_client.progress import progress, until_evaluated
 from qd_client.symdb import MarketInfo, SymdbClient
 
 __all__ = [
@@ -43,4 +44,6 @@ __all__ = [
     "TradeMessage",
     "UsageError",
     "alerts",
+    "progress",
+    "until_evaluated",
 ]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 
 from qd_client.limits import ALERTS_REMEMBERED_MAX
-from qd_fluvio import Fluvio, Offset, Record, TopicNotFound
-from qd_schemas.codec import iter_messages
-from qd_schemas.errors import DecodeError
+from qd_client.published import decoded
+from qd_fluvio import Fluvio, Offset, TopicNotFound
 from qd_schemas.messages import BreakoutAlert
 from qd_schemas.topics import ALERTS
-
-_log = logging.getLogger("qd_client.alerts")
 
 AlertKey = tuple[int, int, int, int]
 
@@ -80,21 +76,8 @@ async def alerts(
     fresh = Deduplicator()
     try:
         records = aiter(consumer) if end is None else consumer.read_until(end)
-        async for alert in _decoded(records):
+        async for alert in decoded(records, BreakoutAlert, ALERTS):
             if fresh.is_new(alert):
                 yield alert
     finally:
         await consumer.aclose()
-
-
-async def _decoded(records: AsyncIterator[Record]) -> AsyncIterator[BreakoutAlert]:
-    """The alerts in the records; anyone can write there, so others are logged and skipped."""
-    async for record in records:
-        try:
-            messages = list(iter_messages(record.value))
-        except DecodeError as error:
-            _log.warning("ignored record %d of %s: %s", record.offset, ALERTS, error)
-            continue
-        for message in messages:
-            if isinstance(message, BreakoutAlert):
-                yield message

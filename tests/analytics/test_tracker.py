@@ -202,8 +202,7 @@ def test_pending_alerts_make_a_market_due() -> None:
     rows = market(1)
     (run,) = watched.due(infos(len(rows)), 0.0)
     run.accept(rows)
-    watched.stopped(run)
-    watched.reconcile()
+    watched.begin()
     assert watched.due(infos(len(rows)), 1.0) == [run]
 
 
@@ -225,3 +224,22 @@ def test_delays_grow_to_a_limit(seed: int, tries: int) -> None:
         assert full / 2 <= backoff.seconds() <= full
     backoff.reset()
     assert backoff.seconds() <= 1.0
+
+
+def test_a_new_session_runs_what_the_last_one_left_unfinished() -> None:
+    watched = watch()
+    (run,) = watched.due(infos(9), 0.0)
+    assert watched.due(infos(9), 0.0) == []
+    watched.begin()
+    assert watched.due(infos(9), 0.0) == [run]
+
+
+def test_a_market_is_due_until_its_progress_is_told() -> None:
+    watched = watch()
+    (run,) = watched.due(infos(5), 0.0)
+    run.accept(market(1)[:5])
+    watched.stopped(run)
+    assert watched.due(infos(5), 1.0) == [run], "evaluated, but nobody was told"
+    assert (run.progress().sequence, run.progress().symbol_id) == (5, 1)
+    watched.finished(run)
+    assert watched.due(infos(5), 2.0) == []
