@@ -238,7 +238,7 @@ def test_a_market_is_due_until_its_progress_is_told() -> None:
     watched = watch()
     (run,) = watched.due(infos(5), 0.0)
     run.accept(market(1)[:5])
-    watched.stopped(run)
+    watched.begin()
     assert watched.due(infos(5), 1.0) == [run], "evaluated, but nobody was told"
     assert (run.progress().sequence, run.progress().symbol_id) == (5, 1)
     watched.finished(run)
