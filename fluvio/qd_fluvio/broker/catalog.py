@@ -153,13 +153,13 @@ class Catalog:
         self._busy.add(name)
         try:
             await asyncio.to_thread(self._write, name, spec)
-            topic = self._load(self._folder / name)
-        except OSError as error:
+            self._topics[name] = self._load(self._folder / name)
+        except (OSError, LogError) as error:
+            await asyncio.to_thread(shutil.rmtree, self._folder / name, ignore_errors=True)
             raise LogError(f"cannot create topic '{name}': {error}") from error
         finally:
             self._busy.discard(name)
-        self._topics[name] = topic
-        return topic
+        return self._topics[name]
 
     async def delete(self, name: str) -> Topic:
         """Delete a topic and its files; its readers are told.

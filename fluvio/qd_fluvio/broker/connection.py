@@ -18,6 +18,7 @@ from typing import Protocol, cast
 
 from qd_fluvio.broker.settings import (
     INBOX_BYTES_MAX,
+    KEEPALIVE_S,
     OUTBOX_BYTES_MAX,
     RECEIVE_LOW_BYTES_MAX,
     REQUEST_BYTES_MAX,
@@ -102,6 +103,10 @@ class Connection(asyncio.BufferedProtocol):
         self._socket = transport.get_extra_info("socket")
         # Small answers must not wait for the acknowledgement of earlier ones.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A client whose machine is gone says nothing: ask.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_S)
         self._transport.set_write_buffer_limits(high=OUTBOX_BYTES_MAX)
         self._task = asyncio.get_running_loop().create_task(self._serve())
 

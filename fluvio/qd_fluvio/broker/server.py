@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -110,8 +111,18 @@ def _port(server: asyncio.Server) -> int:
     return port
 
 
+def allow_files() -> None:
+    """Raise this process's limit of open files to what the system allows.
+
+    Every connection and every segment is one.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def serve(settings: BrokerSettings, started: Callable[[Endpoints], None]) -> None:
     """Run a broker until cancelled; `started` is told once clients can connect."""
+    allow_files()
     async with broker(settings) as endpoints:
         _log.info("serving %s, SPU at %s", endpoints.sc, endpoints.spu)
         started(endpoints)

@@ -31,9 +31,12 @@ RECEIVE_LOW_BYTES_MAX = 1 << 17
 # Unsent bytes of one connection, beyond which its senders wait.
 OUTBOX_BYTES_MAX = 1 << 18
 SEND_CHUNK_BYTES = 1 << 18
+KEEPALIVE_S = 30
 # Unsent watch updates of one connection, beyond which it gets a full list later instead.
 WATCH_BACKLOG_BYTES_MAX = 1 << 20
-SEGMENT_BYTES_DEFAULT = 1 << 28
+# Smaller than Fluvio's (1 GiB): at a start, and at the first read of an older segment after
+# it, one segment's headers are walked.
+SEGMENT_BYTES_DEFAULT = 1 << 26
 SEGMENT_BYTES_MIN = 1_024  # Fluvio's
 RETENTION_S_MIN = 10  # Fluvio's
 # A client learns of a new topic by its watch, on another task than the one that waits for
