@@ -4,7 +4,8 @@
 
     QdError
      └─ GatewayError
-         └─ StreamRefused    what is asked cannot be streamed; its client is told why
+         ├─ StreamRefused    what is asked cannot be streamed; its client is told why
+         └─ SinkLost         the client's topic was deleted, and is there again
 """
 
 from __future__ import annotations
@@ -29,3 +30,7 @@ class StreamRefused(GatewayError):
     def __init__(self, error: DataErrorType, text: str) -> None:
         super().__init__(text)
         self.error = error
+
+
+class SinkLost(GatewayError):
+    """The client's topic was deleted under its stream, and is there again."""

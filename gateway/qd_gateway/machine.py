@@ -66,11 +66,6 @@ class Session:
         """True where the client could tell the stream's messages from its others'."""
         return not any(plan.is_confused_with(other) for other in self.running.values())
 
-    def has_stream(self, stream_id: int) -> bool:
-        """True where a version 2 stream of that id runs or waits."""
-        plans = itertools.chain(self.running.values(), self.waiting)
-        return any(plan.version > 1 and plan.stream_id == stream_id for plan in plans)
-
 
 class GatewayMachine:
     """All sessions and streams of one gateway.
@@ -209,7 +204,7 @@ class GatewayMachine:
 
     def _start(self, message: StartData, session: Session, version: int) -> Iterator[Action]:
         plan = plan_of(message, version, next(self._tickets))
-        if isinstance(plan, StreamPlan) and self._is_full(session, plan):
+        if isinstance(plan, StreamPlan) and self._is_full(session):
             plan = DataErrorType.CHANNEL_FAILED
         if isinstance(plan, DataErrorType):
             yield data_error(message, session.number, plan, version)
@@ -219,9 +214,8 @@ class GatewayMachine:
             self._turns.append(session.client_id)
         yield from self._start_waiting()
 
-    def _is_full(self, session: Session, plan: StreamPlan) -> bool:
-        full = len(session.waiting) >= self._limits.waiting_per_client
-        return full or (plan.version > 1 and session.has_stream(plan.stream_id))
+    def _is_full(self, session: Session) -> bool:
+        return len(session.waiting) >= self._limits.waiting_per_client
 
     def _stop(self, session: Session, named: Callable[[StreamPlan], bool]) -> Iterator[Action]:
         """Stop what is named; nothing to stop is no error, the stream may just have ended."""

@@ -66,8 +66,10 @@ class StreamPlan:
     def is_confused_with(self, other: StreamPlan) -> bool:
         """True where one client could not tell the two streams' messages apart.
 
-        Unpacked messages carry neither stream nor resolution, only the symbol.
+        Version 2 goes by the stream's id. Unpacked rows carry only their symbol.
         """
+        if self.version > 1 and other.version > 1 and self.stream_id == other.stream_id:
+            return True
         return (
             not (self.is_packed or other.is_packed)
             and self.symbol_id == other.symbol_id

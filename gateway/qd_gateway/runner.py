@@ -11,7 +11,7 @@ from qd_fluvio import FluvioError, TopicNotFound
 from qd_gateway.actions import Channel
 from qd_gateway.channel import ClientChannel
 from qd_gateway.database import Database
-from qd_gateway.errors import StreamRefused
+from qd_gateway.errors import SinkLost, StreamRefused
 from qd_gateway.plans import StreamPlan
 from qd_gateway.stream import Stream
 from qd_schemas.enums import DataErrorType, EndReason
@@ -111,7 +111,7 @@ class StreamRunner:
         except TopicNotFound as error:
             _log.warning("%s has no topic: %s", name, error)
             return None  # the session ends with it
-        except FluvioError as error:
+        except (FluvioError, SinkLost) as error:
             _log.warning("%s could not be sent: %s", name, error)
             return DataErrorType.SEND_FAILED
         except Exception:
@@ -125,8 +125,12 @@ class StreamRunner:
         producer = await channel.producer(Channel.DATA)
         try:
             await stream.run(feed, producer)
-        except FluvioError:
+        except FluvioError as error:
             await channel.drop(Channel.DATA, producer)
+            if isinstance(error, TopicNotFound):
+                # Raises again, and ends the session, where the client is gone for good.
+                await channel.producer(Channel.DATA)
+                raise SinkLost(str(error)) from error
             raise
 
 

@@ -190,9 +190,14 @@ def test_in_version_2_the_stream_id_tells_streams_apart(gateway: Gateway) -> Non
     gateway.send(ClientLogin(CLIENT))
     assert len(tickets(gateway.send(start(stream=1)))) == 1
     assert len(tickets(gateway.send(start(stream=2)))) == 1
-    assert sent(gateway.send(start(stream=2))) == [
-        DataError(CLIENT, DataErrorType.CHANNEL_FAILED, 2)
-    ]
+
+
+def test_a_stream_id_that_is_taken_waits_for_its_turn(gateway: Gateway) -> None:
+    """A client may use an id again as soon as it has read the Last… of it."""
+    gateway.send(ClientLogin(CLIENT))
+    (first,) = tickets(gateway.send(start(symbol=1, stream=1)))
+    assert gateway.send(start(symbol=2, stream=1)) == []
+    assert len(tickets(gateway.machine.on_stream_ended(first))) == 1
 
 
 def test_clients_take_turns_for_a_place() -> None:
