@@ -8,7 +8,7 @@ from qd_cli import console
 from qd_cli.alerts import AlertRow, row_of
 from qd_cli.names import Names
 from qd_cli.symdb import symdb_client
-from qd_client.alerts import alerts
+from qd_client import alerts
 from qd_fluvio import Offset, connect
 
 

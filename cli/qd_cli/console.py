@@ -22,6 +22,7 @@ PLAIN_WIDTH = 500
 """Columns of a table that is not on a terminal, so that nothing is cut."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KIB = 1024
+_DURATIONS = (("d", 86_400, "h", 3_600), ("h", 3_600, "m", 60), ("m", 60, "s", 1))
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -117,12 +118,19 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    on_terminal = sys.stdout.isatty()
+    table = Table(box=box.SIMPLE_HEAD if on_terminal else None, pad_edge=False)
     for name in columns:
         table.add_column(name, justify="right" if name in set(right) else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    console().print(table)
+    screen = console()
+    if on_terminal:
+        screen.print(table)
+        return
+    with screen.capture() as captured:
+        screen.print(table)
+    out("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def iso_time(microseconds: int) -> str:
@@ -187,12 +195,11 @@ def duration(seconds: float | None) -> str:
     """Write a duration as people read it."""
     if seconds is None:
         return "-"
-    whole = int(seconds)
-    days, hours = whole // 86_400, whole // 3_600 % 24
-    if days:
-        return f"{days}d {hours}h"
-    if hours:
-        return f"{hours}h {whole // 60 % 60}m"
-    if whole >= 60:
-        return f"{whole // 60}m {whole % 60}s"
-    return f"{seconds:.1f}s" if seconds < 10 else f"{whole}s"
+    if seconds < 60:
+        return f"{seconds:.1f}s" if seconds < 10 else f"{int(seconds)}s"
+    for unit, size, next_unit, next_size in _DURATIONS:
+        if seconds >= size:
+            whole, rest = divmod(int(seconds), size)
+            tail = f" {rest // next_size}{next_unit}" if rest >= next_size else ""
+            return f"{whole}{unit}{tail}"
+    return f"{seconds:.0f}s"

@@ -8,6 +8,7 @@
          ├─ StackBusy        another command is changing this stack
          ├─ StateBroken      the state folder's file is not readable
          ├─ PartFailed       a part of the stack did not start
+         ├─ PartDied         a command failed because a part of the stack died
          └─ RequestRefused   what the user asked for makes no sense here
 """
 
@@ -60,6 +61,12 @@ class StateBroken(CliError):
 
 class PartFailed(CliError):
     """A part of the stack did not start; the message holds its log's end."""
+
+
+class PartDied(CliError):
+    """A command failed, and a part of the stack that it used has died."""
+
+    retriable = True
 
 
 class RequestRefused(CliError):

@@ -6,16 +6,20 @@ Nothing here connects to anything.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from qd_cli.errors import NoStack
+from qd_cli.errors import NoStack, PartDied
+from qd_cli.interrupts import Interrupts, run
 from qd_cli.stack.parts import DATABASE, FLUVIO, SYMDB
 from qd_cli.stack.processes import is_alive
 from qd_cli.stack.record import StateFolder
+from qd_schemas.errors import QdError
 
 STATE = "QD_STATE"
+T = TypeVar("T")
 
 
 def state_folder(given: Path | None) -> StateFolder:
@@ -57,6 +61,23 @@ class Targets:
     def symdb(self) -> str:
         """``host:port`` of symdb."""
         return self._find(SYMDB)
+
+    def run(self, main: Callable[[Interrupts], Awaitable[T]]) -> T:
+        """Run a command's coroutine; its error also says which part of the stack died."""
+        try:
+            return run(main)
+        except QdError as error:
+            dead = self._dead()
+            if not dead:
+                raise
+            raise PartDied(f"{error}\nqd: {dead} died: `qd up` starts it again") from error
+
+    def _dead(self) -> str:
+        """Name the parts of the running stack that died, unless another stack was meant."""
+        if any(self.given.get(name) or os.environ.get(name) for name in (FLUVIO, DATABASE, SYMDB)):
+            return ""
+        parts = self.folder.read().parts.items()
+        return ", ".join(name for name, part in parts if not is_alive(part.identity))
 
     def _find(self, setting: str) -> str:
         found = self.given.get(setting) or os.environ.get(setting)

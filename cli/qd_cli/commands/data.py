@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qd_cli import console, interrupts
+from qd_cli import console
 from qd_cli.errors import CliError, ExitCode, RequestRefused
+from qd_cli.interrupts import Interrupts
 from qd_cli.options import (
     DatabaseOption,
     Exchange,
@@ -53,9 +54,9 @@ def import_files(
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise RequestRefused(f"{missing[0]} does not exist: give CSVs, folders or zips")
-    folder = rejects or found.folder.path / "rejects"
+    folder = rejects or found.folder.rejects
     dsn = found.database
-    report = interrupts.run(lambda _: run_import(dsn, paths, exchange, folder, json=json))
+    report = found.run(lambda _: run_import(dsn, paths, exchange, folder, json=json))
     if report.refused:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -77,9 +78,10 @@ def symbols(
     """
     from qd_cli.symdb import symdb_client
 
-    chosen, endpoint = exchange_of(exchange), targets(state, symdb=symdb).symdb
+    chosen, where = exchange_of(exchange), targets(state, symdb=symdb)
+    endpoint = where.symdb
 
-    async def ask(_: interrupts.Interrupts) -> list[dict[str, object]]:
+    async def ask(_: Interrupts) -> list[dict[str, object]]:
         async with symdb_client(endpoint) as client:
             return [
                 {
@@ -93,7 +95,7 @@ def symbols(
                 if found.symbol.startswith(prefix)
             ]
 
-    found = interrupts.run(ask)
+    found = where.run(ask)
     if json:
         for row in found:
             console.print_json(row)
@@ -162,7 +164,7 @@ def stream(
     )
     layout = Format.JSON if json else Format.CSV if csv else Format.TEXT
     fluvio_at, symdb_at = found.fluvio, found.symdb
-    interrupts.run(lambda _: run_stream(fluvio_at, symdb_at, wanted, layout))
+    found.run(lambda _: run_stream(fluvio_at, symdb_at, wanted, layout))
 
 
 def alerts(
@@ -193,7 +195,7 @@ def alerts(
         raise RequestRefused("--from-end shows only what is new: give --follow as well")
     found = targets(state, fluvio=fluvio, symdb=symdb)
     fluvio_at, symdb_at = found.fluvio, found.symdb
-    interrupts.run(
+    found.run(
         lambda _: show_alerts(
             fluvio_at, symdb_at, follow=follow, from_end=from_end, symbol=symbol, json=json
         )

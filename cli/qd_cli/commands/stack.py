@@ -199,7 +199,7 @@ def _purge(folder: StateFolder) -> list[str]:
 
     own: list[Path] = [
         *(folder.data(part.name) for part in qd_parts()),
-        *(folder.logs, folder.run, folder.record_file, folder.lock_file),
+        *(folder.logs, folder.run, folder.rejects, folder.record_file, folder.lock_file),
     ]
     removed = [path for path in own if path.exists()]
     for path in removed:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from qd_cli import console, interrupts
+from qd_cli import console
+from qd_cli.interrupts import Interrupts
 from qd_cli.options import FluvioOption, Json, State, Yes, targets
+from qd_cli.targets import Targets
 
 if TYPE_CHECKING:
     from qd_fluvio import Fluvio, TopicInfo
@@ -19,15 +21,17 @@ Name = Annotated[str, typer.Argument(metavar="TOPIC", help="The topic's name.")]
 _DEFAULT = "default"
 
 
-def _with_fluvio(endpoint: str, act: Callable[[Fluvio], Awaitable[T]]) -> T:
+def _with_fluvio(where: Targets, act: Callable[[Fluvio], Awaitable[T]]) -> T:
     """Connect, act, close."""
     from qd_fluvio import connect
 
-    async def main(_: interrupts.Interrupts) -> T:
+    endpoint = where.fluvio
+
+    async def main(_: Interrupts) -> T:
         async with connect(endpoint) as fluvio:
             return await act(fluvio)
 
-    return interrupts.run(main)
+    return where.run(main)
 
 
 def list_topics(state: State = None, fluvio: FluvioOption = None, json: Json = False) -> None:
@@ -38,7 +42,7 @@ def list_topics(state: State = None, fluvio: FluvioOption = None, json: Json = F
       qd topics list
       qd topics list --json | jq -r .name
     """
-    found = _with_fluvio(targets(state, fluvio=fluvio).fluvio, lambda cluster: cluster.topics())
+    found = _with_fluvio(targets(state, fluvio=fluvio), lambda cluster: cluster.topics())
     if json:
         for topic in found:
             console.print_json(dataclasses.asdict(topic))
@@ -92,7 +96,7 @@ def create(
         max_partition_bytes=max_partition_bytes,
     )
     _with_fluvio(
-        targets(state, fluvio=fluvio).fluvio, lambda cluster: cluster.create_topic(name, settings)
+        targets(state, fluvio=fluvio), lambda cluster: cluster.create_topic(name, settings)
     )
     _done("created", name, json)
 
@@ -112,7 +116,7 @@ def describe(
         ends = [await cluster.end_offset(name, number) for number in range(topic.partitions)]
         return topic, ends
 
-    topic, ends = _with_fluvio(targets(state, fluvio=fluvio).fluvio, look)
+    topic, ends = _with_fluvio(targets(state, fluvio=fluvio), look)
     if json:
         console.print_json({**dataclasses.asdict(topic), "end_offsets": ends})
         return
@@ -137,10 +141,10 @@ def delete(
       qd topics delete prices
       qd topics delete prices --yes
     """
-    endpoint = targets(state, fluvio=fluvio).fluvio
+    where = targets(state, fluvio=fluvio)
     if not yes:
         console.confirm(f"Delete topic {name} with all its records?")
-    _with_fluvio(endpoint, lambda cluster: cluster.delete_topic(name))
+    _with_fluvio(where, lambda cluster: cluster.delete_topic(name))
     _done("deleted", name, json)
 
 

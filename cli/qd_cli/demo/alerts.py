@@ -5,16 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import aclosing
-from pathlib import Path
 
 from qd_cli.alerts import row_of
-from qd_cli.demo.caught_up import trades_evaluated
 from qd_cli.demo.events import View
 from qd_cli.names import Names
-from qd_client.alerts import alerts
+from qd_client import MarketInfo, alerts, until_evaluated
 from qd_fluvio import Fluvio
-
-_POLL_SECONDS = 0.1
 
 
 class AlertWatch:
@@ -46,25 +42,19 @@ class AlertWatch:
                 self._view.alert(row, self.counts.total())
                 self._seen.set()
 
-    async def until_complete(self, analytics_log: Path, symbol: str, trades: int) -> None:
-        """Wait until all alerts of a market's first `trades` trades have been seen.
+    async def until_complete(self, market: MarketInfo) -> None:
+        """Wait until all alerts of a market's trades have been seen.
 
-        The analytics service logs when they are all on the topic; what is on the topic then
+        The analytics service says when they are all on the topic; what is on the topic then
         is read back once more, to be compared with what came as it happened.
         """
-        while True:
-            if trades_evaluated(_lines(analytics_log), symbol) >= trades:
-                break
-            await asyncio.sleep(_POLL_SECONDS)
+        await until_evaluated(
+            self._fluvio, market.symbol_id, market.trades, exchange_id=market.exchange_id
+        )
         expected = 0
         async with aclosing(alerts(self._fluvio, follow=False)) as stream:
             async for alert in stream:
-                row = await row_of(alert, self._names)
-                expected += row.symbol == symbol
-        while self.counts[symbol] < expected:
+                expected += alert.symbol_id == market.symbol_id
+        while self.counts[market.symbol] < expected:
             self._seen.clear()
             await self._seen.wait()
-
-
-def _lines(log: Path) -> list[str]:
-    return log.read_text(errors="replace").splitlines() if log.exists() else []

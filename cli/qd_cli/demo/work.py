@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from qd_cli.stack import StateFolder, qd_parts
 from qd_cli.stack.parts import DATABASE, FLUVIO, SYMDB
 from qd_cli.symdb import symdb_client
 from qd_cli.tasks import beside, together
-from qd_client import QDClient, SymdbClient
+from qd_client import MarketInfo, QDClient, SymdbClient
 from qd_fluvio import connect
 from qd_schemas.enums import ExchangeId, Resolution
 from qd_schemas.errors import QdError
@@ -78,29 +78,28 @@ class Work:
 
     async def _steps(self, symdb: SymdbClient, alerts: AlertWatch) -> Summary:
         report = await self._import(await self._data())
-        markets = {found.symbol: found.trades for found in await symdb.list_symbols(_EXCHANGE)}
+        markets = await symdb.list_symbols(_EXCHANGE)
         market = _chosen(markets, self._plan.market)
-        stream_seconds = await self._stream(market, markets[market])
-        self._view.stage(f"waiting until the analytics have evaluated {market}")
+        stream_seconds = await self._stream(market.symbol, market.trades)
+        self._view.stage(f"waiting until the analytics have evaluated {market.symbol}")
         begin = time.monotonic()
-        log = self._folder.log_file("analytics")
-        await alerts.until_complete(log, market, markets[market])
+        await alerts.until_complete(market)
         self._seconds["alerts"] = time.monotonic() - begin
         self._watchman.look()
         return Summary(
             generated=self._plan.data is None,
-            market=market,
+            market=market.symbol,
             markets=len(markets),
             rows_imported=report.rows,
             rows_rejected=report.rejected,
             rejected_by_reason=_reasons(report),
-            trades_streamed=markets[market],
+            trades_streamed=market.trades,
             trades_received=self._trades,
             bars_received=self._bars,
             import_rows_per_second=report.rows / max(report.seconds, 1e-9),
             stream_trades_per_second=self._trades / max(stream_seconds, 1e-9),
-            alerts=alerts.counts[market],
-            alerts_elsewhere=alerts.counts.total() - alerts.counts[market],
+            alerts=alerts.counts[market.symbol],
+            alerts_elsewhere=alerts.counts.total() - alerts.counts[market.symbol],
             seconds={name: round(value, 3) for name, value in self._seconds.items()},
             peak_memory_bytes=self._watchman.peaks(),
         )
@@ -133,7 +132,7 @@ class Work:
                 [data],
                 meter,
                 exchange=_EXCHANGE.name.lower(),
-                rejects_folder=self._folder.path / "rejects",
+                rejects_folder=self._folder.rejects,
                 scratch_folder=self._folder.path,
             )
         self._seconds["import"] = report.seconds
@@ -180,14 +179,15 @@ class Work:
         self._view.streaming(Progress(self._trades, trades, rate), self._bars)
 
 
-def _chosen(markets: Mapping[str, int], wanted: str | None) -> str:
+def _chosen(markets: Sequence[MarketInfo], wanted: str | None) -> MarketInfo:
     """Pick the market to stream: the one that was asked for, else the largest."""
     if wanted is None:
-        return max(markets, key=lambda symbol: markets[symbol])
-    if wanted not in markets:
-        known = ", ".join(sorted(markets)[:_KNOWN_MAX])
-        raise RequestRefused(f"no market is named {wanted!r}: there are {known}")
-    return wanted
+        return max(markets, key=lambda market: market.trades)
+    for market in markets:
+        if market.symbol == wanted:
+            return market
+    known = ", ".join(market.symbol for market in markets[:_KNOWN_MAX])
+    raise RequestRefused(f"no market is named {wanted!r}: there are {known}")
 
 
 def _reasons(report: ImportReport) -> dict[str, int]:

@@ -75,6 +75,7 @@ class StateFolder:
         self.lock_file = self.path / "stack.lock"
         self.logs = self.path / "logs"
         self.run = self.path / "run"
+        self.rejects = self.path / "rejects"
 
     def log_file(self, part: str) -> Path:
         """Where a part's output goes."""

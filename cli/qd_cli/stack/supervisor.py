@@ -103,7 +103,7 @@ class Supervisor:
                 await self._ender.end(name, strays, signal.SIGINT)
             # Where things were is kept, so that they come back at the same ports.
             self._save(replace(self._record, parts={}, external={}))
-            return running
+            return sorted(running, key=[*self._parts, *running].index)
 
     def _save(self, record: StackRecord) -> None:
         self._record = record

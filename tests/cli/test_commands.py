@@ -1,0 +1,131 @@
+"""The command line itself: help, usage errors, exit codes; no stack is needed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from qd_cli.app import make_app
+from qd_cli.errors import ExitCode
+from qd_cli.main import main
+
+COMMANDS = [
+    *("demo", "up", "status", "logs", "down", "import", "symbols", "stream", "alerts", "run"),
+    *("topics list", "topics create", "topics describe", "topics delete"),
+]
+
+
+@pytest.fixture(autouse=True)
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("QD_FLUVIO", "QD_DATABASE", "QD_SYMDB"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("QD_STATE", str(tmp_path / "state"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_has_an_example(command: str) -> None:
+    result = CliRunner().invoke(make_app(), [*command.split(), "--help"])
+    assert result.exit_code == 0
+    assert f"qd {command}" in result.output.partition("Examples:")[2]
+
+
+def test_the_commands_are_listed() -> None:
+    result = CliRunner().invoke(make_app(), ["--help"])
+    assert result.exit_code == 0
+    for command in COMMANDS:
+        assert command.split()[0] in result.output
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nonsense",
+        "up --fluvio-port 70000",
+        "stream",
+        "stream X --limit none",
+        "demo --trades 1",
+        "topics list --what",
+    ],
+)
+def test_wrong_usage_is_exit_code_2(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line.split()) == ExitCode.USAGE
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("symbols", "start one with `qd up`, or set QD_SYMDB"),
+        ("topics list", "start one with `qd up`, or set QD_FLUVIO"),
+        ("stream XBTEUR", "start one with `qd up`, or set QD_FLUVIO"),
+        ("alerts", "start one with `qd up`"),
+        ("import .", "or set QD_DATABASE"),
+        ("import missing.csv", "missing.csv does not exist"),
+        ("stream X --start yesterday", "--start is 'yesterday'; expected an ISO time"),
+        ("stream X --json --csv", "not both"),
+        ("stream X --exchange nasdaq", "no exchange is named 'nasdaq': expected kraken"),
+        ("alerts --from-end", "give --follow as well"),
+        ("logs", "start a stack with `qd up`"),
+        ("logs nothing", "no part is named 'nothing'"),
+        ("run nothing", "no part is named 'nothing'"),
+        ("demo --market NOPE", "no generated market is named 'NOPE'"),
+        ("demo --data missing.zip", "missing.zip does not exist"),
+        ("down --purge", "give --yes"),
+    ],
+)
+def test_an_error_is_one_line(line: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line.split()) == ExitCode.FAILED
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.startswith("qd: ")
+    assert len(error.splitlines()) == 1
+
+
+def test_status_without_a_stack(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status"]) == ExitCode.NOT_RUNNING
+    assert capsys.readouterr().out.count("stopped") == 5
+
+
+def test_down_without_a_stack(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["down"]) == 0
+    assert "nothing was running" in capsys.readouterr().err
+
+
+def test_a_broken_state_file_is_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "stack.json").write_text('{"format": 99}')
+    assert main(["status"]) == ExitCode.FAILED
+    assert "not a stack's record" in capsys.readouterr().err
+
+
+def test_nobody_at_the_endpoint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["topics", "list", "--fluvio", "127.0.0.1:1"]) == ExitCode.FAILED
+    assert "127.0.0.1:1" in capsys.readouterr().err
+
+
+def test_a_closed_pipe_ends_quietly() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "qd_cli", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode in (0, 1, ExitCode.SIGNALLED + signal.SIGPIPE)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from qd_cli.main import main; main(['--help']); "
+        "sys.exit([name for name in ('numpy', 'pyarrow', 'psycopg', 'grpclib', 'fluvio', "
+        "'rich.live') if name in sys.modules].__repr__().replace('[]', '') or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,74 @@
+"""How values are written for people and scripts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qd_cli import console
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "text"),
+    [
+        (0, "1970-01-01T00:00:00Z"),
+        (1_317_124_769_000_000, "2011-09-27T11:59:29Z"),
+        (1_500_000, "1970-01-01T00:00:01.5Z"),
+        (1, "1970-01-01T00:00:00.000001Z"),
+    ],
+)
+def test_times(microseconds: int, text: str) -> None:
+    assert console.iso_time(microseconds) == text
+    assert console.parse_time(text) == microseconds
+
+
+def test_a_time_without_a_zone_is_utc() -> None:
+    assert console.parse_time("2013-01-01") == console.parse_time("2013-01-01T00:00:00Z")
+    assert console.parse_time("2013-01-01T02:00+02:00") == console.parse_time("2013-01-01")
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_are_exact_and_plain(value: float) -> None:
+    text = console.number(value)
+    assert float(text) == value
+    assert "e" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(5.01359, "5.01359"), (1e-8, "0.00000001"), (6800.0, "6800")]
+)
+def test_numbers_are_short(value: float, text: str) -> None:
+    assert console.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0 rows/s"), (950.0, "950 rows/s"), (1_500.0, "1.5 k rows/s"), (2.5e6, "2.50 M rows/s")],
+)
+def test_rates(value: float, text: str) -> None:
+    assert console.rate(value, "rows") == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "-"),
+        (1.25, "1.2s"),
+        (59.0, "59s"),
+        (60.0, "1m"),
+        (61.0, "1m 1s"),
+        (3_600.0, "1h"),
+        (86_400.0, "1d"),
+        (90_000.0, "1d 1h"),
+    ],
+)
+def test_durations(seconds: float | None, text: str) -> None:
+    assert console.duration(seconds) == text
+
+
+def test_json_has_no_nan() -> None:
+    line = console.json_line({"a": float("nan"), "b": [float("inf"), 1.5], "c": {"d": "é"}})
+    assert json.loads(line) == {"a": None, "b": [None, 1.5], "c": {"d": "é"}}

@@ -1,0 +1,228 @@
+"""``qd`` as a user runs it, on a stack of real services: every command, in one story."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qd_cli.errors import ExitCode
+from qd_cli.generate import generate_market
+from support.reference import rises, trades_of
+from support.stacks import left_over, until_nothing_left
+from support.terminal import CTRL_C, on_terminal
+
+COMMAND_SECONDS_MAX = 120.0
+TRADES = 6_000
+
+
+class Shell:
+    """Runs ``qd`` with a state folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.state = folder / "state"
+        taken = ("QD_FLUVIO", "QD_DATABASE", "QD_SYMDB", "COLUMNS")
+        self.env = {name: value for name, value in os.environ.items() if name not in taken}
+        self.env["QD_STATE"] = str(self.state)
+
+    def qd(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "qd_cli", *arguments],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env=self.env,
+            timeout=COMMAND_SECONDS_MAX,
+            check=False,
+        )
+
+    def lines(self, *arguments: str) -> list[dict[str, Any]]:
+        """Run a command that has to succeed; its JSON lines."""
+        done = self.qd(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def pids(self) -> dict[str, int]:
+        done = self.qd("status", "--json")
+        parts = [json.loads(line) for line in done.stdout.splitlines()]
+        return {part["name"]: part["pid"] for part in parts}
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """A stack that is up, with two generated markets imported."""
+    shell = Shell(tmp_path_factory.mktemp("shell"))
+    csv = shell.folder / "csv"
+    csv.mkdir()
+    for index in range(2):
+        generate_market(csv, index, trades=TRADES, seed=3)
+    try:
+        up = shell.qd("up")
+        assert up.returncode == 0, up.stderr
+        done = shell.qd("import", str(csv))
+        assert done.returncode == 0, done.stderr
+        yield shell
+    finally:
+        down = shell.qd("down", "--purge", "--yes")
+        assert down.returncode == 0, down.stderr
+        until_nothing_left(shell.state)
+        assert not shell.state.exists()
+
+
+def market_file(shell: Shell, symbol: str = "XBTEUR") -> Path:
+    return shell.folder / "csv" / f"{symbol}.csv"
+
+
+def test_up_again_changes_nothing(shell: Shell) -> None:
+    before = shell.pids()
+    assert shell.qd("up").returncode == 0
+    assert shell.pids() == before
+
+
+def test_status_shows_every_part(shell: Shell) -> None:
+    done = shell.qd("status")
+    assert done.returncode == 0
+    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines()}
+    assert {"database", "broker", "symdb", "gateway", "analytics"} < set(rows)
+    assert rows["broker"][1] == "running"
+    assert "\x1b" not in done.stdout
+    secret = json.loads((shell.state / "stack.json").read_text())["settings"]["QD_DATABASE"]
+    assert secret not in done.stdout
+
+
+def test_importing_again_changes_nothing(shell: Shell) -> None:
+    *files, total = shell.lines("import", str(shell.folder / "csv"))
+    assert {file["state"] for file in files} == {"unchanged"}
+    assert (total["rows"], total["files"]) == (0, 2)
+
+
+def test_symbols(shell: Shell) -> None:
+    found = shell.lines("symbols")
+    assert [(row["symbol"], row["trades"]) for row in found] == [
+        ("XBTEUR", TRADES),
+        ("ETHEUR", TRADES),
+    ] or [(row["symbol"], row["trades"]) for row in found] == [
+        ("ETHEUR", TRADES),
+        ("XBTEUR", TRADES),
+    ]
+    assert [row["symbol"] for row in shell.lines("symbols", "XBT")] == ["XBTEUR"]
+
+
+def test_streamed_trades_equal_the_file(shell: Shell) -> None:
+    expected, _ = trades_of(market_file(shell))
+    found = shell.lines("stream", "XBTEUR")
+    assert [(row["sequence"], row["price"], row["volume"]) for row in found] == [
+        (trade.sequence, trade.price, trade.volume) for trade in expected
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rows"),
+    [
+        (("--limit", "3"), 3),
+        (("--from-sequence", str(TRADES)), 1),
+        (("--bars", "1M"), 36),
+        (("--bars", "1y", "--limit", "2"), 2),
+        (("--bars", "1M", "--start", "2022-01-01", "--end", "2022-04-01"), 3),
+    ],
+)
+def test_parts_of_streams(shell: Shell, arguments: tuple[str, ...], rows: int) -> None:
+    assert len(shell.lines("stream", "XBTEUR", *arguments)) == rows
+
+
+def test_streams_as_csv_and_as_text(shell: Shell) -> None:
+    csv = shell.qd("stream", "XBTEUR", "--limit", "2", "--csv").stdout.splitlines()
+    assert csv[0] == "sequence,time,price,volume"
+    assert len(csv) == 3
+    text = shell.qd("stream", "XBTEUR", "--limit", "2").stdout.splitlines()
+    assert text[0].split() == ["SEQUENCE", "TIME", "PRICE", "VOLUME"]
+    assert text[1].split() == csv[1].split(",")
+
+
+def test_a_stream_into_a_closed_pipe_ends_quietly(shell: Shell) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "qd_cli", "stream", "XBTEUR"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=shell.env,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == ExitCode.SIGNALLED + signal.SIGPIPE
+
+
+def test_an_unknown_market(shell: Shell) -> None:
+    done = shell.qd("stream", "NOSUCH")
+    assert done.returncode == ExitCode.FAILED
+    assert "NOSUCH" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_alerts_equal_the_model_computed_the_slow_way(shell: Shell) -> None:
+    expected = [sequence for sequence, _, _ in rises(trades_of(market_file(shell))[0])]
+    with on_terminal(
+        ["-m", "qd_cli", "alerts", "--follow", "--symbol", "XBTEUR", "--json"], shell.env
+    ) as terminal:
+        terminal.until(f'"sequence": {expected[-1]},')
+        terminal.press(CTRL_C)
+        assert terminal.wait() == 128 + signal.SIGINT
+    found = shell.lines("alerts", "--symbol", "XBTEUR")
+    assert [alert["sequence"] for alert in found] == expected
+    assert {alert["signal"] for alert in found} == {"rose"}
+
+
+def test_topics(shell: Shell) -> None:
+    assert shell.qd("topics", "create", "greetings", "--partitions", "2").returncode == 0
+    assert "greetings" in {topic["name"] for topic in shell.lines("topics", "list")}
+    assert shell.lines("topics", "describe", "greetings")[0]["end_offsets"] == [0, 0]
+    again = shell.qd("topics", "create", "greetings")
+    assert again.returncode == ExitCode.FAILED
+    refused = shell.qd("topics", "delete", "greetings")
+    assert refused.returncode == ExitCode.FAILED
+    assert "--yes" in refused.stderr
+    assert shell.qd("topics", "delete", "greetings", "--yes").returncode == 0
+    assert shell.qd("topics", "describe", "greetings").returncode == ExitCode.FAILED
+
+
+def test_logs(shell: Shell) -> None:
+    assert "logged in" in shell.qd("logs", "gateway").stdout
+    assert len(shell.qd("logs", "-n", "3").stdout.splitlines()) == 3
+
+
+def test_a_part_that_died_is_reported_and_started_again(shell: Shell) -> None:
+    before = shell.pids()
+    os.kill(before["broker"], signal.SIGKILL)
+    status = shell.qd("status")
+    assert status.returncode == ExitCode.PART_DIED
+    assert "died" in status.stdout
+    failed = shell.qd("topics", "list")
+    assert failed.returncode == ExitCode.FAILED
+    assert "broker died: `qd up` starts it again" in failed.stderr
+    assert shell.qd("up").returncode == 0
+    after = shell.pids()
+    assert after["broker"] != before["broker"]
+    assert after["database"] == before["database"]
+    assert len(shell.lines("stream", "XBTEUR", "--limit", "5")) == 5
+
+
+def test_down_keeps_the_data(shell: Shell) -> None:
+    alerts = shell.lines("alerts")
+    down = shell.qd("down")
+    assert down.returncode == 0
+    assert "database" in down.stderr
+    assert left_over(shell.state) == []
+    assert shell.qd("status").returncode == ExitCode.NOT_RUNNING
+    assert shell.qd("up").returncode == 0
+    assert {row["trades"] for row in shell.lines("symbols")} == {TRADES}
+    assert shell.lines("alerts") == alerts
