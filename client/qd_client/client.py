@@ -123,16 +123,18 @@ class QDClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await _finished(self._close())
+        await _finished(self._close(error))
 
-    async def _close(self) -> None:
+    async def _close(self, error: BaseException | None) -> None:
         session, self._session = self._session, None
         try:
             if session is not None:
                 await _close_session(session)
         finally:
             self._fluvio = None
-            await self._stack.aclose()
+            # With the block's error, which an error of closing must not take the place of.
+            kind, traceback = (type(error), error.__traceback__) if error else (None, None)
+            await self._stack.__aexit__(kind, error, traceback)
 
     async def _login(self, fluvio: Fluvio) -> Session:
         """Log in with the id that was given, or with one chosen at random until one is free."""

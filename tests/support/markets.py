@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 import psycopg
 
 from qd_schemas.arrays import Rows
 from qd_store.imports import import_paths
+from support.databases import fresh_database
 from support.trades import trade_rows
 
 TRADES = 5_000
@@ -52,20 +51,13 @@ def write_csv(rows: Rows, path: Path) -> None:
 @contextlib.contextmanager
 def database_of(server_dsn: str, folder: Path, trades: dict[str, Rows]) -> Iterator[Markets]:
     """A new database on the server with these markets, dropped at the end."""
-    name = f"qd_test_{os.getpid()}_{abs(hash(folder)) % 10**8}"
     csvs = folder / "csv"
     csvs.mkdir(parents=True)
     for symbol, rows in trades.items():
         write_csv(rows, csvs / f"{symbol}.csv")
-    with psycopg.connect(server_dsn, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    dsn = urlunsplit(urlsplit(server_dsn)._replace(path=f"/{name}"))
-    try:
+    with fresh_database(server_dsn) as dsn:
         import_paths(dsn, [csvs], rejects_folder=folder / "rejects")
         yield Markets(dsn, trades, _ids(dsn))
-    finally:
-        with psycopg.connect(server_dsn, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 def _ids(dsn: str) -> dict[str, int]:

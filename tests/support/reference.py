@@ -37,8 +37,7 @@ class MonthBar:
 
 def lines_of(path: Path) -> Iterator[str]:
     """Yield the lines of a CSV, packed or not."""
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-    with opened as file:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
         yield from file
 
 
