@@ -26,8 +26,20 @@ MODULE = "qd_store.embedded"
 END_SECONDS_MAX = 20.0
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder that has been set up, and whose server was stopped."""
+    folder = tmp_path_factory.mktemp("prepared")
+    process = Process(MODULE, "--data", str(folder / "data"), folder=folder)
+    process.wait_ready()
+    assert process.stop() == 0
+    return folder / "data"
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, prepared: Path) -> Path:
+    """A data folder of this test's own."""
+    subprocess.run(["cp", "-a", prepared, tmp_path / "data"], check=True)  # owners and all
     return tmp_path / "data"
 
 
@@ -154,8 +166,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_setup_cut_short_is_begun_anew(folder: Path, tmp_path: Path) -> None:
-    (folder / "cluster.part").mkdir(parents=True)
-    (folder / "cluster.part" / "PG_VERSION").write_text("half")
+    (folder / "cluster").rename(folder / "cluster.part")
     process = Process(MODULE, "--data", str(folder), folder=tmp_path)
     try:
         process.wait_ready()

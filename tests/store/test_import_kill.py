@@ -64,7 +64,7 @@ def test_kill_9_anywhere(dsn: str, tmp_path: Path) -> None:
     make_files(tmp_path)
     run = [sys.executable, "-c", KILLED, dsn, str(tmp_path)]
     kills = 0
-    for _ in range(60):
+    for _ in range(30):
         step = random.Random(kills).randint(1, 60)
         done = subprocess.run([*run, str(step)], capture_output=True, text=True, check=False)
         if done.returncode == 0:

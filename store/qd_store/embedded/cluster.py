@@ -170,7 +170,11 @@ def _run_initdb(runtime: Runtime, data: str, data_fd: int, password_fd: int) -> 
     with runtime.spawn(
         "initdb", arguments, pass_fds=(data_fd, password_fd), stdout=subprocess.PIPE
     ) as process:
-        output, _ = process.communicate()
+        try:
+            output, _ = process.communicate()
+        except BaseException:  # asked to stop: what is half made is removed next time
+            process.kill()
+            raise
     if process.returncode != 0:
         reason = [line for line in output.splitlines() if "error" in line.lower()] or [output]
         raise EmbeddedFailed(
