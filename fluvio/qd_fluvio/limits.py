@@ -57,7 +57,7 @@ class Limits:
     queue_bytes_max: int = 4 * 1024 * 1024
     fetch_bytes_max: int = 16 * 1024 * 1024
     refill_tries_max: int = 3
-    warm_workers: int = 2
+    warm_workers: int = 1
 
 
 DEFAULT_LIMITS = Limits()

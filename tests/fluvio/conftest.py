@@ -58,6 +58,14 @@ def cutting_broker(tmp_path: Path, nothing_is_left: None) -> Iterator[Broker]:
 
 
 @pytest.fixture
+def dropping_broker(tmp_path: Path, nothing_is_left: None) -> Iterator[Broker]:
+    """A broker that closes each connection after a megabyte."""
+    found = Broker(tmp_path, "--faults", "drop-after=1000000")
+    yield found
+    found.close()
+
+
+@pytest.fixture
 async def silent_endpoint() -> AsyncIterator[str]:
     """An address that accepts connections and never answers."""
     writers: list[asyncio.StreamWriter] = []
@@ -86,7 +94,7 @@ def impatient() -> Limits:
         connect_seconds=1.0,
         call_seconds=2.0,
         send_seconds=1.5,
-        reconnect_seconds=0.5,
-        idle_check_seconds=0.3,
+        reconnect_seconds=1.0,
+        idle_check_seconds=1.0,
         close_seconds=0.3,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pytest
 
@@ -55,7 +55,7 @@ class Run:
 
     def __init__(
         self,
-        streams: list[Iterable[int]],
+        streams: Sequence[Iterable[int]],
         *,
         start: int = 0,
         known_end: int = 1_000_000,
@@ -113,7 +113,7 @@ class Run:
     ],
 )
 def test_offsets_are_contiguous(
-    streams: list[Iterable[int]], opened: list[int], offsets: int
+    streams: Sequence[Iterable[int]], opened: list[int], offsets: int
 ) -> None:
     run = Run(streams)
     assert run.offsets == list(range(offsets))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator
 
 import psutil
 import pytest
@@ -18,7 +17,6 @@ from qd_fluvio import (
     Limits,
     Offset,
     OffsetOutOfRange,
-    Record,
     RecordsMissing,
     RecordTooLarge,
     connect,
@@ -123,19 +121,13 @@ async def test_ways_of_reading_can_be_mixed(fluvio: Fluvio, topic: str) -> None:
     found += [record async for record in consumer.read_until(10)]
     assert consumer.next_offset == 10
     assert [record async for record in consumer.read_until(10)] == []
-    async with contextlib.aclosing(_batches(consumer)) as batches:
-        async for batch in batches:
-            found += batch
-            if len(found) == len(values):
-                break
-    assert [record.value for record in found] == values
-    assert [record.offset for record in found] == list(range(1000))
-
-
-async def _batches(consumer: Consumer) -> AsyncIterator[list[Record]]:
     async for batch in consumer.batches():
         assert batch
-        yield batch
+        found += batch
+        if len(found) == len(values):
+            break
+    assert [record.value for record in found] == values
+    assert [record.offset for record in found] == list(range(1000))
 
 
 async def test_a_record_over_the_limit_is_refused_before_it_is_sent(

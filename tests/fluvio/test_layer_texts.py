@@ -9,22 +9,14 @@ from qd_fluvio import (
     ConnectionLost,
     DeadlineExceeded,
     FluvioError,
-    InvalidTopicName,
     OffsetOutOfRange,
     RecordTooLarge,
-    TopicExists,
     TopicNotFound,
 )
 from qd_fluvio.official.texts import typed_error
 
 # Texts that the client gave against a real cluster, or that stand in its source.
 SEEN = [
-    ("Topic already exists", TopicExists),
-    (
-        "Invalid topic name: topic name may only include lowercase letters (a-z), "
-        "numbers (0-9), and hyphens (-).",
-        InvalidTopicName,
-    ),
     ("Topic not found: nope", TopicNotFound),
     ("Topic not found", TopicNotFound),
     ("Partition not found: nope-0", TopicNotFound),
@@ -55,7 +47,7 @@ SEEN = [
     ("the given SPU is not the leader for the partition", ConnectionLost),
     ("the produce request retry timeout limit reached", DeadlineExceeded),
     ("the batch enqueue timeout limit reached", DeadlineExceeded),
-    ("segment_size 5 is less than minimum 1024", FluvioError),
+    ("the topic configuration is invalid", FluvioError),
     ("something new", FluvioError),
 ]
 

@@ -9,21 +9,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import weakref
 from collections.abc import AsyncIterator, Callable
 
 from qd_fluvio.api import Consumer, Fluvio, Offset, Producer, TopicInfo, TopicSettings
+from qd_fluvio.control import ControlPlane
 from qd_fluvio.errors import (
     ClusterUnreachable,
     ConnectionLost,
+    FluvioError,
     InvalidTopicName,
     TopicExists,
     TopicNotFound,
 )
 from qd_fluvio.limits import TOPIC_NAME_BYTES_MAX, Limits
-from qd_fluvio.lookup import Lookup
 from qd_fluvio.official.consumer import OfficialConsumer
 from qd_fluvio.official.deadline import deadline
-from qd_fluvio.official.hosts import AdminHost, ProduceHost
+from qd_fluvio.official.hosts import ProduceHost
 from qd_fluvio.official.process import Worker, WorkerProcess, uninterrupted
 from qd_fluvio.worker.frames import Frame
 
@@ -49,12 +51,13 @@ class OfficialFluvio:
     def __init__(self, endpoint: str, limits: Limits) -> None:
         self._endpoint = endpoint
         self._limits = limits
-        self._lookup = Lookup(endpoint)
+        self._control = ControlPlane(endpoint)
         self._processes: list[WorkerProcess] = []
         self._warm: list[WorkerProcess] = []
-        self._admin = AdminHost(endpoint, self._start_worker)
         self._hosts: list[ProduceHost] = []
         self._hosting = asyncio.Lock()
+        self._consumers: weakref.WeakSet[OfficialConsumer] = weakref.WeakSet()
+        self._closed = False
 
     @property
     def endpoint(self) -> str:
@@ -67,19 +70,22 @@ class OfficialFluvio:
         async with deadline(
             self._limits.connect_seconds, "connect", self._endpoint, ClusterUnreachable
         ):
-            await self._lookup.platform_version()
+            await self._control.platform_version()
 
     async def flush(self) -> None:
         """Close all producers that are open, giving what they sent a last chance."""
         producers = [producer for host in self._hosts for producer in host.producers]
-        closed = await asyncio.gather(*(p.aclose() for p in producers), return_exceptions=True)
+        unheard = [producer for producer in producers if not producer.error_was_raised]
+        closed = await asyncio.gather(*(p.aclose() for p in unheard), return_exceptions=True)
         for error in closed:
             if error is not None:
                 raise error
 
     async def kill(self) -> None:
         """End all workers and wait until nothing is left of them."""
-        self._admin.kill()
+        self._closed = True
+        for consumer in self._consumers:
+            consumer.close()
         for host in self._hosts:
             host.kill()
         processes, self._processes, self._warm = self._processes, [], []
@@ -95,20 +101,9 @@ class OfficialFluvio:
             raise InvalidTopicName(
                 f"topic name {name!r}; use 1 to {TOPIC_NAME_BYTES_MAX} of a-z, 0-9 and hyphens"
             )
-        settings = settings or TopicSettings()
-        doing = f"create topic {name!r}"
-        async with self._deadline(doing):
+        async with self._deadline(f"create topic {name!r}"):
             try:
-                await self._admin.call(
-                    "create",
-                    doing,
-                    topic=name,
-                    partitions=settings.partitions,
-                    replication=settings.replication,
-                    retention_s=settings.retention_s,
-                    segment_bytes=settings.segment_bytes,
-                    max_partition_bytes=settings.max_partition_bytes,
-                )
+                await self._control.create_topic(name, settings or TopicSettings())
             except TopicExists:
                 if not exist_ok:
                     raise
@@ -116,10 +111,9 @@ class OfficialFluvio:
 
     async def delete_topic(self, name: str, *, missing_ok: bool = False) -> None:
         """See `qd_fluvio.api.Fluvio.delete_topic`."""
-        doing = f"delete topic {name!r}"
-        async with self._deadline(doing):
+        async with self._deadline(f"delete topic {name!r}"):
             try:
-                await self._admin.call("delete", doing, topic=name)
+                await self._control.delete_topic(name)
             except TopicNotFound:
                 if not missing_ok:
                     raise
@@ -128,7 +122,7 @@ class OfficialFluvio:
     async def topics(self) -> list[TopicInfo]:
         """See `qd_fluvio.api.Fluvio.topics`."""
         async with self._deadline("list topics"):
-            return await self._lookup.topics()
+            return await self._control.topics()
 
     async def describe_topic(self, name: str) -> TopicInfo:
         """See `qd_fluvio.api.Fluvio.describe_topic`."""
@@ -141,14 +135,14 @@ class OfficialFluvio:
         """See `qd_fluvio.api.Fluvio.producer`."""
         doing = f"open a producer for topic {topic!r}"
         async with self._deadline(doing):
-            await self._lookup.bounds(topic, partition)
+            await self._control.bounds(topic, partition)
             while True:
                 try:
                     return await (await self._host()).open(topic, partition, doing)
                 except (TopicNotFound, ConnectionLost):
                     # The worker may not know yet what the cluster knows: a new topic, or that
                     # it was restarted.
-                    await self._lookup.bounds(topic, partition)
+                    await self._control.bounds(topic, partition)
                     await asyncio.sleep(POLL_SECONDS)
 
     async def consumer(
@@ -158,18 +152,19 @@ class OfficialFluvio:
         consumer = OfficialConsumer(
             topic,
             partition,
-            lookup=self._lookup,
+            control=self._control,
             start_worker=self._start_worker,
             limits=self._limits,
             endpoint=self._endpoint,
         )
+        self._consumers.add(consumer)
         await consumer.start(offset or Offset.beginning())
         return consumer
 
     async def end_offset(self, topic: str, partition: int = 0) -> int:
         """See `qd_fluvio.api.Fluvio.end_offset`."""
         async with self._deadline(f"ask for the end of topic {topic!r}"):
-            return (await self._lookup.bounds(topic, partition)).end
+            return (await self._control.bounds(topic, partition)).end
 
     def _deadline(self, doing: str) -> contextlib.AbstractAsyncContextManager[None]:
         return deadline(self._limits.call_seconds, doing, self._endpoint)
@@ -180,7 +175,7 @@ class OfficialFluvio:
         while partition < partitions:
             try:
                 partitions = (await self.describe_topic(name)).partitions
-                await self._lookup.bounds(name, partition)
+                await self._control.bounds(name, partition)
                 partition += 1
             except (TopicNotFound, ConnectionLost):
                 await asyncio.sleep(POLL_SECONDS)
@@ -188,7 +183,7 @@ class OfficialFluvio:
     async def _until_gone(self, name: str) -> None:
         """Wait until the cluster lists a topic no more."""
         while True:
-            if all(topic.name != name for topic in await self._lookup.topics()):
+            if all(topic.name != name for topic in await self._control.topics()):
                 return
             await asyncio.sleep(POLL_SECONDS)
 
@@ -205,6 +200,8 @@ class OfficialFluvio:
             return host
 
     async def _start_worker(self, on_frame: Callable[[Frame], None]) -> Worker:
+        if self._closed:
+            raise FluvioError(f"the connection to {self._endpoint} is closed; open another")
         process = self._warm.pop() if self._warm else self._new_process()
         try:
             return await process.open(on_frame)

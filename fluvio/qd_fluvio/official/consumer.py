@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from qd_fluvio.api import Offset, Position, Record
+from qd_fluvio.control import Bounds, ControlPlane
 from qd_fluvio.errors import (
     ClusterUnreachable,
     ConnectionLost,
@@ -21,7 +22,6 @@ from qd_fluvio.errors import (
     RecordsMissing,
 )
 from qd_fluvio.limits import Limits
-from qd_fluvio.lookup import Bounds, Lookup
 from qd_fluvio.official.deadline import deadline
 from qd_fluvio.official.process import Worker
 from qd_fluvio.official.texts import typed_error
@@ -45,7 +45,7 @@ class OfficialConsumer:
     ----------
     topic, partition
         What to read.
-    lookup : Lookup
+    control : ControlPlane
         Tells what the cluster has.
     start_worker : callable
         Starts a worker that gives its frames to a function.
@@ -60,14 +60,14 @@ class OfficialConsumer:
         topic: str,
         partition: int,
         *,
-        lookup: Lookup,
+        control: ControlPlane,
         start_worker: StartWorker,
         limits: Limits,
         endpoint: str,
     ) -> None:
         self._topic = topic
         self._partition = partition
-        self._lookup = lookup
+        self._control = control
         self._start_worker = start_worker
         self._limits = limits
         self._endpoint = endpoint
@@ -125,12 +125,16 @@ class OfficialConsumer:
 
     async def aclose(self) -> None:
         """Stop reading; the worker is killed, whatever it does."""
-        self._closed = True
-        self._arrived.set()
         worker = self._worker
-        self._drop_worker()
+        self.close()
         if worker is not None:
             await worker.process.reaped()
+
+    def close(self) -> None:
+        """Stop reading at once; who waits for a record sees the end."""
+        self._closed = True
+        self._arrived.set()
+        self._drop_worker()
 
     async def start(self, offset: Offset) -> None:
         """Find the offset and start a worker there."""
@@ -147,7 +151,7 @@ class OfficialConsumer:
         async with deadline(
             self._limits.call_seconds, f"ask for the offsets of {self._name}", self._endpoint
         ):
-            return await self._lookup.bounds(self._topic, self._partition)
+            return await self._control.bounds(self._topic, self._partition)
 
     async def _open(self, bounds: Bounds) -> None:
         """Start a worker at the next offset, which the partition must have."""

@@ -1,4 +1,4 @@
-"""Workers that serve several callers: one administers, one hosts producers.
+"""The worker that hosts producers: several, each on its own channel.
 
 A worker that missed a deadline may hang for ever, so it gets no new work; it is killed as soon
 as nobody else needs it.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from qd_fluvio.errors import ConnectionLost, FluvioError
 from qd_fluvio.limits import Limits
@@ -25,54 +24,6 @@ def _ended(worker: Worker) -> ConnectionLost:
     return ConnectionLost(
         f"the worker process {worker.process.pid} of the Fluvio client has ended; try again"
     )
-
-
-class AdminHost:
-    """Administration, one call after the other, in a worker that lives between calls."""
-
-    def __init__(self, endpoint: str, start_worker: StartWorker) -> None:
-        self._calls = Calls(endpoint)
-        self._start_worker = start_worker
-        self._worker: Worker | None = None
-        self._turn = asyncio.Lock()
-
-    async def call(self, name: str, doing: str, **fields: object) -> dict[str, Any]:
-        """Make one call. It has no deadline itself; when cancelled, its worker is killed."""
-        async with self._turn:
-            reused = self._worker is not None and self._worker.alive
-            try:
-                return await self._attempt(name, doing, **fields)
-            except ConnectionLost:
-                if not reused:
-                    raise
-            # The worker's connection had died since its last call; nothing was done with it.
-            return await self._attempt(name, doing, **fields)
-
-    async def _attempt(self, name: str, doing: str, **fields: object) -> dict[str, Any]:
-        try:
-            if self._worker is None or not self._worker.alive:
-                self._worker = await self._start_worker(self._take)
-                self._worker.on_lost = self._lost
-            return await self._calls.call(
-                self._worker, self._calls.number(), doing, role="admin", call=name, **fields
-            )
-        except BaseException as error:
-            if isinstance(error, ConnectionLost) or not isinstance(error, FluvioError):
-                self.kill()
-            raise
-
-    def kill(self) -> None:
-        """End the worker at once."""
-        if self._worker is not None:
-            self._worker.kill()
-        self._worker = None
-
-    def _take(self, frame: Frame) -> None:
-        self._calls.take(frame)
-
-    def _lost(self) -> None:
-        if self._worker is not None:
-            self._calls.lost(_ended(self._worker))
 
 
 class ProduceHost:

@@ -53,6 +53,7 @@ class OfficialProducer:
         self._sent = self._acknowledged = 0  # records
         self._sent_bytes = self._acknowledged_bytes = 0  # with the overhead of each record
         self._error: FluvioError | None = None
+        self.error_was_raised = False  # a caller knows already
         self._closed = False
         self._progress = asyncio.Event()
         self._turn = asyncio.Lock()  # senders go on in the order in which they came
@@ -89,6 +90,7 @@ class OfficialProducer:
     async def flush(self) -> None:
         """Return when all records so far are acknowledged, or raise."""
         target = self._sent
+        self._raise_error()
         self._ship()
         while self._acknowledged < target:
             await self._wait_for_progress()
@@ -151,8 +153,7 @@ class OfficialProducer:
         return self._sent_bytes - self._acknowledged_bytes
 
     def _ship(self) -> None:
-        self._raise_error()
-        if self._waiting:
+        if self._waiting and self._error is None:
             payloads, self._waiting, self._waiting_bytes = self._waiting, [], 0
             self._worker.send(send_frame(self._channel, payloads))
 
@@ -183,6 +184,7 @@ class OfficialProducer:
 
     def _raise_error(self) -> None:
         if self._error is not None:
+            self.error_was_raised = True
             raise self._error.with_traceback(None)
         if self._closed:
             raise FluvioError(f"the producer of topic {self._topic!r} is closed; open another")

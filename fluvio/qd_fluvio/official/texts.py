@@ -13,21 +13,13 @@ from qd_fluvio.errors import (
     ConnectionLost,
     DeadlineExceeded,
     FluvioError,
-    InvalidTopicName,
     OffsetOutOfRange,
     RecordTooLarge,
-    TopicExists,
     TopicNotFound,
 )
 
 # (what the text contains, the error, what to do); the first that matches counts.
 TEXTS: tuple[tuple[str, type[FluvioError], str], ...] = (
-    (r"topic already exists", TopicExists, "take another name or allow the existing one"),
-    (
-        r"invalid topic name|topic name is invalid",
-        InvalidTopicName,
-        "use 1 to 63 of a-z, 0-9 and hyphens",
-    ),
     (
         r"(topic|partition) (was )?not found|topic was deleted",
         TopicNotFound,
@@ -67,7 +59,7 @@ def typed_error(text: str, doing: str, endpoint: str) -> FluvioError:
     text : str
         What the client said.
     doing : str
-        What it was asked to do, such as ``create topic 'a'``.
+        What it was asked to do, such as ``send to topic 'a'``.
     endpoint : str
         The cluster.
     """

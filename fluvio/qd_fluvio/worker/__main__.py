@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 
-from qd_fluvio.worker import admin, consume, produce
+from qd_fluvio.worker import consume, produce
 from qd_fluvio.worker.pipe import Pipe, leave
 
 _PR_SET_PDEATHSIG = 1
@@ -35,13 +35,10 @@ def main(arguments: list[str]) -> None:
     die_with(parent)
     pipe = Pipe(socket.socket(fileno=descriptor))
     first = pipe.read()
-    role = first.json()["role"]
-    if role == "consume":
+    if first.json()["role"] == "consume":
         consume.run(pipe, first.json())
-    elif role == "produce":
-        produce.run(pipe, first)
     else:
-        admin.run(pipe, first)
+        produce.run(pipe, first)
 
 
 main(sys.argv[1:])

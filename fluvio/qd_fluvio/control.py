@@ -1,8 +1,9 @@
-"""Questions about topics and offsets, asked of the SC and the SPUs in their own protocol.
+"""Topics and offsets: what is asked of the SC and the SPUs in their own protocol.
 
-The official client does not tell a topic's settings or a partition's offsets at all, and it
-blocks. These questions only read; each takes its own short connection, so that nothing has
-to be kept alive and a dead cluster is noticed by the next question.
+The official client's administration blocks, hangs on a connection that died, and does not
+tell a topic's settings or a partition's offsets at all. Each call here takes its own short
+connection, so that nothing has to be kept alive and a dead cluster is noticed by the next
+call. No records pass through this module.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from qd_fluvio.api import TopicInfo
+from qd_fluvio.api import TopicInfo, TopicSettings
 from qd_fluvio.errors import (
     ClusterUnreachable,
     ConnectionLost,
     FluvioError,
+    InvalidTopicName,
+    TopicExists,
     TopicNotFound,
     WireError,
 )
 from qd_fluvio.wire import admin, data, metadata
 from qd_fluvio.wire.codec import Labelled
+from qd_fluvio.wire.failures import ErrorCode
 from qd_fluvio.wire.frames import LENGTH, Api, decode_response, encode_request
 
 RESPONSE_BYTES_MAX = 64 * 1024 * 1024
@@ -31,6 +35,11 @@ CLIENT_ID = "qd"
 PROTOCOL_VERSION = "0.15.2"
 Q = TypeVar("Q")
 R = TypeVar("R")
+REFUSALS: dict[int, tuple[type[FluvioError], str]] = {
+    ErrorCode.TOPIC_ALREADY_EXISTS: (TopicExists, "take another name or allow the existing one"),
+    ErrorCode.TOPIC_INVALID_NAME: (InvalidTopicName, "use 1 to 63 of a-z, 0-9 and hyphens"),
+    ErrorCode.TOPIC_NOT_FOUND: (TopicNotFound, "create it first"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +55,8 @@ class Bounds:
     question: bytes = b""
 
 
-class Lookup:
-    """Asks one cluster. It sets no deadlines: callers do.
+class ControlPlane:
+    """Administers one cluster. It sets no deadlines: callers do.
 
     Parameters
     ----------
@@ -62,6 +71,43 @@ class Lookup:
         """The cluster's version; proves that a Fluvio SC answers."""
         async with self._server(self._endpoint) as sc:
             return sc.platform_version
+
+    async def create_topic(self, name: str, settings: TopicSettings) -> None:
+        """Have the SC create a topic; it answers when all partitions have their places.
+
+        Raises
+        ------
+        TopicExists, InvalidTopicName, FluvioError
+            The SC refuses.
+        """
+        cleanup = settings.retention_s and metadata.SegmentCleanup(settings.retention_s)
+        sizes = settings.segment_bytes, settings.max_partition_bytes
+        spec = metadata.TopicSpec(
+            replicas=metadata.ComputedReplicas(
+                settings.partitions, settings.replication, ignore_rack=True
+            ),
+            cleanup=cleanup or None,
+            storage=metadata.Storage(*sizes) if any(sizes) else None,
+        )
+        topic = admin.CreateTopic(name, dry_run=False, timeout_ms=None, spec=spec)
+        async with self._server(self._endpoint) as sc:
+            answer = await sc.ask(
+                admin.CREATE, admin.CreateRequest(Labelled(metadata.TOPIC, topic))
+            )
+        self._require_done(answer, f"create topic {name!r}")
+
+    async def delete_topic(self, name: str) -> None:
+        """Have the SC delete a topic; `TopicNotFound` if there is none."""
+        topic = Labelled(metadata.TOPIC, admin.DeleteByName(name))
+        async with self._server(self._endpoint) as sc:
+            answer = await sc.ask(admin.DELETE, admin.DeleteRequest(topic))
+        self._require_done(answer, f"delete topic {name!r}")
+
+    def _require_done(self, answer: admin.StatusResponse, doing: str) -> None:
+        if answer.error:
+            kind, advice = REFUSALS.get(answer.error.code, (FluvioError, "change it"))
+            reason = answer.message or str(answer.error)
+            raise kind(f"{doing} on {self._endpoint}: {reason}; {advice}")
 
     async def topics(self) -> list[TopicInfo]:
         """All topics, by name; one that is being deleted counts no more."""
