@@ -16,8 +16,6 @@ from qd_analytics.breakout import (
 from qd_analytics.causaloid import (
     Causaloid,
     Collection,
-    FromContext,
-    Logic,
     Singleton,
     threshold,
 )
@@ -36,6 +34,7 @@ from qd_analytics.contextoid import (
 from qd_analytics.errors import AnalyticsError
 from qd_analytics.evaluation import BatchEvaluation, Evaluation, NodeResult
 from qd_analytics.graph import Graph
+from qd_analytics.inputs import FromContext, Logic
 from qd_analytics.model import Model
 from qd_analytics.observation import (
     Assumption,

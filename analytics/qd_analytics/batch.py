@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from qd_analytics.causaloid import Columns, FromContext, Input, Logic, Singleton
-from qd_analytics.context import Absent, Context
+from qd_analytics.context import Absent
 from qd_analytics.errors import DataShapeError
-from qd_analytics.evaluation import BatchEvaluation, Column, Refused
-from qd_analytics.plan import Close, Plan, Slot
-from qd_analytics.single import read_context, run_rule
+from qd_analytics.evaluation import BatchEvaluation, Column
+from qd_analytics.inputs import Columns, Input, Logic, RuleFunction
+from qd_analytics.plan import Close, Plan, Rule
+from qd_analytics.reading import Refused, Snapshot
+from qd_analytics.single import run_rule
 from qd_analytics.states import ERROR, TRUE, Codes, State, all_of, at_least, codes_of, negated
 
 GROUP_CELLS_MAX = 1 << 17  # numbers handed to a rule in one call; 1 MiB stays in the cache
@@ -25,10 +26,13 @@ GROUP_CELLS_MAX = 1 << 17  # numbers handed to a rule in one call; 1 MiB stays i
 Failures = dict[int, dict[int, str]]
 
 
-def evaluate_columns(plan: Plan, columns: Columns, contexts: Sequence[Context]) -> BatchEvaluation:
+def evaluate_columns(plan: Plan, columns: Columns, snapshot: Snapshot) -> BatchEvaluation:
     """Evaluate a plan for columns of equal length; see `Causaloid.evaluate_batch`."""
     rows = _rows(columns)
-    read = tuple(_column(source, columns, contexts) for source in plan.inputs)
+    read = tuple(
+        _column(source, columns) if known is None else known
+        for source, known in zip(plan.inputs, snapshot, strict=True)
+    )
     evaluator = _Evaluator(plan, read, rows)
     with np.errstate(divide="raise", over="raise", invalid="raise", under="ignore"):
         evaluator.run_rules()
@@ -47,9 +51,7 @@ def _rows(columns: Columns) -> int:
     return int(shape[0])
 
 
-def _column(source: Input, columns: Columns, contexts: Sequence[Context]) -> Column:
-    if isinstance(source, FromContext):
-        return read_context(source, contexts)
+def _column(source: Input, columns: Columns) -> Column:
     if source not in columns:
         return Refused(f"the data has no value for {source!r}")
     try:
@@ -87,24 +89,23 @@ class _Evaluator:
                 grouped.update(group)
         for at, slot in enumerate(self.plan.slots):
             if slot.asked and slot.rule is not None and at not in grouped:
-                self._run_slot(at, slot, slot.rule)
+                self._run_rule(at, slot.rule)
 
     def _run_group(self, group: tuple[int, ...]) -> bool:
         """One call for many nodes; False where only a closer look can tell."""
-        places = [self.plan.slots[at].inputs[0] for at in group]
+        rules = [rule for at in group if (rule := self.plan.slots[at].rule) is not None]
+        places = [rule.inputs[0] for rule in rules]
         columns = [self.read[place] for place in places]
         if any(
             isinstance(c, Refused) or self.finite[p] is not None
             for p, c in zip(places, columns, strict=True)
         ):
             return False
-        rule = self.plan.slots[group[0]].rule
-        assert rule is not None
         step = max(1, GROUP_CELLS_MAX // max(1, self.rows))
         for first in range(0, len(group), step):
             part = group[first : first + step]
             values = np.stack(columns[first : first + step])  # type: ignore[arg-type]
-            answers = _answers(rule, [values.reshape(-1)], values.size)
+            answers = _answers(rules[0].function, [values.reshape(-1)], values.size)
             if answers is None:
                 return False
             self._store(part, answers.reshape(values.shape))
@@ -117,12 +118,12 @@ class _Evaluator:
         else:
             self.codes[list(part)] = codes_of(answers)
 
-    def _run_slot(self, at: int, slot: Slot, rule: Singleton) -> None:
-        columns = [self.read[place] for place in slot.inputs]
+    def _run_rule(self, at: int, rule: Rule) -> None:
+        columns = [self.read[place] for place in rule.inputs]
         if any(isinstance(column, Refused) for column in columns):
             self.codes[at] = ERROR
             return
-        usable = _both([self.finite[place] for place in slot.inputs])
+        usable = _both([self.finite[place] for place in rule.inputs])
         if any(isinstance(column, Absent) for column in columns):
             if usable is not None:
                 self.codes[at][~usable] = ERROR
@@ -130,12 +131,12 @@ class _Evaluator:
         if not rule.elementwise:
             self.one_by_one.add(at)
             return
-        self._run_elementwise(at, rule, columns, usable)
+        self._run_elementwise(at, rule.function, columns, usable)
 
     def _run_elementwise(
         self,
         at: int,
-        rule: Singleton,
+        rule: RuleFunction,
         columns: Sequence[Any],
         usable: npt.NDArray[np.bool_] | None,
     ) -> None:
@@ -168,7 +169,7 @@ class _Evaluator:
                 opens[step] = open_
                 continue
             if step in self.one_by_one:
-                self._run_one_by_one(step, slot.rule, slot.inputs, open_)
+                self._run_one_by_one(step, slot.rule, open_)
             if open_ is not None:
                 np.multiply(self.codes[step], open_, out=self.codes[step])
 
@@ -183,19 +184,17 @@ class _Evaluator:
             state = negated(state) if step.logic is Logic.NONE else state
         self.codes[step.slot] = state if open_ is None else state * open_
 
-    def _run_one_by_one(
-        self, at: int, rule: Singleton, inputs: tuple[int, ...], open_: Codes | None
-    ) -> None:
-        usable = _both([self.finite[place] for place in inputs])
+    def _run_one_by_one(self, at: int, rule: Rule, open_: Codes | None) -> None:
+        usable = _both([self.finite[place] for place in rule.inputs])
         if usable is not None:
             self.codes[at] = np.where(usable, np.uint8(0), ERROR)
         wanted = np.ones(self.rows, dtype=np.bool_) if open_ is None else open_ != 0
         if usable is not None:
             wanted = wanted & usable
-        columns = [self.read[place] for place in inputs]
+        columns = [self.read[place] for place in rule.inputs]
         for row in np.flatnonzero(wanted).tolist():
             values = [np.float64(c[row] if isinstance(c, np.ndarray) else c) for c in columns]  # type: ignore[arg-type]
-            self.codes[at, row], failure = run_rule(rule, values)
+            self.codes[at, row], failure = run_rule(rule.function, values)
             if failure is not None:
                 self.failures.setdefault(at, {})[row] = failure
 
@@ -215,10 +214,10 @@ def _narrowed(column: Any, usable: npt.NDArray[np.bool_] | None) -> Any:
     return column if usable is None else column[usable]
 
 
-def _answers(rule: Singleton, values: Sequence[Any], rows: int | None) -> Any:
+def _answers(rule: RuleFunction, values: Sequence[Any], rows: int | None) -> Any:
     """What an elementwise rule says to arrays; None where it must be asked one by one."""
     try:
-        answers = rule.rule(*values)
+        answers = rule(*values)
     except Exception:  # which row it was, and the message, come from asking one by one
         return None
     if rows is None or isinstance(answers, (bool, np.bool_)):

@@ -15,14 +15,17 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from qd_analytics.causaloid import FromContext, Singleton
+from qd_analytics.batch import evaluate_columns
+from qd_analytics.causaloid import Singleton
 from qd_analytics.context import IndexName
 from qd_analytics.errors import TradesRefused
 from qd_analytics.evaluation import BatchEvaluation, Evaluation
 from qd_analytics.graph import Graph
+from qd_analytics.inputs import FromContext
 from qd_analytics.model import Model
+from qd_analytics.reading import snapshot_of
 from qd_analytics.rolling import Levels, MonthlyContext, Prices
-from qd_analytics.states import Codes, State
+from qd_analytics.states import TRUE, Codes, State
 from qd_schemas.arrays import TRADE, Rows
 from qd_schemas.enums import ModelId, Signal
 from qd_schemas.messages import BreakoutAlert
@@ -226,6 +229,10 @@ class MonthlyBreakout:
     def __init__(self) -> None:
         self.model = monthly_breakout_model()
         self.months = MonthlyContext()
+        self._plan = self.model.causaloid.plan()
+        # What rules read of the context changes only when it rolls.
+        self._snapshot = snapshot_of(self._plan.inputs, (self.months.context,))
+        self._levels = self.months.levels()
         self._last_sequence = 0
         self._last_time = TIME_MIN_US
         self._month_end = TIME_MIN_US  # the first microsecond after the current month
@@ -279,8 +286,8 @@ class MonthlyBreakout:
             within = times[-1] < self._month_end
             stop = len(times) if within else int(np.searchsorted(times, self._month_end))
             part = prices[start:stop]
-            record = self.model.evaluate_batch({"price": part}, self.months.context)
-            segments.append(Segment(start, stop, self.months.levels(), record))
+            record = evaluate_columns(self._plan, {"price": part}, self._snapshot)
+            segments.append(Segment(start, stop, self._levels, record))
             self._note_first(start, record.states, firsts)
             self.months.extend(part)
             start = stop
@@ -291,12 +298,15 @@ class MonthlyBreakout:
         self.months.begin_month(int(month.astype(np.int64)) + 12 * 1970, price)
         self._month_end = int((month + 1).astype("datetime64[us]").astype(np.int64))
         self._true_this_month = False
+        self._snapshot = snapshot_of(self._plan.inputs, (self.months.context,))
+        self._levels = self.months.levels()
 
     def _note_first(self, start: int, states: Codes, firsts: list[int]) -> None:
         if self._true_this_month:
             return
-        first = int(np.argmax(states == State.TRUE))
-        if states[first] == State.TRUE:
+        true = states == TRUE
+        first = int(true.argmax())
+        if true[first]:
             self._true_this_month = True
             firsts.append(start + first)
 
@@ -304,7 +314,7 @@ class MonthlyBreakout:
         """Rows where the signal rises and falls; keeps the last one for the next array."""
         signal = np.empty(len(states) + 1, dtype=np.int8)
         signal[0] = self._true
-        np.bitwise_and(states, np.uint8(State.TRUE), out=signal[1:].view(np.uint8))
+        np.bitwise_and(states, TRUE, out=signal[1:].view(np.uint8))
         self._true = bool(signal[-1])
         change = np.flatnonzero(signal[1:] != signal[:-1])
         rose = signal[1:][change] == 1

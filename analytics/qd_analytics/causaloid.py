@@ -8,48 +8,23 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from qd_analytics.context import Context, IndexName
+from qd_analytics.batch import evaluate_columns
+from qd_analytics.context import Context
 from qd_analytics.errors import EmptyCollection, ModelError, NotAGraph
-
-if TYPE_CHECKING:
-    from qd_analytics.evaluation import BatchEvaluation, Evaluation
-    from qd_analytics.plan import Plan
-
-Key = str | int
-RuleFunction = Callable[..., Any]
-
-
-@dataclass(frozen=True, slots=True)
-class FromContext:
-    """An input that a rule reads from a context.
-
-    Parameters
-    ----------
-    index : IndexName
-        Which node, such as the previous month.
-    field : str
-        Which of its numbers.
-    context : str, optional
-        Name of the context; None for the first one given.
-    """
-
-    index: IndexName
-    field: str
-    context: str | None = None
-
-    def __str__(self) -> str:
-        where = f"{self.context}: " if self.context else ""
-        return f"{where}{self.index.value} {self.field}"
+from qd_analytics.evaluation import BatchEvaluation, Evaluation
+from qd_analytics.inputs import Columns, Data, Input, Key, Logic, RuleFunction
+from qd_analytics.layout import Layout, plan_of
+from qd_analytics.plan import Plan
+from qd_analytics.reading import snapshot_of
+from qd_analytics.single import evaluate_one
 
 
-Input = str | int | FromContext
-Data = Mapping[Any, Any]  # a number for each name; names are str or int
-Columns = Mapping[Any, Any]  # an array for each name
+def _one(plan: Plan, data: Data, contexts: Sequence[Context]) -> Evaluation:
+    return evaluate_one(plan, data, snapshot_of(plan.inputs, contexts))
 
 
 class Causaloid:
@@ -62,9 +37,17 @@ class Causaloid:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"
 
+    def lay_out(self, layout: Layout, at: int) -> None:
+        """Say what is inside; each form does it in its own way."""
+        raise NotImplementedError
+
+    @functools.cached_property
+    def _plan(self) -> Plan:
+        return plan_of(self)
+
     def plan(self) -> Plan:
         """The order of evaluation, made once."""
-        raise NotImplementedError
+        return self._plan
 
     def freeze(self) -> None:
         """Refuse changes from now on: this causaloid became part of another."""
@@ -84,9 +67,7 @@ class Causaloid:
         Evaluation
             An immutable record: true, false, not evaluated or error for every node.
         """
-        from qd_analytics.single import evaluate_one
-
-        return evaluate_one(self.plan(), data, contexts)
+        return _one(self.plan(), data, contexts)
 
     def evaluate_batch(self, columns: Columns, *contexts: Context) -> BatchEvaluation:
         """Evaluate many observations at once; the same answers as one at a time.
@@ -99,9 +80,8 @@ class Causaloid:
         *contexts : Context
             Read once, the same for all observations.
         """
-        from qd_analytics.batch import evaluate_columns
-
-        return evaluate_columns(self.plan(), columns, contexts)
+        plan = self.plan()
+        return evaluate_columns(plan, columns, snapshot_of(plan.inputs, contexts))
 
     def plan_from(self, start: Key) -> Plan:
         """The plan for `start` and all below it."""
@@ -117,21 +97,15 @@ class Causaloid:
 
     def evaluate_from(self, start: Key, data: Data, *contexts: Context) -> Evaluation:
         """Evaluate `start` and all below it."""
-        from qd_analytics.single import evaluate_one
-
-        return evaluate_one(self.plan_from(start), data, contexts)
+        return _one(self.plan_from(start), data, contexts)
 
     def evaluate_path(self, start: Key, stop: Key, data: Data, *contexts: Context) -> Evaluation:
         """Evaluate the nodes on the shortest path (fewest edges, or least weight)."""
-        from qd_analytics.single import evaluate_one
-
-        return evaluate_one(self.plan_path(start, stop), data, contexts)
+        return _one(self.plan_path(start, stop), data, contexts)
 
     def evaluate_node(self, node: Key, data: Data, *contexts: Context) -> Evaluation:
         """Evaluate one node alone."""
-        from qd_analytics.single import evaluate_one
-
-        return evaluate_one(self.plan_node(node), data, contexts)
+        return _one(self.plan_node(node), data, contexts)
 
     def _not_a_graph(self, question: str) -> NotAGraph:
         return NotAGraph(
@@ -175,24 +149,9 @@ class Singleton(Causaloid):
         if not self.inputs:
             raise ModelError(f"causaloid {id!r} has no inputs; a rule reads at least one value")
 
-    @functools.cached_property
-    def _plan(self) -> Plan:
-        from qd_analytics.plan import compile_plan
-
-        return compile_plan(self)
-
-    def plan(self) -> Plan:
-        """The order of evaluation, made once."""
-        return self._plan
-
-
-class Logic(Enum):
-    """How a collection's members combine."""
-
-    ALL = "all"
-    ANY = "any"
-    NONE = "none"
-    AT_LEAST = "at least"
+    def lay_out(self, layout: Layout, at: int) -> None:
+        """One rule."""
+        layout.rule(at, self.rule, self.inputs, self.elementwise)
 
 
 class Collection(Causaloid):
@@ -240,15 +199,9 @@ class Collection(Causaloid):
             )
         return count
 
-    @functools.cached_property
-    def _plan(self) -> Plan:
-        from qd_analytics.plan import compile_plan
-
-        return compile_plan(self)
-
-    def plan(self) -> Plan:
-        """The order of evaluation, made once."""
-        return self._plan
+    def lay_out(self, layout: Layout, at: int) -> None:
+        """All members, then what they combine to."""
+        layout.members(at, self.members, self.logic, self.count)
 
 
 def threshold(

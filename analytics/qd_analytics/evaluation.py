@@ -11,21 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from qd_analytics.causaloid import FromContext, Key
 from qd_analytics.context import Absent
 from qd_analytics.errors import EvaluationError, NotEvaluated
+from qd_analytics.inputs import Input, Key
 from qd_analytics.plan import Path, Plan
+from qd_analytics.reading import Reading, Refused, checked
 from qd_analytics.states import Codes, State
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A value that no rule may see, and why."""
-
-    reason: str
-
-
-Reading = float | Absent | Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +111,12 @@ class Evaluation:
         return "\n".join(lines)
 
     def _asked_inside(self, at: int) -> list[int]:
-        slots = self.plan.slots
-        inside = (child for child in range(at + 1, len(slots)) if slots[child].parent == at)
-        return [child for child in inside if slots[child].asked]
+        inside = self.plan.inside.get(at, ())
+        return [child for child in inside if self.plan.slots[child].asked]
 
     def _line(self, at: int) -> str:
         slot, state = self.plan.slots[at], self.states[at]
-        head = f"Causaloid: {slot.causaloid.id} {slot.causaloid.description}".rstrip()
+        head = f"Causaloid: {slot.id} {slot.description}".rstrip()
         if state in (State.NOT_EVALUATED, State.ERROR):
             return f"{head} {state.label}: {self._reason(at)}"
         values = self._values(at)
@@ -136,13 +126,12 @@ class Evaluation:
 
     def _result(self, at: int) -> NodeResult:
         slot = self.plan.slots[at]
-        description = slot.causaloid.description
-        return NodeResult(
-            slot.path, self.states[at], description, self._values(at), self._reason(at)
-        )
+        values, reason = self._values(at), self._reason(at)
+        return NodeResult(slot.path, self.states[at], slot.description, values, reason)
 
     def _values(self, at: int) -> dict[str, float]:
-        places = self.plan.slots[at].inputs
+        rule = self.plan.slots[at].rule
+        places = () if rule is None else rule.inputs
         pairs = ((str(self.plan.inputs[place]), self.readings[place]) for place in places)
         return {name: reading for name, reading in pairs if isinstance(reading, float)}
 
@@ -158,7 +147,7 @@ class Evaluation:
         if slot.rule is None:
             child = self._first_inside(at, State.ERROR)
             return f"node {self.plan.slots[child].path[-1]!r}: {self._error(child)}"
-        for place in slot.inputs:
+        for place in slot.rule.inputs:
             if isinstance(reading := self.readings[place], Refused):
                 return reading.reason
         return self.failures[at]
@@ -179,7 +168,7 @@ class Evaluation:
         if slot.rule is None:
             child = self._first_inside(at, State.NOT_EVALUATED)
             return f"node {self.plan.slots[child].path[-1]!r}: {self._reason(child)}"
-        readings = (self.readings[place] for place in slot.inputs)
+        readings = (self.readings[place] for place in slot.rule.inputs)
         return next(reading.reason for reading in readings if isinstance(reading, Absent))
 
     def _first_inside(self, at: int, state: State) -> int:
@@ -237,14 +226,7 @@ class BatchEvaluation:
         )
 
 
-def _reading(source: Key | FromContext, column: Column, row: int) -> Reading:
+def _reading(source: Input, column: Column, row: int) -> Reading:
     if not isinstance(column, np.ndarray):
         return column
     return checked(source, float(column[row]))
-
-
-def checked(source: Key | FromContext, value: float) -> float | Refused:
-    """The value if it is finite."""
-    if value - value == 0.0:  # neither NaN nor infinite
-        return value
-    return Refused(f"'{source}' is {value}; expected a finite number")

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import igraph
 
-from qd_analytics.causaloid import Causaloid, Key
+from qd_analytics.causaloid import Causaloid
 from qd_analytics.errors import (
     CycleError,
     DuplicateNode,
@@ -20,7 +20,9 @@ from qd_analytics.errors import (
     NoPath,
     UnknownNode,
 )
-from qd_analytics.plan import Plan, compile_plan
+from qd_analytics.inputs import Key
+from qd_analytics.layout import Layout, Node, plan_of
+from qd_analytics.plan import Plan
 
 PLANS_KEPT = 256  # plans for parts of the graph; the oldest goes first
 
@@ -169,7 +171,6 @@ class Graph(Causaloid):
 
     def plan(self) -> Plan:
         """The order of evaluation of the whole graph, made once."""
-        self._check_filled()
         return self._planned(("all",), None, None)
 
     def plan_from(self, start: Key) -> Plan:
@@ -180,13 +181,23 @@ class Graph(Causaloid):
     def plan_path(self, start: Key, stop: Key) -> Plan:
         """The plan for the shortest path between two nodes."""
         path = self.shortest_path(start, stop)
-        edges = dict.fromkeys(itertools.pairwise(path))
+        edges = set(itertools.pairwise(path))
         return self._planned(("path", start, stop), set(path), edges)
 
     def plan_node(self, node: Key) -> Plan:
         """The plan for one node alone."""
         self._at(node)
-        return self._planned(("node", node), {node}, {})
+        return self._planned(("node", node), {node}, set())
+
+    def lay_out(self, layout: Layout, at: int) -> None:
+        """All nodes, causes before effects."""
+        layout.nodes(at, self._ordered())
+
+    def _ordered(self) -> Iterator[Node]:
+        if not self._nodes:
+            raise EmptyCollection(f"graph {self.id!r} has no nodes; add at least one")
+        for id_ in self.order():
+            yield id_, self[id_], self.causes(id_)
 
     def order(self) -> tuple[Key, ...]:
         """All nodes, causes before effects: the documented order of evaluation."""
@@ -196,13 +207,17 @@ class Graph(Causaloid):
         self,
         question: tuple[object, ...],
         asked: set[Key] | None,
-        edges: dict[tuple[Key, Key], None] | None,
+        edges: set[tuple[Key, Key]] | None,
     ) -> Plan:
         plan = self._plans.get(question)
         if plan is None:
             if len(self._plans) >= PLANS_KEPT:
                 del self._plans[next(iter(self._plans))]
-            plan = self._plans[question] = compile_plan(self, asked, edges)
+
+            def asked_for(layout: Layout, at: int) -> None:
+                layout.nodes(at, self._ordered(), asked, edges)
+
+            plan = self._plans[question] = plan_of(self, asked_for)
         return plan
 
     # Help
@@ -224,10 +239,6 @@ class Graph(Causaloid):
             )
         self._igraph = None
         self._plans.clear()
-
-    def _check_filled(self) -> None:
-        if not self._nodes:
-            raise EmptyCollection(f"graph {self.id!r} has no nodes; add at least one")
 
     def _check_weight(self, cause: Key, effect: Key, weight: float) -> None:
         if not (math.isfinite(weight) and weight >= 0):

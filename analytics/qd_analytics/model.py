@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qd_analytics.causaloid import Causaloid, Columns, Data
+from qd_analytics.causaloid import Causaloid
 from qd_analytics.context import Context
 from qd_analytics.evaluation import BatchEvaluation, Evaluation
+from qd_analytics.inputs import Columns, Data
 from qd_analytics.observation import Assumption, Verdict
 
 

@@ -7,17 +7,20 @@ from numbers import Real
 
 import numpy as np
 
-from qd_analytics.causaloid import Data, FromContext, Input, Logic, Singleton
-from qd_analytics.context import Absent, Context
-from qd_analytics.errors import UnknownNode
-from qd_analytics.evaluation import Evaluation, Reading, Refused, checked
+from qd_analytics.context import Absent
+from qd_analytics.evaluation import Evaluation
+from qd_analytics.inputs import Data, Input, Logic, RuleFunction
 from qd_analytics.plan import Close, Plan, Slot
+from qd_analytics.reading import Reading, Refused, Snapshot, checked
 from qd_analytics.states import State
 
 
-def evaluate_one(plan: Plan, data: Data, contexts: Sequence[Context]) -> Evaluation:
+def evaluate_one(plan: Plan, data: Data, snapshot: Snapshot) -> Evaluation:
     """Evaluate a plan for one observation; never raises for what a rule or its data do."""
-    readings = tuple(_read(source, data, contexts) for source in plan.inputs)
+    readings = tuple(
+        _read(source, data) if known is None else known
+        for source, known in zip(plan.inputs, snapshot, strict=True)
+    )
     states = [State.NOT_EVALUATED] * len(plan.slots)
     open_ = [False] * len(plan.slots)
     failures: dict[int, str] = {}
@@ -30,8 +33,8 @@ def evaluate_one(plan: Plan, data: Data, contexts: Sequence[Context]) -> Evaluat
             slot = plan.slots[step]
             open_[step] = _is_open(slot, states, open_)
             if open_[step] and slot.rule is not None:
-                read = [readings[place] for place in slot.inputs]
-                states[step], failure = _rule_state(slot.rule, read)
+                read = [readings[place] for place in slot.rule.inputs]
+                states[step], failure = _rule_state(slot.rule.function, read)
                 if failure is not None:
                     failures[step] = failure
     return Evaluation(plan, tuple(states), readings, failures)
@@ -43,9 +46,7 @@ def _is_open(slot: Slot, states: Sequence[State], open_: Sequence[bool]) -> bool
     return all(states[cause] is State.TRUE for cause in slot.causes)
 
 
-def _read(source: Input, data: Data, contexts: Sequence[Context]) -> Reading:
-    if isinstance(source, FromContext):
-        return read_context(source, contexts)
+def _read(source: Input, data: Data) -> Reading:
     value = data.get(source)
     if value is None:
         return Refused(f"the data has no value for {source!r}")
@@ -54,26 +55,7 @@ def _read(source: Input, data: Data, contexts: Sequence[Context]) -> Reading:
     return checked(source, float(value))
 
 
-def read_context(source: FromContext, contexts: Sequence[Context]) -> Reading:
-    """A rule's input out of the contexts.
-
-    Raises
-    ------
-    UnknownNode
-        If there is no such context.
-    """
-    wanted = source.context
-    for context in contexts:
-        if wanted is None or context.name == wanted:
-            value = context.read(source.index, source.field)
-            return value if isinstance(value, Absent) else checked(source, float(value))
-    raise UnknownNode(
-        f"a rule reads '{source}', but the evaluation got "
-        f"{', '.join(repr(c.name) for c in contexts) or 'no context'}; pass the context to it"
-    )
-
-
-def _rule_state(rule: Singleton, read: Sequence[Reading]) -> tuple[State, str | None]:
+def _rule_state(rule: RuleFunction, read: Sequence[Reading]) -> tuple[State, str | None]:
     if any(isinstance(reading, Refused) for reading in read):
         return State.ERROR, None
     if any(isinstance(reading, Absent) for reading in read):
@@ -81,10 +63,10 @@ def _rule_state(rule: Singleton, read: Sequence[Reading]) -> tuple[State, str | 
     return run_rule(rule, [np.float64(reading) for reading in read])  # type: ignore[arg-type]
 
 
-def run_rule(rule: Singleton, values: Sequence[np.float64]) -> tuple[State, str | None]:
+def run_rule(rule: RuleFunction, values: Sequence[np.float64]) -> tuple[State, str | None]:
     """A rule's answer for single numbers, and the message where it has none."""
     try:
-        answer = rule.rule(*values)
+        answer = rule(*values)
     except Exception as error:  # whatever a user's rule raises belongs into the record
         return State.ERROR, f"the rule raised {type(error).__name__}: {error}"
     if not isinstance(answer, (bool, np.bool_)):
