@@ -13,7 +13,7 @@ from qd_schemas.table import LAYOUTS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
-FILE = re.compile(r"`([\w./-]+/[\w.-]+\.(?:py|xml|sql|md)|[\w-]+\.py)`")
+FILE = re.compile(r"`([\w./-]+/[\w.-]+\.(?:py|xml|sql|md)|[a-z][\w-]*\.py)`")
 
 
 def named_files(document: Path) -> list[str]:
