@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-# from bench.causal import causal
+from bench.causal import causal
 from bench.decoding import decoding
 from bench.end_to_end import end_to_end
 from bench.report import show
@@ -46,8 +46,8 @@ async def measure(csv: Path, folder: Path) -> None:
         rows, trades = await storing(record.settings[DATABASE], csv, folder)
         show(f"Store: {len(trades):,} trades of {csv.name}", rows)
         show("Messages", decoding(trades))
+        show("Causal model", causal(trades))
         show("End to end", await end_to_end(record, csv.name.split(".")[0]))
-    #        show("Causal model", causal(trades))
     finally:
         await stack.down()
 

@@ -71,13 +71,15 @@ class _Evaluator:
         self.failures: Failures = {}
         # One by one: the rows where these rules may run are known only when causes are.
         self.one_by_one: set[int] = set()
-        self.finite = [self._finite(column) for column in read]
+        self._finite: dict[int, npt.NDArray[np.bool_] | None] = {}
 
-    def _finite(self, column: Column) -> npt.NDArray[np.bool_] | None:
-        """Where a column may be read; None where that is everywhere."""
-        if not isinstance(column, np.ndarray) or _all_finite(column):
-            return None
-        return np.isfinite(column)
+    def _usable(self, rule: Rule) -> npt.NDArray[np.bool_] | None:
+        """Where all that a rule reads may be read; None where that is everywhere."""
+        for place in rule.inputs:
+            if place not in self._finite:
+                self._finite[place] = _finite_rows(self.read[place])
+        found = [mask for place in rule.inputs if (mask := self._finite[place]) is not None]
+        return np.logical_and.reduce(found) if found else None
 
     # Rules
 
@@ -94,17 +96,15 @@ class _Evaluator:
     def _run_group(self, group: tuple[int, ...]) -> bool:
         """One call for many nodes; False where only a closer look can tell."""
         rules = [rule for at in group if (rule := self.plan.slots[at].rule) is not None]
-        places = [rule.inputs[0] for rule in rules]
-        columns = [self.read[place] for place in places]
-        if any(
-            isinstance(c, Refused) or self.finite[p] is not None
-            for p, c in zip(places, columns, strict=True)
-        ):
+        columns = [self.read[rule.inputs[0]] for rule in rules]
+        if any(isinstance(column, Refused) for column in columns):
             return False
         step = max(1, GROUP_CELLS_MAX // max(1, self.rows))
         for first in range(0, len(group), step):
             part = group[first : first + step]
             values = np.stack(columns[first : first + step])  # type: ignore[arg-type]
+            if not np.isfinite(values).all():
+                return False
             answers = _answers(rules[0].function, [values.reshape(-1)], values.size)
             if answers is None:
                 return False
@@ -123,7 +123,7 @@ class _Evaluator:
         if any(isinstance(column, Refused) for column in columns):
             self.codes[at] = ERROR
             return
-        usable = _both([self.finite[place] for place in rule.inputs])
+        usable = self._usable(rule)
         if any(isinstance(column, Absent) for column in columns):
             if usable is not None:
                 self.codes[at][~usable] = ERROR
@@ -185,7 +185,7 @@ class _Evaluator:
         self.codes[step.slot] = state if open_ is None else state * open_
 
     def _run_one_by_one(self, at: int, rule: Rule, open_: Codes | None) -> None:
-        usable = _both([self.finite[place] for place in rule.inputs])
+        usable = self._usable(rule)
         if usable is not None:
             self.codes[at] = np.where(usable, np.uint8(0), ERROR)
         wanted = np.ones(self.rows, dtype=np.bool_) if open_ is None else open_ != 0
@@ -199,13 +199,11 @@ class _Evaluator:
                 self.failures.setdefault(at, {})[row] = failure
 
 
-def _all_finite(column: npt.NDArray[np.float64]) -> bool:
-    return bool(np.isfinite(column).all())
-
-
-def _both(masks: Sequence[npt.NDArray[np.bool_] | None]) -> npt.NDArray[np.bool_] | None:
-    found = [mask for mask in masks if mask is not None]
-    return np.logical_and.reduce(found) if found else None
+def _finite_rows(column: Column) -> npt.NDArray[np.bool_] | None:
+    if not isinstance(column, np.ndarray):
+        return None
+    finite = np.isfinite(column)
+    return None if finite.all() else finite
 
 
 def _narrowed(column: Any, usable: npt.NDArray[np.bool_] | None) -> Any:
