@@ -29,6 +29,7 @@ from qd_fluvio.official.hosts import ProduceHost
 from qd_fluvio.official.process import Worker, WorkerProcess, uninterrupted
 from qd_fluvio.worker.frames import Frame
 
+CREATE_SECONDS = 0.5  # the SC answers sooner, or late
 POLL_SECONDS = 0.02  # between looks at a topic that is being made or deleted
 _NAME = re.compile(rf"[a-z0-9-]{{1,{TOPIC_NAME_BYTES_MAX}}}")
 
@@ -102,11 +103,10 @@ class OfficialFluvio:
                 f"topic name {name!r}; use 1 to {TOPIC_NAME_BYTES_MAX} of a-z, 0-9 and hyphens"
             )
         async with self._deadline(f"create topic {name!r}"):
-            try:
-                await self._control.create_topic(name, settings or TopicSettings())
-            except TopicExists:
-                if not exist_ok:
-                    raise
+            existed = any(topic.name == name for topic in await self._control.topics())
+            if not (existed and exist_ok):
+                with contextlib.suppress(*((TopicExists,) if exist_ok else ())):
+                    await self._create(name, settings or TopicSettings(), existed=existed)
             await self._until_usable(name)
 
     async def delete_topic(self, name: str, *, missing_ok: bool = False) -> None:
@@ -169,12 +169,33 @@ class OfficialFluvio:
     def _deadline(self, doing: str) -> contextlib.AbstractAsyncContextManager[None]:
         return deadline(self._limits.call_seconds, doing, self._endpoint)
 
+    async def _create(self, name: str, settings: TopicSettings, *, existed: bool) -> None:
+        """Have the topic created. A refusal comes at once, but the SC can miss that it is done.
+
+        It waits for a partition's change that may have happened already, and then answers a
+        minute later: after a while, a topic that can be used is answer enough.
+        """
+        tasks = {asyncio.ensure_future(self._control.create_topic(name, settings))}
+        try:
+            done, _ = await asyncio.wait(tasks, timeout=None if existed else CREATE_SECONDS)
+            if not done:
+                tasks.add(asyncio.ensure_future(self._until_usable(name)))
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
     async def _until_usable(self, name: str) -> None:
         """Wait until each partition's leader serves it."""
-        partition, partitions = 0, 1
-        while partition < partitions:
+        partitions: int | None = None
+        partition = 0
+        while partitions is None or partition < partitions:
             try:
-                partitions = (await self.describe_topic(name)).partitions
+                if partitions is None:
+                    partitions = (await self.describe_topic(name)).partitions
                 await self._control.bounds(name, partition)
                 partition += 1
             except (TopicNotFound, ConnectionLost):
