@@ -84,6 +84,7 @@ class Session:
         self._beat_now = asyncio.Event()
         self._is_doubted = False
         self._is_logged_in = False
+        self._may_have_session = False
 
     # --- begin and end ----------------------------------------------------------------
 
@@ -101,14 +102,13 @@ class Session:
         """
         existed = await self._create_topics(may_exist)
         await self._start_reading()
-        await self._control.send(ClientLogin(self.client_id, self._lease_ms))
-        if self._version == 1:
-            await self._answered(LOGIN_SECONDS_V1)
-        else:
-            await self._answered(LOGIN_SECONDS_MAX)
-            if existed:
-                await self._make_sure()
-        self._is_logged_in = True
+        # From here on the gateway may have a session, unless the id can be somebody else's.
+        self._may_have_session = not existed
+        seconds = LOGIN_SECONDS_MAX if self._version > 1 else LOGIN_SECONDS_V1
+        await self._answered(ClientLogin(self.client_id, self._lease_ms), seconds)
+        if existed and self._version > 1:
+            await self._make_sure()
+        self._is_logged_in = self._may_have_session = True
         if self._version > 1:
             self._start(self._beat())
 
@@ -118,7 +118,7 @@ class Session:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.fail(UsageError(f"client {self.client_id} is closed; open a new one"))
-        if self._is_logged_in:
+        if self._may_have_session and self._refusal is None:
             await self._try(self._control.send(ClientLogout(self.client_id)), "log out")
         await self._control.aclose()
         if self._reader is not None:
@@ -194,8 +194,7 @@ class Session:
         answered. The gateway answers one client in order, so once a later heartbeat is
         answered, a refusal of the login is on the error topic.
         """
-        await self._control.send(Heartbeat(self.client_id))
-        await self._answered(LOGIN_SECONDS_MAX)
+        await self._answered(Heartbeat(self.client_id), LOGIN_SECONDS_MAX)
         assert self._errors is not None
         end = await self._fluvio.end_offset(self._topics.error)
         async with asyncio.timeout(LOGIN_SECONDS_MAX):
@@ -205,8 +204,8 @@ class Session:
         if self._refusal is not None:
             raise client_refusal(self.client_id, self._refusal)
 
-    async def _answered(self, seconds: float) -> None:
-        """Wait for the gateway's next heartbeat.
+    async def _answered(self, request: Message, seconds: float) -> None:
+        """Send a request and wait for the gateway's next heartbeat.
 
         Raises
         ------
@@ -215,7 +214,8 @@ class Session:
         GatewayUnavailable
             It did not answer, which in version 1 is its yes.
         """
-        self._answer.clear()
+        self._answer.clear()  # first: the answer may come while `send` still waits
+        await self._control.send(request)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._answer.wait()

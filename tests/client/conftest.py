@@ -1,0 +1,5 @@
+"""A real gateway for the tests of its client."""
+
+from support.gateways import client_id, gateway, markets, other_id, start_gateway
+
+__all__ = ["client_id", "gateway", "markets", "other_id", "start_gateway"]

@@ -1,0 +1,289 @@
+"""The client against a real gateway: what it gives, what it refuses, what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import numpy as np
+import pytest
+
+from qd_client import (
+    AlreadyLoggedIn,
+    ChannelFailed,
+    DataUnavailable,
+    GatewayUnavailable,
+    QDClient,
+    SymbolUnknown,
+    UsageError,
+)
+from qd_fluvio import Offset, connect
+from qd_schemas.arrays import Rows
+from qd_schemas.codec import decode
+from qd_schemas.enums import Resolution
+from qd_schemas.messages import ClientLogin, ExactTrade, OHLCVBar, StopData
+from qd_schemas.topics import CONTROL, client_topics
+from support.gateways import wait_logged
+from support.markets import Markets
+from support.processes import Process, running
+from support.raw_client import RawClient
+
+DAY_US = 86_400_000_000
+
+pytestmark = pytest.mark.usefixtures("gateway")
+
+
+async def whole(stream: AsyncIterator[Rows]) -> Rows:
+    return np.concatenate([rows async for rows in stream])
+
+
+async def client_topics_left(endpoint: str, client_id: int) -> set[str]:
+    async with connect(endpoint) as fluvio:
+        names = {topic.name for topic in await fluvio.topics()}
+    return names & set(client_topics(client_id).all)
+
+
+async def test_trades_arrive_to_the_last_digit(fluvio_endpoint: str, markets: Markets) -> None:
+    async with QDClient(endpoint=fluvio_endpoint) as qd:
+        for symbol, rows in markets.trades.items():
+            np.testing.assert_array_equal(await whole(qd.trades(markets.ids[symbol])), rows)
+
+
+async def test_daily_bars(fluvio_endpoint: str, markets: Markets) -> None:
+    rows = markets.trades["XBTUSD"]
+    async with QDClient(endpoint=fluvio_endpoint) as qd:
+        bars = await whole(qd.bars(markets.ids["XBTUSD"], "1d"))
+        again = await whole(qd.bars(markets.ids["XBTUSD"], Resolution.D1, first_sequence=3))
+    days = rows["time"] // DAY_US
+    np.testing.assert_array_equal(bars["time"], np.unique(days) * DAY_US)
+    np.testing.assert_array_equal(
+        bars["high"], [rows["price"][days == d].max() for d in np.unique(days)]
+    )
+    np.testing.assert_array_equal(again, bars[2:])
+
+
+async def test_single_messages(fluvio_endpoint: str, markets: Markets) -> None:
+    symbol = markets.ids["XBTUSD"]
+    async with QDClient(endpoint=fluvio_endpoint) as qd:
+        trades = [trade async for trade in qd.trade_messages(symbol, first_sequence=4_999)]
+        bars = [bar async for bar in qd.bar_messages(symbol, "1y")]
+    expected = markets.trades["XBTUSD"][-2:].tolist()
+    assert trades == [ExactTrade(symbol, *values) for _, *values in expected]
+    assert [bar.symbol_id for bar in bars] == [symbol] * len(bars)
+
+
+async def test_ranges_and_resuming(fluvio_endpoint: str, markets: Markets) -> None:
+    symbol, rows = markets.ids["XBTEUR"], markets.trades["XBTEUR"]
+    start, end = int(rows["time"][5_000]), int(rows["time"][15_000])
+    within = rows[(rows["time"] >= start) & (rows["time"] < end)]
+    async with QDClient(endpoint=fluvio_endpoint) as qd:
+        np.testing.assert_array_equal(await whole(qd.trades(symbol, start=start, end=end)), within)
+        np.testing.assert_array_equal(
+            await whole(qd.trades(symbol, first_sequence=19_990)), rows[19_989:]
+        )
+        np.testing.assert_array_equal(
+            await whole(qd.trades(symbol, first_sequence=10_000, end=end)),
+            within[within["sequence"] >= 10_000],
+        )
+        np.testing.assert_array_equal(await whole(qd.trades(symbol, pace=1e12)), rows)
+
+
+async def test_several_streams_at_once(fluvio_endpoint: str, markets: Markets) -> None:
+    async with QDClient(endpoint=fluvio_endpoint) as qd:
+        streams = [qd.trades(markets.ids[symbol]) for symbol in markets.trades for _ in range(3)]
+        got = await asyncio.gather(*map(whole, streams))
+    expected = [rows for rows in markets.trades.values() for _ in range(3)]
+    for found, rows in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(found, rows)
+
+
+async def test_streams_may_be_read_in_any_order(
+    fluvio_endpoint: str, markets: Markets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream that nobody reads yet must not hold up the one that is read."""
+    monkeypatch.setattr("qd_client.inbox.STREAM_BYTES_MAX", 1)
+    symbol, rows = markets.ids["XBTEUR"], markets.trades["XBTEUR"]
+    async with QDClient(endpoint=fluvio_endpoint) as qd:
+        first, second = qd.trades(symbol), qd.trades(symbol)
+        head = await anext(first)
+        np.testing.assert_array_equal(await whole(second), rows)
+        np.testing.assert_array_equal(np.concatenate([head, await whole(first)]), rows)
+
+
+async def test_two_clients_at_once(fluvio_endpoint: str, markets: Markets) -> None:
+    async with (
+        QDClient(endpoint=fluvio_endpoint) as one,
+        QDClient(endpoint=fluvio_endpoint) as other,
+    ):
+        assert one.client_id != other.client_id
+        got = await asyncio.gather(
+            whole(one.trades(markets.ids["XBTUSD"])), whole(other.trades(markets.ids["XBTEUR"]))
+        )
+    for found, rows in zip(got, markets.trades.values(), strict=True):
+        np.testing.assert_array_equal(found, rows)
+
+
+async def test_refusals_are_exceptions_and_cost_nothing_else(
+    fluvio_endpoint: str, markets: Markets
+) -> None:
+    symbol = markets.ids["XBTUSD"]
+    async with QDClient(endpoint=fluvio_endpoint) as qd:
+        with pytest.raises(SymbolUnknown, match="symbol id 60000"):
+            await whole(qd.trades(60_000))
+        with pytest.raises(DataUnavailable):
+            await whole(qd.trades(symbol, first_sequence=5_001))
+        with pytest.raises(DataUnavailable):
+            await whole(qd.bars(symbol, "1m", start=0, end=1))
+        with pytest.raises(UsageError, match="one of 1m"):
+            qd.bars(symbol, "2m")
+        with pytest.raises(UsageError, match="symdb"):
+            await whole(qd.trades("XBTUSD"))
+        assert len(await whole(qd.trades(symbol))) == len(markets.trades["XBTUSD"])
+
+
+async def test_too_many_waiting_streams_are_refused(fluvio_endpoint: str, markets: Markets) -> None:
+    symbol = markets.ids["XBTUSD"]
+    async with QDClient(endpoint=fluvio_endpoint) as qd:
+        streams = [qd.trades(symbol, pace=1.0) for _ in range(16 + 64 + 1)]
+        reading = [asyncio.ensure_future(anext(stream)) for stream in streams]
+        done, running = await asyncio.wait(reading, return_when=asyncio.FIRST_EXCEPTION)
+        refusals = [task.exception() for task in done if task.exception() is not None]
+        assert [type(refusal) for refusal in refusals] == [ChannelFailed]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def test_leaving_a_stream_stops_it(fluvio_endpoint: str, markets: Markets) -> None:
+    symbol = markets.ids["XBTUSD"]
+    async with QDClient(endpoint=fluvio_endpoint) as qd:
+        end = await qd.fluvio.end_offset(CONTROL)
+        async with aclosing(qd.trades(symbol, pace=1.0)) as stream:
+            async for _ in stream:
+                break
+        requests = await qd.fluvio.consumer(CONTROL, offset=Offset.absolute(end))
+        async for record in requests:
+            message = decode(record.value)
+            if isinstance(message, StopData):
+                assert (message.client_id, message.stream_id) == (qd.client_id, 1)
+                break
+        await requests.aclose()
+
+
+async def test_leaving_the_block_logs_out_and_deletes_the_topics(
+    fluvio_endpoint: str, markets: Markets, client_id: int
+) -> None:
+    for _ in range(2):  # the second login shows that the first one was ended
+        async with QDClient(client_id, endpoint=fluvio_endpoint) as qd:
+            assert len(await client_topics_left(fluvio_endpoint, client_id)) == 3
+            await anext(qd.trades(markets.ids["XBTUSD"], pace=1.0))
+        assert await client_topics_left(fluvio_endpoint, client_id) == set()
+        with pytest.raises(UsageError):
+            await anext(qd.trades(markets.ids["XBTUSD"]))
+
+
+async def test_an_error_in_the_block_leaves_nothing_behind(
+    fluvio_endpoint: str, client_id: int
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with QDClient(client_id, endpoint=fluvio_endpoint):
+            raise ZeroDivisionError
+    assert await client_topics_left(fluvio_endpoint, client_id) == set()
+
+
+async def test_cancelling_leaves_nothing_behind(
+    fluvio_endpoint: str, markets: Markets, client_id: int
+) -> None:
+    streaming = asyncio.Event()
+
+    async def stream() -> None:
+        async with QDClient(client_id, endpoint=fluvio_endpoint) as qd:
+            async for _ in qd.trades(markets.ids["XBTUSD"], pace=1.0):
+                streaming.set()
+
+    task = asyncio.create_task(stream())
+    task.add_done_callback(lambda _: streaming.set())
+    await streaming.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await client_topics_left(fluvio_endpoint, client_id) == set()
+
+
+async def test_an_id_in_use_is_refused_and_its_owner_unharmed(
+    fluvio_endpoint: str, markets: Markets, client_id: int
+) -> None:
+    symbol, rows = markets.ids["XBTUSD"], markets.trades["XBTUSD"]
+    async with QDClient(client_id, endpoint=fluvio_endpoint) as owner:
+        for version in (1, 2):
+            with pytest.raises(AlreadyLoggedIn, match=str(client_id)):
+                async with QDClient(client_id, endpoint=fluvio_endpoint, version=version):
+                    pass
+        np.testing.assert_array_equal(await whole(owner.trades(symbol)), rows)
+        assert len(await client_topics_left(fluvio_endpoint, client_id)) == 3
+
+
+async def test_topics_that_a_crash_left_are_used_again(
+    fluvio_endpoint: str, markets: Markets, client_id: int
+) -> None:
+    symbol, rows = markets.ids["XBTUSD"], markets.trades["XBTUSD"]
+    async with connect(fluvio_endpoint) as fluvio:
+        for topic in client_topics(client_id).all:
+            await fluvio.create_topic(topic)
+            producer = await fluvio.producer(topic)
+            await producer.send(b"left over")
+            await producer.flush()
+    async with QDClient(client_id, endpoint=fluvio_endpoint) as qd:
+        np.testing.assert_array_equal(await whole(qd.trades(symbol)), rows)
+    assert await client_topics_left(fluvio_endpoint, client_id) == set()
+
+
+async def test_a_silent_sessions_id_is_free_after_its_lease(
+    fluvio_endpoint: str, gateway: Process, client_id: int
+) -> None:
+    async with RawClient(fluvio_endpoint, client_id, version=2) as silent:
+        await silent.send(ClientLogin(client_id, 500))
+        expired = rf"client={client_id} session=\d+ ended: lease expired"
+        await asyncio.to_thread(wait_logged, gateway, expired)
+    async with QDClient(client_id, endpoint=fluvio_endpoint) as qd:
+        assert qd.client_id == client_id
+
+
+async def test_version_1_gives_f32_values(
+    fluvio_endpoint: str, markets: Markets, client_id: int
+) -> None:
+    symbol, rows = markets.ids["XBTUSD"], markets.trades["XBTUSD"]
+    async with QDClient(client_id, endpoint=fluvio_endpoint, version=1) as qd:
+        got = await whole(qd.trades(symbol))
+        np.testing.assert_array_equal(got["sequence"], rows["sequence"])
+        np.testing.assert_array_equal(got["time"], rows["time"])
+        np.testing.assert_array_equal(got["price"], rows["price"].astype("f4"))
+        bars = [bar async for bar in qd.bar_messages(symbol, "1M")]
+        assert bars
+        assert all(isinstance(bar, OHLCVBar) for bar in bars)
+        with pytest.raises(SymbolUnknown):
+            await whole(qd.trades(60_000))
+        with pytest.raises(UsageError, match="version 2"):
+            await whole(qd.trades(symbol, first_sequence=5))
+        again = await asyncio.gather(whole(qd.trades(symbol)), whole(qd.bars(symbol, "1d")))
+        np.testing.assert_array_equal(again[0], got)
+
+
+async def test_without_a_gateway_the_login_says_so(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qd_client.session.LOGIN_SECONDS_MAX", 0.5)
+    folder = tmp_path_factory.mktemp("lonely")
+    with running("qd_fluvio.broker", "--data", str(folder / "data"), folder=folder) as ready:
+        endpoint = str(ready["endpoint"])
+        with pytest.raises(GatewayUnavailable, match="qdgw-control"):
+            async with QDClient(endpoint=endpoint):
+                pass
+        async with connect(endpoint) as fluvio:
+            await fluvio.create_topic(CONTROL)
+        with pytest.raises(GatewayUnavailable, match="within 0.5 s"):
+            async with QDClient(endpoint=endpoint):
+                pass
+        async with connect(endpoint) as fluvio:
+            assert [topic.name for topic in await fluvio.topics()] == [CONTROL]
