@@ -5,7 +5,8 @@ cancellation, reports errors in one line, and never knows what the service does.
 The starter passes three variables, all optional:
 
 * ``QD_READY_FILE``: written once the service can be used, as one JSON object.
-* ``QD_DIE_WITH_PARENT``: ``1`` ends this process when its starter dies, however it dies.
+* ``QD_DIE_WITH_PARENT``: the starter's process id; ends this process when that one dies,
+  however it dies.
 * ``QD_LOG_LEVEL``: ``DEBUG``, ``INFO`` (default), ``WARNING`` or ``ERROR``.
 """
 
@@ -26,6 +27,7 @@ from pathlib import Path
 from qd_schemas.errors import QdError
 
 _PR_SET_PDEATHSIG = 1
+CANCEL_AGAIN_SECONDS = 3.0
 EXIT_FAILED = 1
 EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
 
@@ -47,11 +49,11 @@ def ready(**fields: object) -> None:
     part.replace(path)
 
 
-def die_with_parent(signal_number: int = signal.SIGTERM) -> None:
-    """Ask the kernel to send `signal_number` to this process when its parent dies."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal_number)
-    if os.getppid() == 1:  # the parent died before the call
-        os.kill(os.getpid(), signal_number)
+def _die_with(parent: int) -> None:
+    """Ask the kernel for SIGTERM to this process when its parent dies."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it died before the call
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 class _LineFormatter(logging.Formatter):
@@ -93,8 +95,8 @@ def run(name: str, main: Callable[[], Awaitable[None]]) -> int:
         The process's exit code: 0 ended or stopped, 1 failed with an error of the
         system (one line in the log), 70 failed by a defect (traceback in the log).
     """
-    if os.environ.get("QD_DIE_WITH_PARENT") == "1":
-        die_with_parent()
+    if parent := os.environ.get("QD_DIE_WITH_PARENT"):
+        _die_with(int(parent))
     log = configure_logging(name)
     try:
         asyncio.run(_until_stopped(main, log))
@@ -109,17 +111,23 @@ def run(name: str, main: Callable[[], Awaitable[None]]) -> int:
 
 
 async def _until_stopped(main: Callable[[], Awaitable[None]], log: logging.Logger) -> None:
-    """Run the coroutine; SIGTERM and SIGINT cancel it."""
+    """Run the coroutine; SIGTERM and SIGINT cancel it, again and again if it goes on."""
     task = asyncio.ensure_future(main())
     loop = asyncio.get_running_loop()
     stopping = False
+
+    def cancel() -> None:
+        if not task.done():
+            task.cancel()
+            # An error while closing may have taken the cancellation's place.
+            loop.call_later(CANCEL_AGAIN_SECONDS, cancel)
 
     def stop(number: signal.Signals) -> None:
         nonlocal stopping
         if not stopping:
             stopping = True
             log.info("stopping on %s", number.name)
-            task.cancel()
+            cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)

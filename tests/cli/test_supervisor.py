@@ -84,7 +84,7 @@ async def test_parts_get_what_their_needs_provide(folder: StateFolder, part: Mak
     base, top = environment(folder, "base"), environment(folder, "top")
     assert "QD_FLUVIO" not in base
     assert (top["QD_FLUVIO"], top["QD_SYMDB"]) == ("127.0.0.1:9999", "127.0.0.1:8888")
-    assert top["QD_DIE_WITH_PARENT"] == "1"
+    assert top["QD_DIE_WITH_PARENT"] == str(os.getpid())
     await supervisor.down()
 
 

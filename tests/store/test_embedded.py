@@ -178,6 +178,7 @@ def test_it_dies_with_its_starter(folder: Path, tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     starter = (
         "import os, subprocess, sys\n"
+        "os.environ['QD_DIE_WITH_PARENT'] = str(os.getpid())\n"
         "subprocess.Popen([sys.executable, '-m', 'qd_store.embedded', '--data', sys.argv[1]])\n"
         "sys.stdin.read()\n"
     )
@@ -185,7 +186,7 @@ def test_it_dies_with_its_starter(folder: Path, tmp_path: Path) -> None:
         [sys.executable, "-c", starter, str(folder)],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "QD_READY_FILE": str(ready), "QD_DIE_WITH_PARENT": "1"},
+        env={**os.environ, "QD_READY_FILE": str(ready)},
     )
     assert popen.stderr is not None
     assert popen.stdin is not None

@@ -43,7 +43,7 @@ class Process:
                     **os.environ,
                     **(env or {}),
                     "QD_READY_FILE": str(self.ready_file),
-                    "QD_DIE_WITH_PARENT": "1",
+                    "QD_DIE_WITH_PARENT": str(os.getpid()),
                 },
             )
 

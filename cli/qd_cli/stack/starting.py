@@ -90,14 +90,6 @@ class Starter:
         found = _PORT.findall(before)
         return int(found[-1]) if found and _is_free(int(found[-1])) else 0
 
-    @property
-    def _is_mortal(self) -> bool:
-        """Tell whether parts watch this process; as a container's first one it takes all along.
-
-        To a part, a parent with process id 1 looks like one that died before it.
-        """
-        return self.choices.die_with_starter and os.getpid() != 1
-
     def _environment(
         self, part: Part, settings: Mapping[str, str], words: Mapping[str, str]
     ) -> dict[str, str]:
@@ -107,7 +99,7 @@ class Starter:
             **inherited,
             **settings,
             **{key: value.format(**words) for key, value in part.settings.items()},
-            **({"QD_DIE_WITH_PARENT": "1"} if self._is_mortal else {}),
+            **({"QD_DIE_WITH_PARENT": str(os.getpid())} if self.choices.die_with_starter else {}),
             "QD_READY_FILE": str(self.folder.ready_file(part.name)),
             name: folder,
             PART_LABEL: part.name,

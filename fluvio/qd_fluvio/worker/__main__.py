@@ -20,8 +20,8 @@ _PR_SET_PDEATHSIG = 1
 def die_with(parent: int) -> None:
     """Have the kernel kill this process when its parent dies: it needs no lock for that.
 
-    `qd_fluvio.service.die_with_parent` does the same; importing that module would double the
-    time that a worker takes to start.
+    `qd_fluvio.service` does the same for services; importing it would double the time that a
+    worker takes to start.
     """
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the call

@@ -1,7 +1,7 @@
 """``python -m qd_store.embedded --data DIR [--port N]``: the server as a foreground process.
 
 Started like every service: ``QD_READY_FILE`` gets ``{"pid", "dsn"}`` once the database
-answers, ``QD_DIE_WITH_PARENT=1`` ends it with its starter, SIGTERM and SIGINT stop it.
+answers, ``QD_DIE_WITH_PARENT=PID`` ends it with its starter, SIGTERM and SIGINT stop it.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 def _prepare() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
-    if os.environ.get("QD_DIE_WITH_PARENT") == "1":
+    if parent := os.environ.get("QD_DIE_WITH_PARENT"):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() == 1:  # the parent died before the call
+        if os.getppid() != int(parent):  # it died before the call
             raise _Stopped("the end of its starter")
     logging.Formatter.converter = time.gmtime
     logging.basicConfig(
