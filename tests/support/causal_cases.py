@@ -13,6 +13,12 @@ ORACLE = json.loads(
     (Path(__file__).resolve().parents[1] / "data" / "causality_cases.json").read_text()
 )
 CASES: dict[str, dict[str, Any]] = {case["id"]: case for case in ORACLE["cases"]}
+REASONING = {
+    id: case
+    for id, case in CASES.items()
+    if id.partition("_")[0] in {"single", "verify", "to", "coll", "agg", "g", "nest", "h", "epp"}
+}
+VALUES = {id: case for id, case in CASES.items() if id not in REASONING}
 SHAPES: dict[str, dict[str, Any]] = ORACLE["shapes"]
 
 DESCRIPTION = "tests whether data exceeds threshold of 0.55"
@@ -61,3 +67,29 @@ def every(graph: Graph, value: float = 0.99) -> dict[str | int, float]:
 
 def numbers(values: Sequence[Any]) -> dict[str | int, float]:
     return {at: float(value) for at, value in enumerate(values)}
+
+
+Check = Callable[[dict[str, Any]], None]
+
+
+class Checks:
+    """Checks by the ids of the cases that they cover."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, Check] = {}
+
+    def covers(self, *ids: str) -> Callable[[Check], Check]:
+        """Register a check; a case has one."""
+
+        def register(check: Check) -> Check:
+            for id in ids:
+                assert id not in self.by_id
+                self.by_id[id] = check
+            return check
+
+        return register
+
+    def assert_complete(self, cases: dict[str, dict[str, Any]], not_yet: dict[str, str]) -> None:
+        """Each case is covered, or listed with a reason."""
+        assert set(self.by_id) | set(not_yet) == set(cases)
+        assert not set(self.by_id) & set(not_yet)
