@@ -27,6 +27,7 @@ class Database:
         self._dsn = dsn
         self._stack = AsyncExitStack()
         self._store: Store | None = None
+        self._is_migrated = False
         self._opening = asyncio.Lock()
 
     async def store(self) -> Store:
@@ -40,6 +41,7 @@ class Database:
         async with self._opening:
             if self._store is None:
                 self._store = await self._stack.enter_async_context(Store.open(self._dsn))
+            if not self._is_migrated:
                 await self._migrate(self._store)
             return self._store
 
@@ -47,8 +49,11 @@ class Database:
         """Make a new database's tables, so that a symbol it lacks is answered as unknown."""
         try:
             await store.migrate()
-        except StoreError as error:  # as for a user who may only read
-            _log.warning("the database's tables were not checked: %s", error)
+        except StoreError as error:
+            if error.retriable:
+                raise
+            _log.warning("the database's tables are not as expected: %s", error)
+        self._is_migrated = True
         _log.info("database open")
 
     async def feed(self, plan: StreamPlan) -> AsyncGenerator[Rows, None]:

@@ -1,0 +1,166 @@
+"""What dies, who notices, and that all goes on when it is back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qd_client import (
+    ChannelFailed,
+    GatewayLost,
+    NotLoggedIn,
+    QDClient,
+    StreamIncomplete,
+    SymbolUnknown,
+)
+from qd_fluvio import FluvioError
+from qd_schemas.arrays import Rows
+from qd_schemas.enums import ClientErrorType, DataType
+from qd_schemas.messages import ClientError, ClientLogin, Heartbeat, StartData
+from support.gateways import GatewayStarter, wait_logged
+from support.markets import Markets
+from support.processes import Process, running
+from support.raw_client import RawClient
+
+
+async def whole(qd: QDClient, symbol: int) -> Rows:
+    return np.concatenate([rows async for rows in qd.trades(symbol)])
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
+        ]
+        return [found.getsockname()[1] for found in sockets]
+
+
+@contextlib.contextmanager
+def gateway_of(folder: Path, endpoint: str, dsn: str) -> Iterator[Process]:
+    env = {"QD_FLUVIO": endpoint, "QD_DATABASE": dsn}
+    process = Process("qd_gateway", folder=folder, env=env)
+    try:
+        process.wait_ready()
+        yield process
+    finally:
+        process.stop()
+
+
+async def test_a_killed_gateway_is_named_and_its_successor_serves(
+    fluvio_endpoint: str, markets: Markets, start_gateway: GatewayStarter, client_id: int
+) -> None:
+    symbol, rows = markets.ids["XBTUSD"], markets.trades["XBTUSD"]
+    first = start_gateway()
+    with pytest.raises(GatewayLost, match="the gateway fell silent"):
+        async with QDClient(client_id, endpoint=fluvio_endpoint, lease_ms=1_000) as qd:
+            async for _ in qd.trades(symbol, pace=1.0):
+                first.kill()
+    second = start_gateway()
+    async with QDClient(client_id, endpoint=fluvio_endpoint) as qd:
+        np.testing.assert_array_equal(await whole(qd, symbol), rows)
+    assert second.stop() == 0
+
+
+async def test_a_restarted_gateway_tells_its_old_clients(
+    fluvio_endpoint: str, markets: Markets, start_gateway: GatewayStarter
+) -> None:
+    """Old requests are not replayed, and the first heartbeat is answered with the truth."""
+    gateway = start_gateway()
+    with pytest.raises(NotLoggedIn, match="started again"):
+        async with QDClient(endpoint=fluvio_endpoint, lease_ms=15_000) as qd:
+            stream = qd.trades(markets.ids["XBTUSD"], pace=1.0)
+            await anext(stream)
+            gateway.kill()
+            gateway = await asyncio.to_thread(start_gateway)
+            await anext(stream)
+    assert "logged in" not in gateway.log()
+    assert gateway.stop() == 0
+
+
+async def test_a_stopped_gateway_ends_its_streams(
+    fluvio_endpoint: str, markets: Markets, start_gateway: GatewayStarter
+) -> None:
+    gateway = start_gateway()
+    async with QDClient(endpoint=fluvio_endpoint) as qd:
+        stream = qd.trades(markets.ids["XBTUSD"], pace=1.0)
+        await anext(stream)
+        assert await asyncio.to_thread(gateway.stop) == 0
+        with pytest.raises(StreamIncomplete, match="ended early by the gateway"):
+            await anext(stream)
+
+
+async def test_a_database_that_is_down_refuses_and_one_that_is_up_again_serves(
+    fluvio_endpoint: str, tmp_path: Path
+) -> None:
+    (port,) = free_ports(1)
+    down = f"postgresql://postgres:x@127.0.0.1:{port}/qd"
+    with gateway_of(tmp_path, fluvio_endpoint, down) as gateway:
+        async with QDClient(endpoint=fluvio_endpoint) as qd:
+            for _ in range(2):
+                with pytest.raises(ChannelFailed, match="database"):
+                    await whole(qd, 1)
+        assert gateway.popen.poll() is None
+
+
+async def test_a_database_may_be_restarted(fluvio_endpoint: str, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    arguments = ("qd_store.embedded", "--data", str(tmp_path / "data"), "--port", str(port))
+    with running(*arguments, folder=tmp_path) as ready:
+        dsn = str(ready["dsn"])
+        process = Process(
+            "qd_gateway", folder=tmp_path, env={"QD_FLUVIO": fluvio_endpoint, "QD_DATABASE": dsn}
+        )
+        process.wait_ready()
+    try:
+        async with QDClient(endpoint=fluvio_endpoint) as qd:
+            with pytest.raises(ChannelFailed):
+                await whole(qd, 1)
+            with running(*arguments, folder=tmp_path), pytest.raises(SymbolUnknown):
+                await whole(qd, 1)
+    finally:
+        assert process.stop() == 0
+
+
+async def test_a_broker_may_be_killed_and_restarted(markets: Markets, tmp_path: Path) -> None:
+    symbol, rows = markets.ids["XBTUSD"], markets.trades["XBTUSD"]
+    sc, spu = free_ports(2)
+    arguments = ("--data", str(tmp_path / "data"), "--sc-port", str(sc), "--spu-port", str(spu))
+    broker = Process("qd_fluvio.broker", *arguments, folder=tmp_path)
+    endpoint = str(broker.wait_ready()["endpoint"])
+    try:
+        with gateway_of(tmp_path, endpoint, markets.dsn) as gateway:
+            with pytest.raises((FluvioError, GatewayLost)):
+                async with QDClient(endpoint=endpoint, lease_ms=1_000) as qd:
+                    async for _ in qd.trades(symbol, pace=1.0):
+                        broker.kill()
+            broker = Process("qd_fluvio.broker", *arguments, folder=tmp_path)
+            broker.wait_ready()
+            async with QDClient(endpoint=endpoint) as qd:
+                np.testing.assert_array_equal(await whole(qd, symbol), rows)
+            assert gateway.popen.poll() is None
+    finally:
+        broker.stop()
+
+
+async def test_a_vanished_clients_session_ends(
+    fluvio_endpoint: str, markets: Markets, start_gateway: GatewayStarter, client_id: int
+) -> None:
+    gateway = start_gateway()
+    symbol = markets.ids["XBTUSD"]
+    async with RawClient(fluvio_endpoint, client_id) as client:
+        await client.send(ClientLogin(client_id))
+        slow = StartData(client_id, 1, symbol, 0, DataType.TRADES, stream_id=1, pace=1e5)
+        await client.send(slow, 2)
+        await client.data()
+    gone = rf"client={client_id} session=\d+ ended: its topics are gone"
+    await asyncio.to_thread(wait_logged, gateway, gone)
+    async with RawClient(fluvio_endpoint, client_id) as client:
+        await client.send(Heartbeat(client_id), 2)
+        assert await client.error() == ClientError(client_id, ClientErrorType.NOT_LOGGED_IN)
+    assert gateway.stop() == 0
