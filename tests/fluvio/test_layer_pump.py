@@ -69,6 +69,7 @@ class Run:
         self._pump = Pump(
             self._open,
             self._write,
+            fetch_bytes_max=1000,
             next_offset=start,
             known_end=known_end,
             ask_end=ask_end,
@@ -76,7 +77,7 @@ class Run:
         )
         self._pump.run()
 
-    def _open(self, offset: int) -> ScriptedStream:
+    def _open(self, offset: int, fetch_bytes_max: int) -> ScriptedStream:
         self.opened.append(offset)
         return ScriptedStream(self._streams.pop(0), self._key, self._pump.tick)
 
@@ -102,7 +103,9 @@ class Run:
     ("streams", "opened", "offsets"),
     [
         pytest.param([range(5)], [0], 5, id="no gap"),
-        pytest.param([[0, 1, 5, 6], range(2, 9)], [0, 2], 9, id="a cut batch"),
+        pytest.param([[0, 1, 5, 6], range(2, 9)], [0, 2], 7, id="a cut batch"),
+        pytest.param([[0, 3, 6, 7], [1, 2], [4, 5]], [0, 1, 4], 8, id="two cut batches"),
+        pytest.param([[0, 3], [1], range(2, 5)], [0, 1, 2], 5, id="a refill that ends early"),
         pytest.param([[3], range(4)], [0, 0], 4, id="a gap at the start"),
         pytest.param([[0, 4], [1, 4], range(2, 5)], [0, 1, 2], 5, id="cut again while refilling"),
         pytest.param([[0, 0, 1, 0, 1, 2]], [0], 3, id="repeats"),

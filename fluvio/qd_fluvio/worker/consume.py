@@ -22,6 +22,8 @@ from qd_fluvio.worker.pipe import Pipe
 CHUNK_BYTES = 256 * 1024
 CHUNK_RECORDS = 4096
 LONE_RECORDS_MAX = 32
+# A gap is the rest of one batch that was cut; batches are smaller than this.
+FILL_BYTES = 2 * 1024 * 1024
 TICK_SECONDS = 0.1
 STALL_TICKS = 5
 CHANNEL = 0
@@ -100,9 +102,11 @@ class Pump:
     Parameters
     ----------
     open_source : callable
-        Opens a stream at an offset.
+        Opens a stream at an offset that fetches so many bytes at once.
     write : callable
         Takes one frame's bytes for the parent.
+    fetch_bytes_max : int
+        Bytes to fetch at once.
     next_offset, refill_tries_max : int
         See `Contiguous`.
     known_end : int
@@ -115,15 +119,18 @@ class Pump:
 
     def __init__(
         self,
-        open_source: Callable[[int], Source],
+        open_source: Callable[[int, int], Source],
         write: Callable[[bytes], None],
         *,
+        fetch_bytes_max: int,
         next_offset: int,
         known_end: int,
         ask_end: Callable[[], int | None],
         refill_tries_max: int,
     ) -> None:
         self._open = open_source
+        self._fetch_bytes = fetch_bytes_max
+        self._fill_bytes = min(FILL_BYTES, fetch_bytes_max)
         self._write = write
         self._known_end = known_end
         self._ask_end = ask_end
@@ -140,7 +147,9 @@ class Pump:
         seen = self._known_end
         while decided is Step.REFILL:
             try:
-                decided, seen = self._drain(self._open(self._offsets.next_offset))
+                decided, seen = self._drain(
+                    self._open(self._offsets.next_offset, self._fetch_bytes)
+                )
             except Stalled:
                 decided, seen = self._offsets.missing(), self._known_end
             finally:
@@ -170,23 +179,47 @@ class Pump:
 
     def _drain(self, source: Source) -> tuple[Step, int]:
         """Read one stream; why it is of no more use, and the offset at which that showed."""
-        step = self._offsets.step
-        while True:
-            self._waiting = True
-            record = source.next()
-            self._waiting = False
-            if record is None:
-                return Step.TAKE, self._offsets.next_offset
+        while (record := self._next(source)) is not None:
             offset = record.offset()
-            decided = step(offset)
+            decided = self._offsets.step(offset)
+            if decided is Step.REFILL and self._fill(offset):
+                decided = self._offsets.step(offset)
             if decided is Step.TAKE:
-                self._chunk.add(record)
-                if offset + 1 >= self._known_end:
-                    self._ship_at_end()
-                elif self._chunk.full():
-                    self._ship()
+                self._take(record, offset)
             elif decided is not Step.SKIP:
                 return decided, offset
+        return Step.TAKE, self._offsets.next_offset
+
+    def _fill(self, until: int) -> bool:
+        """Fetch the missing offsets before `until` by the way; whether all came.
+
+        The stream that jumped has its next records already: to leave it for a gap of some
+        records would fetch everything twice.
+        """
+        source = self._open(self._offsets.next_offset, self._fill_bytes)
+        while self._offsets.next_offset < until:
+            record = self._next(source)
+            if record is None:
+                return False
+            decided = self._offsets.step(record.offset())
+            if decided is Step.TAKE:
+                self._take(record, record.offset())
+            elif decided is not Step.SKIP:
+                return False
+        return True
+
+    def _next(self, source: Source) -> SourceRecord | None:
+        self._waiting = True
+        record = source.next()
+        self._waiting = False
+        return record
+
+    def _take(self, record: SourceRecord, offset: int) -> None:
+        self._chunk.add(record)
+        if offset + 1 >= self._known_end:
+            self._ship_at_end()
+        elif self._chunk.full():
+            self._ship()
 
     def _ship_at_end(self) -> None:
         """Ship, because this may be the last record; now and then see whether it is."""
@@ -209,18 +242,19 @@ def run(pipe: Pipe, call: dict[str, Any]) -> None:
     try:
         connected = client.connect(call["endpoint"])
 
-        def open_source(offset: int) -> Source:
+        def open_source(offset: int, fetch_bytes_max: int) -> Source:
             return client.open_stream(
                 connected,
                 call["topic"],
                 call["partition"],
                 fluvio.Offset.absolute(offset),
-                fetch_bytes_max=call["fetch_bytes_max"],
+                fetch_bytes_max=fetch_bytes_max,
             )
 
         pump = Pump(
             open_source,
             pipe.write,
+            fetch_bytes_max=call["fetch_bytes_max"],
             next_offset=call["offset"],
             known_end=call["known_end"],
             ask_end=Ends(call["leader"], bytes.fromhex(call["question"])).ask,
