@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import psutil
@@ -30,16 +31,23 @@ class Replay:
     shares: dict[str, float]
 
 
-def used_seconds(pid: int) -> float:
-    """Return the processor time of a process and all its descendants, ended ones too."""
+def used_seconds(processes: Iterable[psutil.Process]) -> float:
+    """Return the processor time of processes and of their children that have ended."""
+    return sum(sum(one.cpu_times()[:4]) for one in processes)
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """Return a process and all its descendants."""
     process = psutil.Process(pid)
-    return sum(sum(one.cpu_times()[:4]) for one in (process, *process.children(recursive=True)))
+    return [process, *process.children(recursive=True)]
 
 
 def used_by_all(record: StackRecord) -> dict[str, float]:
     """Return the processor time of each part, and of this process as the client."""
-    parts = {name: used_seconds(part.pid) for name, part in record.parts.items()}
-    return {**parts, "client": used_seconds(os.getpid())}
+    parts = {name: family(part.pid) for name, part in record.parts.items()}
+    others = {process.pid for members in parts.values() for process in members}
+    client = [process for process in family(os.getpid()) if process.pid not in others]
+    return {name: used_seconds(members) for name, members in {**parts, "client": client}.items()}
 
 
 async def replay(record: StackRecord, symbol: str) -> Replay:
