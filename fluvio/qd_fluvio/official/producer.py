@@ -75,17 +75,20 @@ class OfficialProducer:
 
     async def send(self, payload: bytes) -> None:
         """Take one record; see `qd_fluvio.api.Producer.send`."""
-        self._check(payload)
+        cost = self._cost(payload)
         async with self._turn:
-            await self._take(payload)
+            await self._take([payload], cost)
 
     async def send_many(self, payloads: Sequence[bytes]) -> None:
         """Take many records; see `qd_fluvio.api.Producer.send_many`."""
-        for payload in payloads:
-            self._check(payload)
+        costs = list(map(self._cost, payloads))
         async with self._turn:
-            for payload in payloads:
-                await self._take(payload)
+            start = total = 0
+            for end, cost in enumerate(costs, 1):
+                total += cost
+                if total >= SHIP_BYTES or end == len(costs):
+                    await self._take(payloads[start:end], total)
+                    start, total = end, 0
 
     async def flush(self) -> None:
         """Return when all records so far are acknowledged, or raise."""
@@ -132,17 +135,16 @@ class OfficialProducer:
             self._error = error
         self._progress.set()
 
-    async def _take(self, payload: bytes) -> None:
+    async def _take(self, payloads: Sequence[bytes], cost: int) -> None:
         self._raise_error()
-        cost = len(payload) + RECORD_OVERHEAD_BYTES
         while self._in_flight and self._in_flight + cost > self._limits.in_flight_bytes_max:
             self._ship()
             await self._wait_for_progress()
         if not self._waiting:
             self._loop.call_soon(self._ship_quietly)
-        self._waiting.append(payload)
+        self._waiting += payloads
         self._waiting_bytes += cost
-        self._sent += 1
+        self._sent += len(payloads)
         self._sent_bytes += cost
         if self._waiting_bytes >= SHIP_BYTES:
             self._ship()
@@ -197,8 +199,10 @@ class OfficialProducer:
         )
 
     @staticmethod
-    def _check(payload: bytes) -> None:
+    def _cost(payload: bytes) -> int:
+        """What a record takes of the bound of bytes in flight."""
         if len(payload) > RECORD_BYTES_MAX:
             raise RecordTooLarge(
                 f"a record of {len(payload)} bytes; at most {RECORD_BYTES_MAX} are taken, split it"
             )
+        return len(payload) + RECORD_OVERHEAD_BYTES

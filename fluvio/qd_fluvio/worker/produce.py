@@ -21,7 +21,7 @@ from qd_fluvio.worker.pipe import Pipe
 BATCH_BYTES = 256 * 1024
 LINGER_MS = 0
 # Sent before acknowledgements are collected: enough that the round trip hardly counts.
-FLUSH_BYTES = 1024 * 1024
+FLUSH_BYTES = 2 * 1024 * 1024
 # Records of at most this size go to the client in groups, larger ones by themselves.
 SMALL_RECORD_BYTES = 4096
 ASKED_EACH_MAX = 64
