@@ -158,10 +158,12 @@ class ReferenceAssembly:
         """Take in records; see `Assembly`."""
         row = OHLCVBar if self._request.is_bars else TradeBar
         dtype = message_dtype(row, 1)
-        messages = [p for p in payloads if template_of(p) == row.TEMPLATE]
-        if any(len(message) != dtype.itemsize for message in messages):
+        code = row.TEMPLATE.to_bytes(2, "little")
+        messages = [payload for payload in payloads if payload[2:4] == code]
+        if set(map(len, messages)) - {dtype.itemsize}:
             raise StreamIncomplete(f"{self._request}: a {row.__name__} of a wrong length came")
-        self.is_ended = any(map(is_last, payloads))
+        if len(messages) < len(payloads):
+            self.is_ended = any(map(is_last, payloads))
         return self._unpack(np.frombuffer(b"".join(messages), dtype)) if messages else None
 
     def _unpack(self, messages: Rows) -> Rows:

@@ -21,7 +21,10 @@ from qd_schemas.messages import (
 from qd_schemas.wire import NO_STREAM
 
 _BAR_KINDS = {OHLCVBar.TEMPLATE, FirstOHLCVBar.TEMPLATE, LastOHLCVBar.TEMPLATE}
+_ROWS = {TradeBar.TEMPLATE, OHLCVBar.TEMPLATE}
 _SYMBOL = slice(10, 12)  # after header and message type, in all of them
+ROW_PREFIX_BYTES = 12
+"""Header, message type and symbol: the same in all version 1 rows of a stream."""
 
 
 class StreamKey(NamedTuple):
@@ -44,6 +47,11 @@ def key_of_request(request: StreamRequest) -> StreamKey:
     return _key(request.stream_id, request.symbol_id, request.is_bars)
 
 
+def is_row(payload: bytes) -> bool:
+    """True for a single trade or bar, as version 1 sends them."""
+    return template_of(payload) in _ROWS
+
+
 def key_of_record(payload: bytes) -> StreamKey:
     """The key of the stream that a record belongs to.
 
@@ -53,7 +61,7 @@ def key_of_record(payload: bytes) -> StreamKey:
         The record is nothing that a gateway sends on a data topic.
     """
     template = template_of(payload)
-    if template in (TradeBar.TEMPLATE, OHLCVBar.TEMPLATE):
+    if template in _ROWS:
         # One a row in version 1: too many to decode each.
         symbol_id = int.from_bytes(payload[_SYMBOL], "little")
         return StreamKey(NO_STREAM, symbol_id, template in _BAR_KINDS)

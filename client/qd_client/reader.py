@@ -12,7 +12,13 @@ import logging
 from collections.abc import Callable
 
 from qd_client.assembly import is_last
-from qd_client.demux import HEARTBEAT, StreamKey, key_of_record
+from qd_client.demux import (
+    HEARTBEAT,
+    ROW_PREFIX_BYTES,
+    StreamKey,
+    is_row,
+    key_of_record,
+)
 from qd_client.inbox import Inbox
 from qd_fluvio import Consumer, Fluvio, FluvioError, Offset, Record
 from qd_schemas.errors import DecodeError, QdError
@@ -49,6 +55,8 @@ class DataReader:
         self._changed = asyncio.Event()
         self._inboxes: dict[StreamKey, Inbox] = {}
         self._detached: dict[StreamKey, asyncio.Task[None]] = {}
+        # Version 1 sends one record a row; all rows of a stream begin with the same bytes.
+        self._rows: dict[bytes, Inbox] = {}
 
     @property
     def inboxes(self) -> dict[StreamKey, Inbox]:
@@ -64,6 +72,7 @@ class DataReader:
         """Forget a stream; what still comes for it is dropped."""
         inbox = self._inboxes.pop(key, None)
         if inbox is not None:
+            self._forget_rows(inbox)
             inbox.fail(error)
         task = self._detached.pop(key, None)
         if task is not None:
@@ -84,7 +93,11 @@ class DataReader:
             async with asyncio.timeout(self._silence_s):
                 batch = await anext(batches)
             for record in batch:
-                await self._route(record)
+                inbox = self._rows.get(record.value[:ROW_PREFIX_BYTES])
+                if inbox is not None and not inbox.is_full:
+                    inbox.put(record.value)
+                else:
+                    await self._route(record)
 
     async def aclose(self) -> None:
         """End the readers of detached streams and the consumer."""
@@ -111,6 +124,8 @@ class DataReader:
             self._detach(key, inbox, record.offset)
             return
         inbox.put(record.value)
+        if is_row(record.value):
+            self._rows[record.value[:ROW_PREFIX_BYTES]] = inbox
 
     async def _make_room(self, inbox: Inbox) -> bool:
         """Wait for room in an inbox; False where another stream cannot wait for that."""
@@ -123,7 +138,11 @@ class DataReader:
 
     def _detach(self, key: StreamKey, inbox: Inbox, offset: int) -> None:
         inbox.is_detached = True
+        self._forget_rows(inbox)
         self._detached[key] = asyncio.create_task(self._read_alone(key, inbox, offset))
+
+    def _forget_rows(self, inbox: Inbox) -> None:
+        self._rows = {head: found for head, found in self._rows.items() if found is not inbox}
 
     async def _read_alone(self, key: StreamKey, inbox: Inbox, offset: int) -> None:
         """Read one stream's records, from an offset to its end."""

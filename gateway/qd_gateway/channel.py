@@ -70,7 +70,8 @@ class ClientChannel:
         """Open the topics and send replies until closed."""
         try:
             with contextlib.suppress(FluvioError):  # opening is tried again for each reply
-                await asyncio.gather(*(self.producer(channel) for channel in Channel))
+                for channel in Channel:
+                    await self.producer(channel)
             while (reply := await self._replies.get()) is not None:
                 await self._deliver(reply)
         finally:
@@ -102,14 +103,16 @@ class ClientChannel:
         """Open a producer; a topic made a moment ago may take a moment to be seen."""
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + CHANNEL_OPEN_SECONDS_MAX
+        pause_s = RECONNECT_SECONDS_MIN
         while True:
             try:
-                return await (await self._link.get()).producer(topic)
+                return await self._link.open_producer(topic)
             except TopicNotFound:
                 if self.closed or loop.time() >= give_up_at:
                     self._report_gone()
                     raise
-            await asyncio.sleep(RECONNECT_SECONDS_MIN)
+            await asyncio.sleep(pause_s)
+            pause_s *= 2
 
     def _report_gone(self) -> None:
         if self._on_gone is not None and not self.closed:

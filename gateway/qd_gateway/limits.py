@@ -16,6 +16,7 @@ REPLIES_WAITING_MAX = 1_024  # for one client, before its own replies are droppe
 REPLY_TRIES_MAX = 5
 STRANGERS_WAITING_MAX = 256  # replies to clients without a session, before more are dropped
 STRANGERS_AT_ONCE = 4
+OPENING_AT_ONCE = 8  # producers that are being opened
 BATCH_ROWS = 65_536  # rows that one stream holds: about 2 MB of trades
 
 CHANNEL_OPEN_SECONDS_MAX = 3.0  # for a client's new topics to be seen

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 
-from qd_fluvio import Fluvio
+from qd_fluvio import Fluvio, Producer
+from qd_gateway.limits import OPENING_AT_ONCE
 
 
 class Link:
@@ -16,6 +17,7 @@ class Link:
     def __init__(self) -> None:
         self._fluvio: Fluvio | None = None
         self._up = asyncio.Event()
+        self._opening = asyncio.Semaphore(OPENING_AT_ONCE)
 
     def set(self, fluvio: Fluvio) -> None:
         """A connection was made."""
@@ -32,3 +34,15 @@ class Link:
         while self._fluvio is None:
             await self._up.wait()
         return self._fluvio
+
+    async def open_producer(self, topic: str) -> Producer:
+        """A producer for a topic; a flood of logins opens only a few at a time.
+
+        Raises
+        ------
+        FluvioError
+            It cannot be opened.
+        """
+        fluvio = await self.get()
+        async with self._opening:
+            return await fluvio.producer(topic)

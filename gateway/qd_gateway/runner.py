@@ -16,6 +16,7 @@ from qd_gateway.plans import StreamPlan
 from qd_gateway.stream import Stream
 from qd_schemas.enums import DataErrorType, EndReason
 from qd_schemas.errors import EncodeError
+from qd_schemas.wire import NO_STREAM
 from qd_store import StoreError
 
 _log = logging.getLogger("qd_gateway.stream")
@@ -46,7 +47,8 @@ class StreamRunner:
         if self._closed:
             return
         stream = Stream(plan, time.monotonic)
-        name = f"{channel} stream={plan.stream_id} ticket={plan.ticket}"
+        stream_id = "-" if plan.stream_id == NO_STREAM else plan.stream_id
+        name = f"{channel} stream={stream_id} ticket={plan.ticket}"
         _log.info("%s started: %s", name, _describe(plan))
         started_at = time.monotonic()
         task = asyncio.create_task(self._run(name, stream, channel), name=name)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 
-from qd_fluvio import FluvioError, Producer, TopicNotFound
+from qd_fluvio import FluvioError, TopicNotFound
 from qd_gateway.actions import Channel, Reply
 from qd_gateway.limits import STRANGERS_AT_ONCE, STRANGERS_WAITING_MAX
 from qd_gateway.link import Link
@@ -55,7 +55,7 @@ class Strangers:
     async def _send(self, reply: Reply) -> None:
         topics = client_topics(reply.client_id)
         topic = topics.data if reply.channel is Channel.DATA else topics.error
-        producer: Producer = await (await self._link.get()).producer(topic)
+        producer = await self._link.open_producer(topic)
         try:
             await producer.send(reply.payload)
             await producer.flush()

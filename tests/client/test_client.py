@@ -155,12 +155,18 @@ async def test_too_many_waiting_streams_are_refused(fluvio_endpoint: str, market
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def test_leaving_a_stream_stops_it(fluvio_endpoint: str, markets: Markets) -> None:
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_leaving_a_stream_stops_it(
+    fluvio_endpoint: str, markets: Markets, at_once: bool
+) -> None:
     symbol = markets.ids["XBTUSD"]
     async with QDClient(endpoint=fluvio_endpoint) as qd:
         end = await qd.fluvio.end_offset(CONTROL)
-        async with aclosing(qd.trades(symbol, pace=1.0)) as stream:
-            async for _ in stream:
+        if at_once:
+            async with aclosing(qd.trades(symbol, pace=1.0)) as stream:
+                await anext(stream)
+        else:
+            async for _ in qd.trades(symbol, pace=1.0):
                 break
         requests = await qd.fluvio.consumer(CONTROL, offset=Offset.absolute(end))
         async for record in requests:

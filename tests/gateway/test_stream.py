@@ -19,8 +19,14 @@ from qd_schemas.errors import EncodeError
 from qd_schemas.frames import read_frame
 from qd_schemas.messages import FirstTradeBar, LastTradeBar, StartData
 
-PLAN = plan_of(StartData(21, 1, 7, 0, DataType.TRADES_EXACT, 3), 2, 1)
-assert isinstance(PLAN, StreamPlan)
+
+def planned(request: StartData) -> StreamPlan:
+    plan = plan_of(request, 2, 1)
+    assert isinstance(plan, StreamPlan)
+    return plan
+
+
+PLAN = planned(StartData(21, 1, 7, 0, DataType.TRADES_EXACT, 3))
 
 
 class ListSink:

@@ -153,6 +153,8 @@ async def test_garbage_harms_nobody(
             *(encode(ClientLogin(low), 1) for low in range(21)),
             encode(ClientError(client_id, 3), 1),
             bytes(100_000),
+            *(encode(ClientLogin(nobody), 1) for nobody in range(30_000, 30_300)),
+            *(encode(ClientLogout(nobody), 1) for nobody in range(40_000, 40_300)),
         )
         await client.send(start(client_id, symbol))
         assert len(await client.stream()) == len(markets.trades["XBTUSD"]) + 2
