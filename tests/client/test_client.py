@@ -288,7 +288,7 @@ async def test_without_a_gateway_the_login_says_so(
                 pass
         async with connect(endpoint) as fluvio:
             await fluvio.create_topic(CONTROL)
-        with pytest.raises(GatewayUnavailable, match="within 0.5 s"):
+        with pytest.raises(GatewayUnavailable, match=r"within 0\.5 s"):
             async with QDClient(endpoint=endpoint):
                 pass
         async with connect(endpoint) as fluvio:

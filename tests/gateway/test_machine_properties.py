@@ -244,6 +244,4 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(
-    max_examples=150, stateful_step_count=60, deadline=None, derandomize=False
-)
+TestHistories.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)

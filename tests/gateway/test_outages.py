@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,18 @@ def free_ports(count: int) -> list[int]:
         return [found.getsockname()[1] for found in sockets]
 
 
+async def read_on(
+    endpoint: str, symbol: int, lease_ms: int, meanwhile: Callable[[], object]
+) -> None:
+    """Read a stream that does not end by itself; `meanwhile` happens after its first row."""
+    async with QDClient(endpoint=endpoint, lease_ms=lease_ms) as qd:
+        stream = qd.trades(symbol, pace=1.0)
+        await anext(stream)
+        await asyncio.to_thread(meanwhile)
+        async for _ in stream:
+            pass
+
+
 @contextlib.contextmanager
 def gateway_of(folder: Path, endpoint: str, dsn: str) -> Iterator[Process]:
     env = {"QD_FLUVIO": endpoint, "QD_DATABASE": dsn}
@@ -53,16 +65,14 @@ def gateway_of(folder: Path, endpoint: str, dsn: str) -> Iterator[Process]:
 
 
 async def test_a_killed_gateway_is_named_and_its_successor_serves(
-    fluvio_endpoint: str, markets: Markets, start_gateway: GatewayStarter, client_id: int
+    fluvio_endpoint: str, markets: Markets, start_gateway: GatewayStarter
 ) -> None:
     symbol, rows = markets.ids["XBTUSD"], markets.trades["XBTUSD"]
     first = start_gateway()
     with pytest.raises(GatewayLost, match="the gateway fell silent"):
-        async with QDClient(client_id, endpoint=fluvio_endpoint, lease_ms=1_000) as qd:
-            async for _ in qd.trades(symbol, pace=1.0):
-                first.kill()
+        await read_on(fluvio_endpoint, symbol, 1_000, first.kill)
     second = start_gateway()
-    async with QDClient(client_id, endpoint=fluvio_endpoint) as qd:
+    async with QDClient(endpoint=fluvio_endpoint) as qd:
         np.testing.assert_array_equal(await whole(qd, symbol), rows)
     assert second.stop() == 0
 
@@ -71,16 +81,16 @@ async def test_a_restarted_gateway_tells_its_old_clients(
     fluvio_endpoint: str, markets: Markets, start_gateway: GatewayStarter
 ) -> None:
     """Old requests are not replayed, and the first heartbeat is answered with the truth."""
-    gateway = start_gateway()
+    gateways = [start_gateway()]
+
+    def restart() -> None:
+        gateways[0].kill()
+        gateways.append(start_gateway())
+
     with pytest.raises(NotLoggedIn, match="started again"):
-        async with QDClient(endpoint=fluvio_endpoint, lease_ms=15_000) as qd:
-            stream = qd.trades(markets.ids["XBTUSD"], pace=1.0)
-            await anext(stream)
-            gateway.kill()
-            gateway = await asyncio.to_thread(start_gateway)
-            await anext(stream)
-    assert "logged in" not in gateway.log()
-    assert gateway.stop() == 0
+        await read_on(fluvio_endpoint, markets.ids["XBTUSD"], 15_000, restart)
+    assert "logged in" not in gateways[1].log()
+    assert gateways[1].stop() == 0
 
 
 async def test_a_stopped_gateway_ends_its_streams(
@@ -136,9 +146,7 @@ async def test_a_broker_may_be_killed_and_restarted(markets: Markets, tmp_path: 
     try:
         with gateway_of(tmp_path, endpoint, markets.dsn) as gateway:
             with pytest.raises((FluvioError, GatewayLost)):
-                async with QDClient(endpoint=endpoint, lease_ms=1_000) as qd:
-                    async for _ in qd.trades(symbol, pace=1.0):
-                        broker.kill()
+                await read_on(endpoint, symbol, 1_000, broker.kill)
             broker = Process("qd_fluvio.broker", *arguments, folder=tmp_path)
             broker.wait_ready()
             async with QDClient(endpoint=endpoint) as qd:
