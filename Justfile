@@ -7,9 +7,9 @@ _list:
 setup:
     uv sync
 
-# Run the tests (arguments go to pytest)
+# Run the tests, several at a time (arguments go to pytest)
 test *args:
-    uv run pytest {{ args }}
+    uv run pytest -n auto {{ args }}
 
 # Lint and check the formatting
 lint:

@@ -13,8 +13,17 @@ from pathlib import Path
 import pytest
 from support.processes import running
 
+WAITING_SHARE = 1.5
+"""Tests of processes wait as much as they work, so there are more at a time than processors."""
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 DATA = Path(__file__).resolve().parent / "data"
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One at a time on a cluster or server that all tests share, else as many as are useful."""
+    if "QD_FLUVIO" in os.environ or "QD_DATABASE" in os.environ:
+        return 1
+    return max(2, round((os.cpu_count() or 1) * WAITING_SHARE))
 
 
 @pytest.fixture(scope="session")
