@@ -284,6 +284,18 @@ def test_stopping_leaves_nothing_half_done(
     assert only(importer(path)).rows == 3000
 
 
+def test_stopping_ends_with_markets_that_never_began(importer: Importer, tmp_path: Path) -> None:
+    for number in range(6):
+        write(tmp_path / "csv" / f"M{number}.csv", generated(3_000, number))
+    stop = threading.Event()
+
+    def progress(_: Progress) -> None:
+        stop.set()
+
+    with pytest.raises(ImportStopped):
+        importer(tmp_path / "csv", progress=progress, stop=stop, parallel=1)
+
+
 def test_stopping_ends_the_wait_for_another_importer(
     importer: Importer, tmp_path: Path, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

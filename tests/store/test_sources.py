@@ -73,6 +73,22 @@ def test_what_is_not_there_or_not_trades(tmp_path: Path) -> None:
             find_sources([tmp_path / path])
 
 
+def test_a_bad_file_among_others_is_only_itself(tmp_path: Path) -> None:
+    (tmp_path / "A.csv").write_bytes(TEXT)
+    (tmp_path / "a b.csv").write_bytes(TEXT)
+    (tmp_path / "damaged.zip").write_bytes(b"no zip")
+    with zipfile.ZipFile(tmp_path / "whole.zip", "w") as archive:
+        archive.writestr("C.csv", TEXT)
+        archive.writestr("c\x1b d.csv", TEXT)
+    found = {source.symbol: source for source in find_sources([tmp_path])}
+    assert set(found) == {"A", "a b.csv", "damaged.zip", "C", "c\\x1b d.csv"}
+    for name in ("A", "C"):
+        assert b"".join(read(found.pop(name))) == TEXT
+    for source in found.values():
+        with pytest.raises(SourceUnreadable, match=r"rename|get it again"):
+            read(source)
+
+
 @pytest.mark.parametrize("name", ["cut.csv.gz", "cut.zip", "no.zip", "no.csv.gz"])
 def test_damaged_files_say_so(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

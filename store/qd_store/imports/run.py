@@ -139,14 +139,14 @@ class _Run:
     def _end(self, futures: Sequence[Future[list[FileResult]]]) -> None:
         """Make all workers end, also those that wait for the database."""
         self._ended.set()
-        left: Iterable[Future[list[FileResult]]] = futures
-        while left:
+        # `wait` never returns what was cancelled before it began; `done` tells of those too.
+        while left := [future for future in futures if not future.done()]:
             with self._lock:
                 waiting = list(self._connections)
             for connection in waiting:
                 with contextlib.suppress(psycopg.Error):
                     connection.cancel_safe(timeout=_CANCEL_SECONDS_MAX)
-            _, left = wait(left, _POLL_SECONDS)
+            wait(left, _POLL_SECONDS)
 
     def _market(self, group: Sequence[Source]) -> list[FileResult]:
         """Import all files of one market, the earliest first."""

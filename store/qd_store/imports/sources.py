@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import IO, cast
+from typing import IO, NoReturn, cast
 
 from qd_store.errors import SourceUnreadable
 
@@ -100,7 +100,8 @@ def find_sources(paths: Iterable[Path | str]) -> list[Source]:
     Raises
     ------
     SourceUnreadable
-        A path is missing, is of another kind, or holds no file of trades.
+        A path is missing, is of another kind, or holds no file of trades. One bad file in a
+        folder or zip does not: it is a source that raises this when it is read.
     """
     found: dict[str, Source] = {}  # by name: a path given twice is imported once
     for path in map(Path, paths):
@@ -115,7 +116,10 @@ def _sources_at(path: Path) -> Iterator[Source]:
     if path.is_dir():
         for file in sorted(path.rglob("*")):
             if file.is_file() and _wanted(file) | _is_zip(file):
-                yield from _sources_at(file)
+                try:
+                    yield from _sources_at(file)
+                except SourceUnreadable as error:  # the other files are as good as without it
+                    yield _unreadable(str(file), file, error)
     elif not path.exists():
         raise SourceUnreadable(f"{path} does not exist; expected {_EXPECTED}")
     elif _is_zip(path):
@@ -158,9 +162,21 @@ def _members(path: Path) -> Iterator[Source]:
         inside = PurePath(member.filename)
         if _wanted(inside) and not member.is_dir():
             name = f"{path}/{member.filename}"
-            yield Source(
-                name, _symbol(inside, name), member.file_size, _opened_member(path, member)
-            )
+            try:
+                symbol = _symbol(inside, name)
+            except SourceUnreadable as error:
+                yield _unreadable(name, inside, error)
+            else:
+                yield Source(name, symbol, member.file_size, _opened_member(path, member))
+
+
+def _unreadable(name: str, path: PurePath, error: SourceUnreadable) -> Source:
+    """A file among others that cannot be imported: reading it says why."""
+
+    def opened() -> NoReturn:
+        raise error
+
+    return Source(name, ascii(path.name)[1:-1], 0, opened)
 
 
 def _damaged(name: object, error: Exception) -> SourceUnreadable:
