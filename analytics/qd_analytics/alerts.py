@@ -57,7 +57,7 @@ async def read_back(fluvio: Fluvio, ledger: AlertLedger) -> bool:
         again): start with a new ledger then.
     """
     end = await fluvio.end_offset(ALERTS)
-    if end < ledger.next_offset:
+    if end < ledger.end_least:
         return False
     if end == ledger.next_offset:
         return True
@@ -70,7 +70,7 @@ async def read_back(fluvio: Fluvio, ledger: AlertLedger) -> bool:
             _note(ledger, record.offset, record.value)
     finally:
         await consumer.aclose()
-    ledger.next_offset = end
+    ledger.read_up_to(end)
     return True
 
 

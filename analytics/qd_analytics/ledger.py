@@ -20,10 +20,14 @@ class AlertLedger:
     ----------
     next_offset : int
         The first record of the topic that has not been read back.
+    end_least : int
+        Where the topic ends at least: what was read back, and what was published since. A
+        topic that is shorter is another one.
     """
 
     def __init__(self) -> None:
         self.next_offset = 0
+        self.end_least = 0
         # Sorted; eight bytes an alert, since a policy may publish one for every trade.
         self._sequences: dict[AlertKey, array[int]] = {}
 
@@ -43,6 +47,15 @@ class AlertLedger:
         at = bisect_left(known, alert.sequence)
         if at == len(known) or known[at] != alert.sequence:
             known.insert(at, alert.sequence)
+
+    def published(self, alert: BreakoutAlert) -> None:
+        """Note an alert that was added to the topic just now, which made it longer."""
+        self.add(alert)
+        self.end_least += 1
+
+    def read_up_to(self, end: int) -> None:
+        """All records before `end` have been read back."""
+        self.next_offset = self.end_least = end
 
 
 def _key(alert: BreakoutAlert) -> AlertKey:

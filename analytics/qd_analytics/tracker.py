@@ -121,7 +121,7 @@ class MarketTracker:
     def published(self, count: int) -> None:
         """The first `count` pending alerts are on the topic for certain."""
         for alert in self.pending[:count]:
-            self._ledger.add(alert)
+            self._ledger.published(alert)
         del self.pending[:count]
 
     def reconcile(self, ledger: AlertLedger) -> None:

@@ -144,7 +144,7 @@ class Watch:
 
     def _known(self, market: MarketInfo) -> _Watched:
         known = self._watched.get(market.symbol_id)
-        # Another name, or fewer trades than seen: the database is not the one it was.
+        # Another name, or fewer trades than listed before: the database is not the one it was.
         if known is not None and not known.running and _is_another(known.tracker, market):
             known = None
         if known is None:
@@ -160,4 +160,5 @@ class Watch:
 
 
 def _is_another(tracker: MarketTracker, market: MarketInfo) -> bool:
-    return tracker.symbol != market.symbol or market.trades < tracker.processed
+    # Not fewer than processed: a stream has trades that were imported after the list was made.
+    return tracker.symbol != market.symbol or market.trades < tracker.listed

@@ -233,6 +233,38 @@ async def test_one_markets_error_stays_its_own(stack: Stack) -> None:
     await assert_each_once(stack, wanted)
 
 
+async def test_a_deleted_topic_is_filled_again(stack: Stack) -> None:
+    early = expected(stack, AAA=MARKETS["AAA"][:-LATER], BBB=MARKETS["BBB"])
+    process = stack.start("analytics")
+    await wait_for(stack, early)
+    async with connect(stack.endpoint) as fluvio:
+        await fluvio.delete_topic(ALERTS)
+    stack.add("AAA", MARKETS["AAA"])
+    wanted = expected(stack, AAA=MARKETS["AAA"], BBB=MARKETS["BBB"])
+    await logged(process, "the alert topic was made anew")
+    await wait_for(stack, wanted)
+    assert "Traceback" not in process.log()
+    await assert_each_once(stack, wanted)
+
+
+async def test_foreign_records_on_the_topic_are_passed_over(stack: Stack) -> None:
+    wanted = expected(stack, AAA=MARKETS["AAA"][:-LATER], BBB=MARKETS["BBB"])
+    async with connect(stack.endpoint) as fluvio:
+        await fluvio.create_topic(ALERTS)
+        producer = await fluvio.producer(ALERTS)
+        await producer.send_many([b"", b"junk", bytes(64), b"\xff" * 9])
+        await producer.flush()
+        await producer.aclose()
+    process = stack.start("analytics")
+    await wait_for(stack, wanted)
+    stack.kill("analytics")
+    process = stack.start("analytics")
+    await logged(process, "BBB caught up")
+    assert f"{len(wanted)} alerts are on the topic" in process.log()
+    assert "Traceback" not in process.log()
+    assert stack.stop("analytics") == 0
+
+
 def set_price(stack: Stack, symbol: str, sequence: int, price: float) -> None:
     with psycopg.connect(stack.markets.dsn) as connection:
         changed = connection.execute(
@@ -250,5 +282,7 @@ async def logged(process: Process, text: str) -> None:
             while text not in process.log():
                 ended, _, _ = await asyncio.to_thread(select.select, [exited], [], [], 0.05)
                 assert not ended, process.log()[-3000:]
+    except TimeoutError:
+        pytest.fail(f"{text!r} is not in the log: {process.log()[-3000:]}")
     finally:
         os.close(exited)

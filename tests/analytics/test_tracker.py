@@ -187,6 +187,16 @@ def test_a_market_whose_context_is_in_doubt_begins_again() -> None:
     assert again.next_sequence == 1
 
 
+def test_trades_imported_after_the_list_was_made_are_no_other_database() -> None:
+    watched = watch()
+    (run,) = watched.due(infos(5), 0.0)
+    run.accept(market(1)[:7])
+    watched.finished(run)
+    assert watched.due(infos(5), 1.0) == [], "the list is older than the stream"
+    assert watched.due(infos(7), 2.0) == []
+    assert watched.due(infos(8), 3.0) == [run]
+
+
 @pytest.mark.parametrize("listed", [[Info(1, 3, "M1")], [Info(1, 9, "OTHER")]])
 def test_another_database_begins_again(listed: list[Info]) -> None:
     watched = watch()
