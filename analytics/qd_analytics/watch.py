@@ -95,8 +95,10 @@ class Watch:
             if not self._settings.watches(market.symbol):
                 continue
             watched = self._known(market)
+            if watched.running:
+                continue
             watched.tracker.listed = market.trades
-            if watched.tracker.behind and not watched.running and now >= watched.not_before:
+            if watched.tracker.behind and now >= watched.not_before:
                 watched.running = True
                 chosen.append(watched.tracker)
         return chosen

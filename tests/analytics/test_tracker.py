@@ -207,6 +207,16 @@ def test_another_database_begins_again(listed: list[Info]) -> None:
     assert (again.symbol, again.next_sequence) == (listed[0].symbol, 1)
 
 
+def test_another_database_is_noticed_after_a_run() -> None:
+    watched = watch()
+    (run,) = watched.due(infos(5), 0.0)
+    assert watched.due(infos(3), 1.0) == [], "it runs"
+    run.accept(market(1)[:5])
+    watched.finished(run)
+    (again,) = watched.due(infos(3), 2.0)
+    assert again.next_sequence == 1
+
+
 def test_pending_alerts_make_a_market_due() -> None:
     watched = watch()
     rows = market(1)
