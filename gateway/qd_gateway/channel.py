@@ -37,12 +37,22 @@ class ClientChannel:
         The connection to the cluster.
     on_gone : callable
         Called once, when the client's topics turn out not to exist.
+    before : asyncio.Task, optional
+        The client's session before, while it closes: what it sent goes out first, so that no
+        record of it comes between those of this one.
     """
 
-    def __init__(self, opened: OpenSession, link: Link, on_gone: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        opened: OpenSession,
+        link: Link,
+        on_gone: Callable[[], None],
+        before: asyncio.Task[None] | None,
+    ) -> None:
         self._opened = opened
         self._link = link
         self._on_gone: Callable[[], None] | None = on_gone
+        self._before = before
         topics = client_topics(opened.client_id)
         self._topics = {Channel.DATA: topics.data, Channel.ERROR: topics.error}
         self._producers: dict[Channel, Producer] = {}
@@ -88,6 +98,9 @@ class ClientChannel:
             It cannot be opened now.
         """
         async with self._locks[channel]:
+            if self._before is not None:
+                await asyncio.wait([self._before])
+                self._before = None
             if channel not in self._producers:
                 self._producers[channel] = await self._open(self._topics[channel])
             return self._producers[channel]

@@ -55,7 +55,7 @@ class Gateway:
         self._streams = StreamRunner(self._database, self._on_stream_ended)
         self._strangers = Strangers(self._link)
         self._channels: dict[int, ClientChannel] = {}  # by session number
-        self._closing: set[asyncio.Task[None]] = set()
+        self._serving: dict[int, asyncio.Task[None]] = {}  # by client: its latest channel
         self._ignored = IgnoredLog()
         self._is_deaf = True  # leases do not run out while no request can arrive
         self._was_ready = False
@@ -89,15 +89,15 @@ class Gateway:
                     await self._streams.aclose()
                     await self._close_channels()
             except TimeoutError:
-                _log.warning("not everything was sent within %.0f s", STOP_SECONDS_MAX)
+                _log.warning("not everything was sent within %g s", STOP_SECONDS_MAX)
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
 
     async def _close_channels(self) -> None:
         for channel in self._channels.values():
             channel.close()
-        if self._closing:
-            await asyncio.wait(self._closing)
+        if self._serving:
+            await asyncio.wait(self._serving.values())
 
     async def _try_database(self) -> None:
         """Say at once in the log if the database cannot be used; a stream tries again."""
@@ -166,15 +166,17 @@ class Gateway:
         def on_gone() -> None:
             self._apply(self._machine.on_client_gone(opened.client_id, opened.session))
 
-        channel = ClientChannel(opened, self._link, on_gone)
+        before = self._serving.get(opened.client_id)
+        channel = ClientChannel(opened, self._link, on_gone, before)
         self._channels[opened.session] = channel
         task = asyncio.create_task(channel.run(), name=f"channel-{opened.session}")
-        self._closing.add(task)
-        task.add_done_callback(self._channel_ended)
+        self._serving[opened.client_id] = task
+        task.add_done_callback(lambda done: self._channel_ended(opened.client_id, done))
         _log.info("%s logged in, version %d", channel, opened.version)
 
-    def _channel_ended(self, task: asyncio.Task[None]) -> None:
-        self._closing.discard(task)
+    def _channel_ended(self, client_id: int, task: asyncio.Task[None]) -> None:
+        if self._serving.get(client_id) is task:
+            del self._serving[client_id]
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("%s failed by a defect", task.get_name(), exc_info=error)
 

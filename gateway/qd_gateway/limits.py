@@ -20,7 +20,8 @@ OPENING_AT_ONCE = 8  # producers that are being opened
 BATCH_ROWS = 65_536  # rows that one stream holds: about 2 MB of trades
 
 CHANNEL_OPEN_SECONDS_MAX = 3.0  # for a client's new topics to be seen
-STOP_SECONDS_MAX = 4.0
+STOP_SECONDS_MAX = 1.5  # for everything, so that the service ends within two seconds
+STREAMS_STOP_SECONDS_MAX = 1.0
 RECONNECT_SECONDS_MIN = 0.1
 RECONNECT_SECONDS_MAX = 5.0
 TICK_SECONDS = 0.1

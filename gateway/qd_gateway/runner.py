@@ -12,6 +12,7 @@ from qd_gateway.actions import Channel
 from qd_gateway.channel import ClientChannel
 from qd_gateway.database import Database
 from qd_gateway.errors import SinkLost, StreamRefused
+from qd_gateway.limits import STREAMS_STOP_SECONDS_MAX
 from qd_gateway.plans import StreamPlan
 from qd_gateway.stream import Stream
 from qd_schemas.enums import DataErrorType, EndReason
@@ -73,7 +74,7 @@ class StreamRunner:
         for stream, _ in self._streams.values():
             stream.stop()
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=1.0)
+            _, late = await asyncio.wait(tasks, timeout=STREAMS_STOP_SECONDS_MAX)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

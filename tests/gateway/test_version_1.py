@@ -113,6 +113,23 @@ async def test_the_same_market_twice_comes_twice_in_turn(
         await client.send(ClientLogout(client_id))
 
 
+async def test_a_new_session_gets_nothing_of_the_one_before(
+    fluvio_endpoint: str, markets: Markets, client_id: int
+) -> None:
+    symbol, rows = markets.ids["XBTEUR"], markets.trades["XBTEUR"]
+    again = (ClientLogout(client_id), ClientLogin(client_id), start(client_id, symbol))
+    async with RawClient(fluvio_endpoint, client_id) as client:
+        await client.send(ClientLogin(client_id))
+        await client.send(start(client_id, symbol))
+        first = await client.data()
+        await client.send_bytes(*(encode(message, 1) for message in again))
+        while await client.data() != first:  # the second First…
+            pass
+        *trades, _ = await client.stream()
+        assert trades == trade_messages(rows, symbol)
+        await client.send(ClientLogout(client_id))
+
+
 async def test_stop_and_stop_all_end_streams_with_last(
     fluvio_endpoint: str, markets: Markets, client_id: int
 ) -> None:
