@@ -14,7 +14,7 @@ from typing import TypeAlias
 from qd_client.alerts import alerts
 from qd_client.assembly import Assembly, ExactAssembly, ReferenceAssembly
 from qd_client.errors import AlreadyLoggedIn, UsageError
-from qd_client.limits import CLOSE_SECONDS_MAX, LEASE_MS_DEFAULT, LOGIN_TRIES_MAX
+from qd_client.limits import LEASE_MS_DEFAULT, LOGIN_TRIES_MAX
 from qd_client.request import Range, StreamRequest, Time
 from qd_client.session import Session
 from qd_client.symdb import SymdbClient
@@ -129,7 +129,7 @@ class QDClient:
         session, self._session = self._session, None
         try:
             if session is not None:
-                await _close_session(session)
+                await session.close()
         finally:
             self._fluvio = None
             # With the block's error, which an error of closing must not take the place of.
@@ -153,7 +153,7 @@ class QDClient:
         try:
             await session.open(may_exist=may_exist)
         except BaseException:
-            await _finished(_close_session(session))
+            await _finished(session.close())
             raise
         return session
 
@@ -334,13 +334,6 @@ def _resolution(given: Resolution | str) -> Resolution:
 def _check_number(name: str, found: int | None, low: int, high: int) -> None:
     if found is not None and not low <= found <= high:
         raise UsageError(f"{name} is {found}; expected {low} to {high}")
-
-
-async def _close_session(session: Session) -> None:
-    """Close within a deadline: a cluster that hangs keeps nobody waiting."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(CLOSE_SECONDS_MAX):
-            await session.close()
 
 
 async def _finished(work: object) -> None:

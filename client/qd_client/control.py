@@ -46,6 +46,10 @@ class ControlSender:
         except FluvioError:
             await self._drop(producer)
             raise
+        except asyncio.CancelledError:
+            producer.close()  # it may hang: nobody waits for it any more
+            await self._drop(producer)
+            raise
 
     async def aclose(self) -> None:
         """Close the producer."""

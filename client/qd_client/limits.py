@@ -8,7 +8,8 @@ LOGIN_SECONDS_MAX = 10.0
 # Version 1 has no answer to a successful login; a refusal comes within this time.
 LOGIN_SECONDS_V1 = 0.5
 LOGIN_TRIES_MAX = 5  # with ids chosen at random
-CLOSE_SECONDS_MAX = 5.0
+# For one step of tidying up; a cluster that misses it is not asked for another.
+TIDY_SECONDS_MAX = 1.5
 PROBE_SECONDS_MAX = 2.0  # asking whether the cluster or the gateway fell silent
 
 STREAM_BYTES_MAX = 8 * 1024 * 1024  # that one stream holds before its reader waits

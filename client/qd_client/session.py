@@ -28,6 +28,7 @@ from qd_client.limits import (
     LOGIN_SECONDS_V1,
     PROBE_SECONDS_MAX,
     RETENTION_S,
+    TIDY_SECONDS_MAX,
 )
 from qd_client.reader import DataReader
 from qd_client.refusals import client_refusal, data_refusal
@@ -85,6 +86,7 @@ class Session:
         self._is_doubted = False
         self._is_logged_in = False
         self._may_have_session = False
+        self._is_mute = False  # the cluster: it let a step of tidying up wait for too long
 
     # --- begin and end ----------------------------------------------------------------
 
@@ -113,14 +115,17 @@ class Session:
             self._start(self._beat())
 
     async def close(self) -> None:
-        """Log out and delete the topics; never fails, but logs what could not be done."""
+        """Log out and delete the topics; never fails, but logs what could not be done.
+
+        A cluster that hangs keeps nobody waiting for longer than one step.
+        """
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.fail(UsageError(f"client {self.client_id} is closed; open a new one"))
         if self._may_have_session and self._refusal is None:
-            await self._try(self._control.send(ClientLogout(self.client_id)), "log out")
-        await self._control.aclose()
+            await self._tidy(self._control.send(ClientLogout(self.client_id)), "log out")
+        await self._tidy(self._control.aclose(), f"close its producer of {CONTROL}")
         if self._reader is not None:
             await self._reader.aclose()
         if self._errors is not None:
@@ -139,13 +144,29 @@ class Session:
                 self._reader.close(key, error)
 
     async def _delete(self, topic: str) -> None:
-        await self._try(self._fluvio.delete_topic(topic, missing_ok=True), f"delete {topic}")
+        await self._tidy(self._fluvio.delete_topic(topic, missing_ok=True), f"delete {topic}")
 
     async def _try(self, step: Coroutine[Any, Any, None], what: str) -> None:
         try:
             await step
         except QdError as error:
             _log.warning("client %d could not %s: %s", self.client_id, what, error)
+
+    async def _tidy(self, step: Coroutine[Any, Any, None], what: str) -> None:
+        """Try a step that the gateway and the cluster can do without."""
+        if self._is_mute:
+            step.close()
+            return
+        try:
+            async with asyncio.timeout(TIDY_SECONDS_MAX):
+                await self._try(step, what)
+        except TimeoutError:
+            self._is_mute = True
+            _log.warning(
+                "client %d could not %s: the cluster at %s did not answer within %g s; leaving "
+                "the rest to its lease and to its topics' retention",
+                *(self.client_id, what, self._fluvio.endpoint, TIDY_SECONDS_MAX),
+            )
 
     async def _create_topics(self, may_exist: bool) -> bool:
         """Create the three topics; True where one was left by a client that died."""
@@ -354,7 +375,7 @@ class Session:
         """Forget a stream; `stop` tells the gateway to end it."""
         self._forget(key_of_request(request), request)
         if stop and self._failure is None:
-            await self._try(self._control.send(request.stop_message()), f"stop {request}")
+            await self._tidy(self._control.send(request.stop_message()), f"stop {request}")
 
     def _forget(self, key: StreamKey, request: StreamRequest) -> None:
         self._requests.pop(key, None)

@@ -156,6 +156,10 @@ class Producer(Protocol):
         """Flush within `close_seconds` and close; raises where records are unacknowledged."""
         ...
 
+    def close(self) -> None:
+        """Close at once; nobody knows whether what is unacknowledged is written."""
+        ...
+
 
 class Consumer(Protocol):
     """Reads records of one partition, each offset exactly once and in order."""
