@@ -28,6 +28,9 @@ _WIDTH_US: Final = {
     Resolution.H1: 60 * _MINUTE_US,
     Resolution.D1: 1440 * _MINUTE_US,
 }
+# Years 1 to 9999: no trade is beyond, and no arithmetic on times within overflows.
+_TIME_MIN_US: Final = -62_135_596_800_000_000
+_TIME_MAX_US: Final = 253_402_300_800_000_000
 _CALENDAR: Final = {Resolution.MO1: "datetime64[M]", Resolution.Y1: "datetime64[Y]"}
 
 
@@ -62,9 +65,13 @@ def bar_starts(resolution: Resolution, times: NDArray[np.int64]) -> NDArray[np.i
 
 
 def bar_start_at_or_after(resolution: Resolution, time: int | None) -> int | None:
-    """The first bar start that is not before a time; None stays None."""
+    """The first bar start that is not before a time; None stays None.
+
+    Times beyond the years 1 to 9999 stand for the first and last of them.
+    """
     if time is None:
         return None
+    time = min(max(time, _TIME_MIN_US), _TIME_MAX_US)
     start = int(bar_starts(resolution, np.array([time], np.int64))[0])
     if start == time:
         return start

@@ -24,6 +24,14 @@ CONNECT_SECONDS_MAX = 10
 SILENCE_SECONDS_MAX = 30
 STATEMENT_SECONDS_MAX = 30  # of ordinary queries; imports and streams are not bounded
 
+# What a server may be set to end, an import must outlast: sorting a large file alone takes
+# minutes within its transaction. By name, since not every version has all of them.
+_UNBOUNDED = """
+SELECT set_config(name, '0', false) FROM pg_settings
+WHERE name IN ('statement_timeout', 'lock_timeout', 'transaction_timeout',
+               'idle_in_transaction_session_timeout')
+"""
+
 # 08: connection exceptions; 57P01 to 57P05: shutdown, crash, start-up, idle time.
 _LOST_CLASSES = ("08", "57P")
 
@@ -86,17 +94,22 @@ def unreachable(error: psycopg.Error) -> DatabaseUnreachable:
 
 
 def connect(dsn: str) -> psycopg.Connection[Any]:
-    """Connect in autocommit mode.
+    """Connect in autocommit mode, for work that takes as long as it takes.
 
     Raises
     ------
     DatabaseUnreachable
         No connection could be made.
     """
-    try:
-        return psycopg.connect(bounded(dsn), autocommit=True)
-    except psycopg.Error as error:
-        raise unreachable(error) from error
+    with contextlib.ExitStack() as on_failure:
+        try:
+            connection = psycopg.connect(bounded(dsn), autocommit=True)
+            on_failure.callback(connection.close)
+            connection.execute(_UNBOUNDED)
+        except psycopg.Error as error:
+            raise unreachable(error) from error
+        on_failure.pop_all()
+    return connection
 
 
 async def connect_async(dsn: str) -> psycopg.AsyncConnection[Any]:
@@ -107,9 +120,12 @@ async def connect_async(dsn: str) -> psycopg.AsyncConnection[Any]:
     DatabaseUnreachable
         No connection could be made.
     """
-    try:
-        connection = await psycopg.AsyncConnection.connect(bounded(dsn), autocommit=True)
-        await connection.execute(f"SET statement_timeout = {STATEMENT_SECONDS_MAX * 1000}")
-    except psycopg.Error as error:
-        raise unreachable(error) from error
+    async with contextlib.AsyncExitStack() as on_failure:
+        try:
+            connection = await psycopg.AsyncConnection.connect(bounded(dsn), autocommit=True)
+            on_failure.push_async_callback(connection.close)
+            await connection.execute(f"SET statement_timeout = {STATEMENT_SECONDS_MAX * 1000}")
+        except psycopg.Error as error:
+            raise unreachable(error) from error
+        on_failure.pop_all()
     return connection

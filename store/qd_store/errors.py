@@ -15,6 +15,7 @@
          ├─ ImportFailed         files that cannot be imported
          │   ├─ SourceUnreadable   a path that is missing, broken or not a file of trades
          │   ├─ UnknownLayout      columns that no known layout has
+         │   ├─ FolderUnusable     no room, or no way to write, where an import writes files
          │   ├─ SourceRefused      bad lines in a file that must have none
          │   └─ ImportStopped      the caller asked to stop; nothing half done remains
          └─ EmbeddedError        the embedded server
@@ -94,6 +95,10 @@ class SourceUnreadable(ImportFailed):
 
 class UnknownLayout(ImportFailed):
     """Columns that no known layout has."""
+
+
+class FolderUnusable(ImportFailed):
+    """A folder in which an import must write cannot be written in, or is full."""
 
 
 class SourceRefused(ImportFailed):

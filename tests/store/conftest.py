@@ -44,7 +44,7 @@ def importer(dsn: str, tmp_path: Path) -> Importer:
     """`import_paths` into this test's tables."""
 
     def run(*paths: Path, **options: Any) -> ImportReport:
-        return import_paths(dsn, paths, rejects_folder=tmp_path / "rejects", **options)
+        return import_paths(dsn, paths, **{"rejects_folder": tmp_path / "rejects", **options})
 
     return run
 

@@ -245,6 +245,39 @@ def test_one_bad_file_does_not_harm_the_others(
     assert len(stored("GOOD")) == 10
 
 
+@pytest.mark.parametrize("name", ["rejects_folder", "scratch_folder"])
+def test_a_folder_that_cannot_be_written_in(
+    importer: Importer, stored: Stored, tmp_path: Path, name: str
+) -> None:
+    bad = write(tmp_path / "BAD.csv", [(START + 5, 1, 1), (START, 1, 1), ("x", "y", "z")])
+    good = write(tmp_path / "GOOD.csv", generated(10))
+    (tmp_path / "file").touch()
+    report = importer(bad, good, **{name: tmp_path / "file" / "folder"})
+    assert [file.state for file in report.files] == [FileState.REFUSED, FileState.IMPORTED]
+    assert "Not a directory" in report.files[0].error
+    assert "choose another folder" in report.files[0].error
+    assert stored("BAD") == []
+    assert only(importer(bad)).rows == 2
+
+
+def test_a_servers_time_limits_do_not_end_an_import(dsn: str, tmp_path: Path) -> None:
+    limited = f"{dsn}%20-cidle_in_transaction_session_timeout%3D1"
+    path = write(tmp_path / "XBTEUR.csv", sorted(generated(30_000), key=str, reverse=True))
+    result = only(import_paths(limited, [path], rejects_folder=tmp_path))
+    assert (result.state, result.rows) == (FileState.IMPORTED, 30_000)
+
+
+def test_the_first_row_need_not_be_the_earliest(
+    importer: Importer, stored: Stored, tmp_path: Path
+) -> None:
+    rows = generated(300)
+    later = write(tmp_path / "a" / "XBTEUR.csv", rows[200:])
+    earlier = write(tmp_path / "b" / "XBTEUR.csv", rows[:200])
+    earlier.write_text(f"{rows[200][0]},7,7\n{earlier.read_text()}")  # not in order
+    importer(later, earlier)
+    assert len(stored("XBTEUR")) == 301
+
+
 def test_strict_refuses_a_file_with_a_bad_line(
     importer: Importer, stored: Stored, tmp_path: Path
 ) -> None:

@@ -68,7 +68,7 @@ def test_what_is_not_there_or_not_trades(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     (tmp_path / "bad name!.csv").write_bytes(TEXT)
-    for path in ("missing.csv", "empty", "a.parquet", "bad name!.csv"):
+    for path in ("missing.csv", "empty", "a.parquet", "bad name!.csv", f"{'x' * 300}.csv"):
         with pytest.raises(SourceUnreadable, match="expected"):
             find_sources([tmp_path / path])
 

@@ -110,6 +110,7 @@ class FileImport:
             reading, added = self._stored_rows(tables, stored)
             if self._target.strict and self._rejects.total:
                 raise SourceRefused(self._strict_text())
+            self._rejects.complete()
             digest = reading.digest
             tables.finish(added, digest, self._source.name, self._rejects.total)
         # Past the commit: the rejects file of an import that did not happen would mislead.

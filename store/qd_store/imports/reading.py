@@ -33,11 +33,11 @@ def layout_of(source: Source) -> Layout:
 
 
 def first_time(source: Source, layout: Layout) -> int:
-    """The time of a file's first good row in its first block; 0 where there is none."""
+    """The earliest time of a file's first block, which need not be in order; 0 without rows."""
     with source.blocks() as blocks:
         first, _ = next(blocks, (b"", 0))
         rows = BlockParser(layout).parse(first).rows
-        return int(rows["time"][0]) if len(rows) else 0
+        return int(rows["time"].min()) if len(rows) else 0
 
 
 def digest_of(source: Source, tick: Tick) -> bytes:

@@ -6,13 +6,15 @@ counted only.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from qd_store.errors import FolderUnusable
 from qd_store.imports.rows import Reason, Rejected
 from qd_store.imports.sources import REJECTS_SUFFIX
 
@@ -43,20 +45,29 @@ class Rejects:
             if self.total <= REJECTS_MAX:
                 self._write(self._name, each.line, each.reason.value, each.text)
 
-    def finish(self, digest: bytes) -> Path | None:
-        """Give the file its name; None where nothing was refused."""
+    def complete(self) -> None:
+        """Have the whole file on disk: all that can fail is done before the import's commit."""
         if self._file is None:
-            return None
+            return
         if self.total > REJECTS_MAX:
             self._write(self._name, "", f"{self.total - REJECTS_MAX} more lines refused", "")
-        self._file.close()
+        with self._writing():
+            self._file.close()
+
+    def finish(self, digest: bytes) -> Path | None:
+        """Give the completed file its name; None where nothing was refused."""
+        if self._file is None:
+            return None
+        with self._writing():
+            path = self._part.replace(self.path(digest))
         self._file = None
-        return self._part.replace(self.path(digest))
+        return path
 
     def discard(self) -> None:
         """Forget the file, unless it is finished."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # what it could not write is not wanted
+                self._file.close()
             self._file = None
             self._part.unlink(missing_ok=True)
 
@@ -65,9 +76,20 @@ class Rejects:
         return self._folder / f"{self._symbol}-{digest.hex()[:8]}{REJECTS_SUFFIX}"
 
     def _write(self, *cells: object) -> None:
-        if self._file is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._file = self._part.open("w", newline="", encoding="utf-8")
-            self._writer = csv.writer(self._file)
-            self._writer.writerow(["file", "line", "reason", "text"])
-        self._writer.writerow(cells)
+        with self._writing():
+            if self._file is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._file = self._part.open("w", newline="", encoding="utf-8")
+                self._writer = csv.writer(self._file)
+                self._writer.writerow(["file", "line", "reason", "text"])
+            self._writer.writerow(cells)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise FolderUnusable(
+                f"refused lines of {self._name} cannot be written to {self._folder} "
+                f"({error.strerror}): make room there, or choose another folder for them"
+            ) from error

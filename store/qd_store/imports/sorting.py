@@ -7,6 +7,7 @@ that is nearly sorted makes few runs.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from types import TracebackType
 import numpy as np
 
 from qd_schemas.arrays import Rows
+from qd_store.errors import FolderUnusable
 from qd_store.imports.rows import RAW
 
 RUN_ROWS = 1_000_000  # 32 MB
@@ -27,7 +29,9 @@ class SortedSpill:
     """Takes rows in file order, gives them back in time order."""
 
     def __init__(self, folder: Path | None = None, run_rows: int = RUN_ROWS) -> None:
-        self._file = tempfile.TemporaryFile(dir=folder, prefix="qd-sort-")  # noqa: SIM115 (closed on exit)
+        with _writing(folder):
+            self._file = tempfile.TemporaryFile(dir=folder, prefix="qd-sort-")  # noqa: SIM115 (closed on exit)
+        self._folder = folder
         self._run_rows = run_rows
         self._waiting: list[Rows] = []
         self._waiting_rows = 0
@@ -43,7 +47,8 @@ class SortedSpill:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # what a full disk did not take is not wanted
+            self._file.close()
 
     def add(self, rows: Rows) -> None:
         """Take rows that follow those taken so far in the file."""
@@ -77,13 +82,26 @@ class SortedSpill:
         self._waiting, self._waiting_rows = [], 0
         start = self._runs[-1][1] if self._runs else 0
         end = start + len(rows)
-        self._file.write(rows.view(np.uint8).data)
-        self._file.flush()
+        with _writing(self._folder):
+            self._file.write(rows.view(np.uint8).data)
+            self._file.flush()
         if self._runs and int(rows["time"][0]) >= self._last_time:
             self._runs[-1] = (self._runs[-1][0], end)  # goes on where the last one ended
         else:
             self._runs.append((start, end))
         self._last_time = int(rows["time"][-1])
+
+
+@contextlib.contextmanager
+def _writing(folder: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = folder or "the temporary folder"
+        raise FolderUnusable(
+            f"rows out of order cannot be sorted in {where} ({error.strerror}): make room "
+            "there, or choose another folder (TMPDIR)"
+        ) from error
 
 
 class _Cursor:

@@ -105,7 +105,12 @@ def find_sources(paths: Iterable[Path | str]) -> list[Source]:
     """
     found: dict[str, Source] = {}  # by name: a path given twice is imported once
     for path in map(Path, paths):
-        here = list(_sources_at(path))
+        try:
+            here = list(_sources_at(path))
+        except OSError as error:
+            raise SourceUnreadable(
+                f"{path} cannot be looked into ({error.strerror}); expected {_EXPECTED}"
+            ) from error
         if not here:
             raise SourceUnreadable(f"{path} holds no file of trades; expected {_EXPECTED}")
         found |= {source.name: source for source in here}
