@@ -115,10 +115,12 @@ def test_times_that_no_calendar_has(resolution: Resolution) -> None:
     first, last = microseconds("1970-01-01"), microseconds("2100-01-01")
     for time in (-(2**63), -(2**62)):
         start = bar_start_at_or_after(resolution, time)
-        assert start is not None and start < first
+        assert start is not None
+        assert start < first
     for time in (2**63 - 1, 2**63 - 2, 2**62):
         start = bar_start_at_or_after(resolution, time)
-        assert start is not None and last < start < 2**63
+        assert start is not None
+        assert last < start < 2**63
 
 
 def test_no_bars_of_no_resolution() -> None:
