@@ -21,13 +21,14 @@ Importer = Callable[..., ImportReport]
 
 @pytest.fixture
 def dsn(database_dsn: str) -> Iterator[str]:
-    """A DSN whose tables are this test's own, on whatever server the suite runs."""
+    """A DSN whose tables and connections are this test's own, on whatever server it runs."""
     name = f"qd_test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(database_dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
         try:
             separator = "&" if "?" in database_dsn else "?"
-            yield f"{database_dsn}{separator}options=-csearch_path%3D{name}"
+            own = f"application_name={name}&options=-csearch_path%3D{name}"
+            yield f"{database_dsn}{separator}{own}"
         finally:
             connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
 

@@ -47,15 +47,19 @@ def expected() -> Rows:
     return rows
 
 
-def streams(dsn: str) -> int:
-    """How many connections of streams the server has for this test, once they settle."""
+def wait_until(dsn: str, condition: str) -> None:
+    """Wait until something is true of this test's connections; the server does the waiting."""
+    own = "FROM pg_stat_activity WHERE application_name = current_setting('application_name')"
     with psycopg.connect(dsn, autocommit=True) as connection:
-        row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY (SELECT sequence%' "
-            "AND state = 'active'"
-        ).fetchone()
-    assert row is not None
-    return int(row[0])
+        connection.execute("SET statement_timeout = '20s'")
+        connection.execute(
+            f"DO $$ BEGIN WHILE NOT ({condition.format(own=own)}) LOOP "
+            "PERFORM pg_stat_clear_snapshot(), pg_sleep(0.01); END LOOP; END $$".encode()
+        )
+
+
+NO_STREAM = "NOT EXISTS (SELECT {own} AND query LIKE 'COPY (SELECT sequence%' AND state = 'active')"
+BLOCKED = "EXISTS (SELECT {own} AND wait_event_type = 'Lock')"
 
 
 async def test_exchanges_and_markets(store: Store, market: Market) -> None:
@@ -151,9 +155,8 @@ async def test_bars_between_times_are_whole(store: Store, market: Market) -> Non
 async def test_leaving_early_ends_the_query(store: Store, market: Market, dsn: str) -> None:
     stream = store.trades(market, batch_rows=10)
     await anext(stream)
-    assert streams(dsn) <= 1
     await stream.aclose()
-    assert streams(dsn) == 0
+    wait_until(dsn, NO_STREAM)
     async for _ in store.trades(market):
         break
 
@@ -172,27 +175,18 @@ async def test_cancellation_ends_the_query(store: Store, market: Market, dsn: st
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert streams(dsn) == 0
+    wait_until(dsn, NO_STREAM)
 
 
 async def test_a_query_that_waits_can_be_cancelled(store: Store, market: Market, dsn: str) -> None:
     with psycopg.connect(dsn) as connection:
         connection.execute("LOCK TABLE trade")
         task = asyncio.ensure_future(anext(store.trades(market)))
-        await _blocked(dsn)
+        await asyncio.to_thread(wait_until, dsn, BLOCKED)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert streams(dsn) == 0
-
-
-async def _blocked(dsn: str) -> None:
-    """Wait until a statement waits for a lock; the server does the waiting."""
-    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
-        await connection.execute(
-            "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = "
-            "'Lock') LOOP PERFORM pg_stat_clear_snapshot(), pg_sleep(0.01); END LOOP; END $$"
-        )
+        wait_until(dsn, NO_STREAM)
 
 
 async def test_many_streams_at_once(market: Market, collect: Collect) -> None:
@@ -217,7 +211,7 @@ async def test_a_stream_left_open_does_not_keep_the_store_open(dsn: str, market:
         stream = store.trades(market, batch_rows=10)
         await anext(stream)
     await stream.aclose()
-    assert streams(dsn) == 0
+    wait_until(dsn, NO_STREAM)
 
 
 @pytest.mark.parametrize("batch_rows", [0, -1, 2**40])
