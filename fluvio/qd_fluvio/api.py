@@ -128,6 +128,11 @@ class Producer(Protocol):
         """Records the cluster has acknowledged so far: the first ones of those sent."""
         ...
 
+    @property
+    def is_usable(self) -> bool:
+        """False once it has failed or was closed; it may fail without being used."""
+        ...
+
     async def send(self, payload: bytes) -> None:
         """Take one record for sending.
 

@@ -101,9 +101,13 @@ class ClientChannel:
             if self._before is not None:
                 await asyncio.wait([self._before])
                 self._before = None
-            if channel not in self._producers:
-                self._producers[channel] = await self._open(self._topics[channel])
-            return self._producers[channel]
+            found = self._producers.get(channel)
+            if found is not None and not found.is_usable:  # the connection may be another one now
+                found.close()
+                found = None
+            if found is None:
+                found = self._producers[channel] = await self._open(self._topics[channel])
+            return found
 
     async def drop(self, channel: Channel, producer: Producer) -> None:
         """Forget a producer that failed; the next use opens another."""

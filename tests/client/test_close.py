@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from qd_client import QDClient
-from support.gateways import Process
 from support.layer import Broker
 from support.markets import Markets
+from support.processes import Process
 
 
 @pytest.fixture

@@ -23,7 +23,9 @@ from qd_fluvio import FluvioError
 from qd_schemas.arrays import Rows
 from qd_schemas.enums import ClientErrorType, DataType
 from qd_schemas.messages import ClientError, ClientLogin, Heartbeat, StartData
+from qd_schemas.topics import CONTROL
 from support.gateways import GatewayStarter, wait_logged
+from support.layer import Broker
 from support.markets import Markets
 from support.processes import Process, running
 from support.raw_client import RawClient
@@ -154,6 +156,19 @@ async def test_a_broker_may_be_killed_and_restarted(markets: Markets, tmp_path: 
             assert gateway.popen.poll() is None
     finally:
         broker.stop()
+
+
+async def test_a_deleted_control_topic_costs_no_session(markets: Markets, tmp_path: Path) -> None:
+    symbol, rows = markets.ids["XBTUSD"], markets.trades["XBTUSD"]
+    with (
+        contextlib.closing(Broker(tmp_path)) as broker,
+        gateway_of(tmp_path, broker.endpoint, markets.dsn) as gateway,
+    ):
+        async with QDClient(endpoint=broker.endpoint, lease_ms=60_000) as qd:
+            np.testing.assert_array_equal(await whole(qd, symbol), rows)
+            await qd.fluvio.delete_topic(CONTROL)
+            await asyncio.to_thread(wait_logged, gateway, r"(?s)(consuming requests.*){2}")
+            np.testing.assert_array_equal(await whole(qd, symbol), rows)
 
 
 async def test_a_vanished_clients_session_ends(

@@ -73,6 +73,11 @@ class OfficialProducer:
         """Records the cluster has acknowledged so far."""
         return self._acknowledged
 
+    @property
+    def is_usable(self) -> bool:
+        """See `qd_fluvio.api.Producer.is_usable`."""
+        return not self._closed and self._error is None and self._worker.alive
+
     async def send(self, payload: bytes) -> None:
         """Take one record; see `qd_fluvio.api.Producer.send`."""
         cost = self._cost(payload)
