@@ -117,4 +117,4 @@ def _print_table(report: ImportReport, rejects_folder: Path) -> None:
     if any(file.rejects for file in report.files):
         console.say(f"rejected lines are in {rejects_folder}")
     for file in report.refused:
-        console.say(f"{file.file} was not imported: {file.error}")
+        console.say(f"not imported: {file.error}")

@@ -51,6 +51,19 @@ class ImportMeter:
         return self.rows / max(time.monotonic() - self.began, 1e-9)
 
 
+def check_paths(paths: Sequence[Path]) -> None:
+    """Look at names and zips' directories only.
+
+    Raises
+    ------
+    QdError
+        There is nothing to import at a path.
+    """
+    from qd_store.imports.sources import find_sources
+
+    find_sources(paths)
+
+
 async def import_files(
     dsn: str,
     paths: Sequence[Path],

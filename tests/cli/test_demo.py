@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from qd_cli.alerts import AlertRow
+from qd_cli.demo.lines import ALERTS_WHOLE, PlainView
 from qd_cli.errors import ExitCode
 from qd_cli.generate import generate_market
 from support.reference import rises, trades_of
@@ -67,6 +69,28 @@ def test_given_data_in_plain_lines(tmp_path: Path) -> None:
     assert "\x1b" not in done.stdout
     assert f"{TRADES:,} of {TRADES:,} streamed, in order, none missing" in done.stdout
     assert "from the given files" in done.stdout
+
+
+def test_a_path_without_files_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = demo(tmp_path, "--data", str(empty))
+    assert done.returncode == ExitCode.FAILED
+    assert done.stdout == ""
+    assert "holds no file of trades" in done.stderr
+
+
+def test_plain_lines_show_the_first_alerts_and_few_of_many(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    alert = AlertRow("XBTEUR", "kraken", "m", "rose", "t", 1.0, 1, 1.0, 1.0, 1.0, 1.0)
+    view = PlainView()
+    for count in range(1, 251):
+        view.alert(alert, count)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == ALERTS_WHOLE + 3
+    assert [line.split(":")[0].strip() for line in lines[-2:]] == ["alert 100", "alert 200"]
+    assert "--json prints all" in lines[ALERTS_WHOLE]
 
 
 @pytest.mark.parametrize("text", ["", "this,is,no\ntrade,at,all\n"])

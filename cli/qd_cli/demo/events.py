@@ -27,6 +27,10 @@ class View(Protocol):
         """Show that a step begins."""
         ...
 
+    def abandon(self) -> None:
+        """Show that the present step does not come to its end."""
+        ...
+
     def part(self, event: Event) -> None:
         """Show that a process started or stopped."""
         ...

@@ -10,14 +10,15 @@ import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from qd_cli.demo.events import View
 from qd_cli.demo.plan import Plan
 from qd_cli.demo.result import Summary
 from qd_cli.demo.work import Work
-from qd_cli.errors import RequestRefused
+from qd_cli.errors import OutputClosed, RequestRefused
+from qd_cli.imports import check_paths
 from qd_cli.interrupts import Interrupts
 from qd_cli.stack import Choices, StateFolder, Supervisor, qd_parts
 
@@ -45,6 +46,8 @@ async def run_demo(plan: Plan, view: View, interrupts: Interrupts) -> Summary:
     QdError
         Whatever else went wrong.
     """
+    if plan.data is not None:
+        check_paths([plan.data])  # before everything is started for nothing
     with _folder(plan.keep) as path:
         folder = StateFolder(path)
         supervisor = Supervisor(folder, qd_parts(), tell=view.part, hurry=interrupts.hurry)
@@ -56,11 +59,19 @@ async def run_demo(plan: Plan, view: View, interrupts: Interrupts) -> Summary:
                 work.cancel()
                 await _unwound(work, interrupts.hurry)
                 raise
+        except BaseException:
+            _quietly(view.abandon)
+            raise
         finally:
             interrupts.closing()
-            with contextlib.suppress(OSError):  # a terminal that hung up
-                view.stage("stopping everything")
+            _quietly(lambda: view.stage("stopping everything"))
             await supervisor.down()
+
+
+def _quietly(show: Callable[[], None]) -> None:
+    """Show something on a terminal that may have hung up."""
+    with contextlib.suppress(OSError, OutputClosed):
+        show()
 
 
 async def _work(plan: Plan, view: View, supervisor: Supervisor) -> Summary:

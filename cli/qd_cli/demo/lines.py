@@ -16,6 +16,9 @@ from qd_store.imports import FileResult
 
 PROGRESS_STEPS = 10
 """A line is printed at each tenth of a long step."""
+ALERTS_WHOLE = 10
+"""So many alerts get a line each; after them only every `ALERTS_EVERY`-th one does."""
+ALERTS_EVERY = 100
 
 
 class Steps:
@@ -27,6 +30,8 @@ class Steps:
     def is_due(self, progress: Progress) -> bool:
         """Tell whether this progress is worth a line."""
         step = progress.done * PROGRESS_STEPS // progress.total if progress.total else 0
+        if not progress.done:
+            return False
         due = step > self._last
         self._last = max(step, self._last)
         return due
@@ -43,6 +48,9 @@ class PlainView:
     def stage(self, text: str) -> None:
         """Print what begins."""
         self._out(text)
+
+    def abandon(self) -> None:
+        """Nothing was said to be done."""
 
     def part(self, event: Event) -> None:
         """Print what happened to a process."""
@@ -70,8 +78,11 @@ class PlainView:
             )
 
     def alert(self, alert: AlertRow, count: int) -> None:
-        """Print an alert."""
-        self._out(f"  alert {count}: {alert.as_text()}")
+        """Print an alert, or every hundredth of many: a log is to be read."""
+        if count <= ALERTS_WHOLE or count % ALERTS_EVERY == 0:
+            self._out(f"  alert {count}: {alert.as_text()}")
+        if count == ALERTS_WHOLE:
+            self._out(f"  (from here on every {ALERTS_EVERY}th alert; --json prints all)")
 
     def summary(self, summary: Summary) -> None:
         """Print the summary."""
@@ -95,6 +106,9 @@ class JsonView:
     def stage(self, text: str) -> None:
         """Print what begins."""
         _print("stage", text=text)
+
+    def abandon(self) -> None:
+        """Nothing was said to be done."""
 
     def part(self, event: Event) -> None:
         """Print what happened to a process."""

@@ -25,6 +25,7 @@ from qd_store.imports import FileResult
 ALERTS_SHOWN = 5
 _BAR_WIDTH = 32
 _SHOW_CURSOR = "\x1b[?25h"
+_DONE = Text("✓ ", "green")
 
 
 class LiveView:
@@ -47,6 +48,10 @@ class LiveView:
         self._leave()
         self._stage = text
         self.refresh()
+
+    def abandon(self) -> None:
+        """Leave the present step as not done."""
+        self._leave(Text("✗ ", "red"))
 
     def part(self, event: Event) -> None:
         """Print what happened to a process above the picture."""
@@ -101,10 +106,10 @@ class LiveView:
             sys.stdout.write(_SHOW_CURSOR)
             sys.stdout.flush()
 
-    def _leave(self) -> None:
-        """Print the present step as done."""
+    def _leave(self, mark: Text = _DONE) -> None:
+        """Print the present step, by default as done."""
         if self._stage is not None:
-            self._console.print(Text.assemble(("✓ ", "green"), self._stage))
+            self._console.print(Text.assemble(mark, self._stage))
         if self._bar is not None:
             self._console.print(self._bar)
         self._stage = self._bar = None
@@ -134,6 +139,8 @@ def _bar(progress: Progress, text: str) -> RenderableType:
 def _seconds_left(rows: int, read: Progress) -> str:
     """Estimate from the bytes how long the rest takes."""
     if not read.total or not read.done or not rows or not read.rate:
+        return ""
+    if read.done >= read.total:
         return ""
     left = (read.total - read.done) / read.done * rows / read.rate
     return f"{console.duration(max(0.0, left))} left"

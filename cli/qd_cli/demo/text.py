@@ -34,7 +34,7 @@ def summary_lines(summary: Summary) -> list[tuple[str, str]]:
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in summary.seconds.items())
     lines = [
         ("trades", where),
-        ("rows imported", f"{count(summary.rows_imported)} in {summary.markets} markets"),
+        ("rows imported", f"{count(summary.rows_imported)} in {_markets(summary.markets)}"),
         ("rows rejected", _rejected(summary)),
         ("import rate", rate(summary.import_rows_per_second, "rows")),
         ("market streamed", summary.market),
@@ -42,12 +42,19 @@ def summary_lines(summary: Summary) -> list[tuple[str, str]]:
         ("daily bars received", count(summary.bars_received)),
         ("stream rate", rate(summary.stream_trades_per_second, "trades")),
         ("alerts", f"{count(summary.alerts)} for {summary.market}, complete"),
-        ("alerts elsewhere", f"{count(summary.alerts_elsewhere)} so far"),
-        ("time", seconds),
     ]
+    if summary.markets > 1:
+        others = _markets(summary.markets - 1)
+        elsewhere = f"{count(summary.alerts_elsewhere)} so far, in {others}"
+        lines.append(("alerts elsewhere", elsewhere))
+    lines.append(("time", seconds))
     peaks = summary.peak_memory_bytes.items()
     lines += [(f"peak memory {name}", console.mebibytes(value)) for name, value in peaks]
     return lines
+
+
+def _markets(number: int) -> str:
+    return f"{console.count(number)} market{'s' if number != 1 else ''}"
 
 
 def _rejected(summary: Summary) -> str:
