@@ -20,9 +20,11 @@ from qd_cli.stack import (
     PartState,
     StateFolder,
     Supervisor,
+    qd_parts,
     read_status,
 )
 from qd_cli.stack.processes import Identity, identify, is_alive, send
+from qd_schemas.errors import QdError
 from support.stacks import MakePart, left_over
 
 
@@ -131,6 +133,24 @@ async def test_external_parts_are_not_started(folder: StateFolder, part: MakePar
     assert "base" in back.parts
     assert environment(folder, "middle")["QD_FLUVIO"] == "127.0.0.1:9999"
     await Supervisor(folder, parts).down()
+
+
+async def test_an_external_cluster_that_nobody_reaches_is_told_at_once(
+    folder: StateFolder,
+) -> None:
+    parts = tuple(part for part in qd_parts() if part.name == "broker")
+    for endpoint in ("127.0.0.1:1", "nonsense"):
+        with pytest.raises(QdError, match=endpoint):
+            await Supervisor(folder, parts).up(Choices(external={"QD_FLUVIO": endpoint}))
+
+
+async def test_a_failed_start_shows_no_older_log(folder: StateFolder, part: MakePart) -> None:
+    folder.make()
+    folder.log_file("middle").write_text("of an earlier run\n")
+    with pytest.raises(PartFailed) as caught:
+        await Supervisor(folder, trio(part, middle="dies")).up()
+    assert "no luck today" in str(caught.value)
+    assert "of an earlier run" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

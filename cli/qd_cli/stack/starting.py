@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from qd_cli.errors import PartFailed
@@ -32,6 +32,8 @@ class Starter:
     folder: StateFolder
     choices: Choices
     ready_seconds_max: float
+    _log_starts: dict[str, int] = field(default_factory=dict)
+    """Where each part's log began to be about this start."""
 
     def start(self, part: Part, settings: Mapping[str, str], record: StackRecord) -> PartRecord:
         """Start a part's process and return at once."""
@@ -40,10 +42,12 @@ class Starter:
             "port": str(self._port(part, record)),
         }
         self.folder.ready_file(part.name).unlink(missing_ok=True)
+        log = self.folder.log_file(part.name)
+        self._log_starts[part.name] = log.stat().st_size if log.exists() else 0
         identity = start(
             [sys.executable, "-m", part.module, *(item.format(**words) for item in part.arguments)],
             env=self._environment(part, settings, words),
-            log_file=self.folder.log_file(part.name),
+            log_file=log,
             cwd=self.folder.path,
         )
         return PartRecord(identity.pid, identity.start, time.time(), dict(settings))
@@ -70,15 +74,19 @@ class Starter:
         return replace(known, ready=ready)
 
     def _check(self, part: Part, identity: Identity, deadline: float) -> None:
-        if not is_alive(identity):
-            code = exit_code(identity)
+        # A process whose last threads still end has no exit code yet: it has in a moment.
+        if not is_alive(identity) and (code := exit_code(identity)) is not None:
             raise self._failed(part, f"ended before it was ready (exit code {code})")
         if time.monotonic() > deadline:
             raise self._failed(part, f"was not ready after {self.ready_seconds_max:g} s")
 
     def _failed(self, part: Part, what: str) -> PartFailed:
         log = self.folder.log_file(part.name)
-        lines = log.read_text(errors="replace").splitlines()[-LOG_LINES_IN_ERROR:]
+        began = self._log_starts.get(part.name, 0)
+        with log.open("rb") as file:
+            file.seek(began if began <= log.stat().st_size else 0)  # a rotated one begins anew
+            text = file.read().decode(errors="replace")
+        lines = text.splitlines()[-LOG_LINES_IN_ERROR:]
         end = "".join(f"\n  {line}" for line in lines) or "\n  (it logged nothing)"
         return PartFailed(f"{part.name} {what}; the end of its log {log}:{end}")
 

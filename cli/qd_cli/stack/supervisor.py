@@ -122,6 +122,8 @@ class Supervisor:
         if part.provides and part.provides.setting in self._record.external:
             await self._stop_one(part.name)
             self._tell(Event(EventKind.EXTERNAL, part.name))
+            if part.reach:
+                await part.reach(self._record.settings)
         elif self._runs_with(part, settings):
             self._tell(Event(EventKind.RUNNING, part.name, self._record.parts[part.name].pid))
             return
