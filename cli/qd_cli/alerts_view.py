@@ -7,9 +7,10 @@ from contextlib import aclosing
 from qd_cli import console
 from qd_cli.alerts import AlertRow, row_of
 from qd_cli.names import Names
-from qd_cli.symdb import symdb_client
+from qd_cli.symdb import known_market, symdb_client
 from qd_client import alerts
 from qd_fluvio import Offset, connect
+from qd_schemas.enums import ExchangeId
 
 
 async def show_alerts(
@@ -24,6 +25,8 @@ async def show_alerts(
     """Print alerts: those that are there, and with `follow` those to come."""
     offset = Offset.end() if from_end else Offset.beginning()
     async with connect(fluvio_endpoint) as fluvio, symdb_client(symdb_endpoint) as symdb:
+        if symbol is not None:
+            await known_market(symdb, ExchangeId.KRAKEN, symbol)
         names = Names(symdb)
         async with aclosing(alerts(fluvio, offset=offset, follow=follow)) as found:
             async for alert in found:

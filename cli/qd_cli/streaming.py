@@ -8,9 +8,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from qd_cli import console
+from qd_cli.symdb import known_market, symdb_client
 from qd_client import QDClient
 from qd_schemas.arrays import Rows
-from qd_schemas.enums import ExchangeId
+from qd_schemas.enums import ExchangeId, Resolution
 
 
 class Format(enum.Enum):
@@ -27,7 +28,7 @@ class Wanted:
 
     Attributes
     ----------
-    resolution : str or None
+    resolution : Resolution or None
         Of bars; None streams trades.
     start, end : int or None
         Microseconds since the epoch, the end exclusive.
@@ -41,7 +42,7 @@ class Wanted:
 
     symbol: str
     exchange: ExchangeId
-    resolution: str | None = None
+    resolution: Resolution | None = None
     start: int | None = None
     end: int | None = None
     limit: int | None = None
@@ -52,6 +53,8 @@ class Wanted:
 async def run_stream(fluvio: str, symdb: str, wanted: Wanted, layout: Format) -> None:
     """Print a stream to its end, or to its limit."""
     left = wanted.limit
+    async with symdb_client(symdb) as names:
+        await known_market(names, wanted.exchange, wanted.symbol)
     async with QDClient(endpoint=fluvio, symdb=symdb, exchange=wanted.exchange) as qd:
         stream = _opened(qd, wanted)
         is_first = True

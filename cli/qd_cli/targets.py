@@ -5,6 +5,7 @@ Nothing here connects to anything.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,12 @@ from qd_schemas.errors import QdError
 
 STATE = "QD_STATE"
 T = TypeVar("T")
+_LOOK_SECONDS = 0.5
+
+
+def died(parts: str) -> str:
+    """Say that parts died, and what to do."""
+    return f"{parts} died: `qd up` starts it again"
 
 
 def state_folder(given: Path | None) -> StateFolder:
@@ -50,7 +57,9 @@ class Targets:
     @property
     def fluvio(self) -> str:
         """``host:port`` of the Fluvio cluster."""
-        return self._find(FLUVIO)
+        from qd_schemas.specs import FluvioSettings
+
+        return FluvioSettings.from_env({FLUVIO: self._find(FLUVIO)}).endpoint
 
     @property
     def database(self) -> str:
@@ -67,12 +76,25 @@ class Targets:
         try:
             return run(main)
         except QdError as error:
-            dead = self._dead()
-            if not dead:
+            dead = self.dead()
+            if not dead or isinstance(error, PartDied):
                 raise
-            raise PartDied(f"{error}\nqd: {dead} died: `qd up` starts it again") from error
+            raise PartDied(f"{error}\nqd: {died(dead)}") from error
 
-    def _dead(self) -> str:
+    async def until_one_dies(self) -> None:
+        """Wait until a part of the stack dies.
+
+        Raises
+        ------
+        PartDied
+            Says which one.
+        """
+        while True:
+            if dead := self.dead():
+                raise PartDied(died(dead))
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def dead(self) -> str:
         """Name the parts of the running stack that died, unless another stack was meant."""
         if any(self.given.get(name) or os.environ.get(name) for name in (FLUVIO, DATABASE, SYMDB)):
             return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -161,6 +162,39 @@ def test_an_unknown_market(shell: Shell) -> None:
     assert done.returncode == ExitCode.FAILED
     assert "NOSUCH" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_market_by_a_wrong_name_is_told_what_is_alike(shell: Shell) -> None:
+    for command in (("stream", "xbteur"), ("alerts", "--symbol", "xbteur")):
+        done = shell.qd(*command)
+        assert done.returncode == ExitCode.FAILED
+        assert "did you mean XBTEUR" in done.stderr
+
+
+def test_the_readme_example_runs(shell: Shell) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    found = {part["name"]: part["endpoint"] for part in shell.lines("status")}
+    code = code.replace("127.0.0.1:9003", found["broker"]).replace("XBTCAD", "XBTEUR")
+    code = code.replace("127.0.0.1:50051", found["symdb"])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS_MAX,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) >= 2
+
+
+def test_who_follows_alerts_is_told_that_the_analytics_died(shell: Shell) -> None:
+    with on_terminal(["-m", "qd_cli", "alerts", "--follow"], shell.env) as terminal:
+        terminal.until("rose")
+        os.kill(shell.pids()["analytics"], signal.SIGKILL)
+        assert terminal.wait() == ExitCode.FAILED
+        assert b"analytics died: `qd up` starts it again" in terminal.screen
+    assert shell.qd("up").returncode == 0
 
 
 def test_alerts_equal_the_model_computed_the_slow_way(shell: Shell) -> None:

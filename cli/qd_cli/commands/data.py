@@ -19,9 +19,10 @@ from qd_cli.options import (
     SymdbOption,
     targets,
 )
+from qd_cli.tasks import beside
 
 if TYPE_CHECKING:
-    from qd_schemas.enums import ExchangeId
+    from qd_schemas.enums import ExchangeId, Resolution
 
 _PANEL = "Market data"
 
@@ -100,6 +101,9 @@ def symbols(
         for row in found:
             console.print_json(row)
         return
+    if not found:
+        console.say(f"no market{f' begins with {prefix}' if prefix else ''}: `qd import` adds some")
+        return
     columns = ("SYMBOL", "ID", "TRADES", "FIRST", "LAST")
     rows = [
         (str(row["symbol"]), str(row["symbol_id"]), f"{row['trades']:,}", *_times(row))
@@ -113,7 +117,7 @@ def _times(row: dict[str, object]) -> tuple[str, str]:
 
 
 def stream(
-    symbol: Annotated[str, typer.Argument(help="The market, such as XBTCAD.")],
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="The market, such as XBTCAD.")],
     bars: Annotated[
         str | None,
         typer.Option(metavar="RESOLUTION", help="Bars of 1m 5m 15m 30m 1h 1d 1M or 1y."),
@@ -151,13 +155,16 @@ def stream(
 
     if json and csv:
         raise RequestRefused("give --json or --csv, not both")
+    begin, finish = _time("--start", start), _time("--end", end)
+    if begin is not None and finish is not None and begin >= finish:
+        raise RequestRefused(f"--start {start} is not before --end {end}: give a later end")
     found = targets(state, fluvio=fluvio, symdb=symdb)
     wanted = Wanted(
         symbol=symbol,
         exchange=exchange_of(exchange),
-        resolution=bars,
-        start=_time("--start", start),
-        end=_time("--end", end),
+        resolution=_resolution(bars),
+        start=begin,
+        end=finish,
         limit=limit,
         from_sequence=from_sequence,
         pace=pace,
@@ -195,11 +202,15 @@ def alerts(
         raise RequestRefused("--from-end shows only what is new: give --follow as well")
     found = targets(state, fluvio=fluvio, symdb=symdb)
     fluvio_at, symdb_at = found.fluvio, found.symdb
-    found.run(
-        lambda _: show_alerts(
-            fluvio_at, symdb_at, follow=follow, from_end=from_end, symbol=symbol, json=json
-        )
-    )
+
+    async def show(_: Interrupts) -> None:
+        # Who follows would wait for ever for a part that died.
+        async with beside(*([found.until_one_dies()] if follow else [])):
+            await show_alerts(
+                fluvio_at, symdb_at, follow=follow, from_end=from_end, symbol=symbol, json=json
+            )
+
+    found.run(show)
 
 
 def exchange_of(name: str) -> ExchangeId:
@@ -210,6 +221,15 @@ def exchange_of(name: str) -> ExchangeId:
     if name.lower() not in known:
         raise RequestRefused(f"no exchange is named {name!r}: expected {', '.join(known)}")
     return known[name.lower()]
+
+
+def _resolution(label: str | None) -> Resolution | None:
+    from qd_schemas.enums import Resolution
+
+    try:
+        return None if label is None else Resolution.parse(label)
+    except ValueError as error:
+        raise RequestRefused(f"--bars: {error}") from None
 
 
 def _time(option: str, text: str | None) -> int | None:
