@@ -38,7 +38,7 @@ R = TypeVar("R")
 REFUSALS: dict[int, tuple[type[FluvioError], str]] = {
     ErrorCode.TOPIC_ALREADY_EXISTS: (TopicExists, "take another name or allow the existing one"),
     ErrorCode.TOPIC_INVALID_NAME: (InvalidTopicName, "use 1 to 63 of a-z, 0-9 and hyphens"),
-    ErrorCode.TOPIC_NOT_FOUND: (TopicNotFound, "create it first"),
+    ErrorCode.TOPIC_NOT_FOUND: (TopicNotFound, "check its name, or create it"),
 }
 
 

@@ -104,7 +104,7 @@ def create(
 def describe(
     name: Name, state: State = None, fluvio: FluvioOption = None, json: Json = False
 ) -> None:
-    """Describe a topic: its layout, and the offset that each partition writes next.
+    """Describe a topic: its layout and next offsets.
 
     \b
     Examples:
