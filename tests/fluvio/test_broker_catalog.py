@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,20 @@ def test_consumers_offsets_are_kept(tmp_path: Path) -> None:
     again.delete_topic("b")
     again.delete_topic("unknown")
     assert [item.offset for item in ConsumerOffsets(path).find(None)] == [10]
+
+
+def test_a_disk_with_room_for_a_part_keeps_the_file_before(tmp_path: Path) -> None:
+    path = tmp_path / "consumers.json"
+    offsets = ConsumerOffsets(path)
+    offsets.commit("a", 0, "c1", 7)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 1, hard))
+    try:
+        with pytest.raises(LogError, match="cannot write"):
+            offsets.commit("a", 0, "c2", 8)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [item.offset for item in ConsumerOffsets(path).find(None)] == [7]
 
 
 def test_damaged_consumers_offsets_are_a_clear_error(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ SEEN = [
     ("the produce request retry timeout limit reached", DeadlineExceeded),
     ("the batch enqueue timeout limit reached", DeadlineExceeded),
     ("the topic configuration is invalid", FluvioError),
+    ("Producer received an error code: Partition storage is full", FluvioError),
     ("something new", FluvioError),
 ]
 

@@ -24,11 +24,10 @@ def write_durably(path: Path, data: bytes) -> None:
     """Replace the file: a reader, or the next start, sees the old or the new one."""
     part = path.with_name(f"{path.name}.part")
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    try:
-        os.write(fd, data)
+    with open(fd, "wb") as file:  # writes all or raises, also where the disk has room for a part
+        file.write(data)
+        file.flush()
         os.fsync(fd)
-    finally:
-        os.close(fd)
     part.replace(path)
     sync_folder(path.parent)
 

@@ -25,6 +25,7 @@ TEXTS: tuple[tuple[str, type[FluvioError], str], ...] = (
         TopicNotFound,
         "create it, or wait until it is ready",
     ),
+    (r"storage is full", FluvioError, "make room on the disk of the partition's leader"),
     (
         r"exceeded maximum request size|message is too large",
         RecordTooLarge,
