@@ -1,4 +1,4 @@
-"""The market database as the gateway uses it: opened when first needed, again after a failure.
+"""The market database as the gateway uses it: what a stream sends, batch by batch.
 
 A database that is down refuses the streams of that moment and nothing else.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 
 from qd_gateway.errors import StreamRefused
 from qd_gateway.limits import BATCH_ROWS
@@ -21,40 +21,32 @@ _log = logging.getLogger("qd_gateway.database")
 
 
 class Database:
-    """Opens the store once and gives the rows of streams."""
+    """Gives the rows of streams."""
 
     def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
-        self._stack = AsyncExitStack()
-        self._store: Store | None = None
-        self._is_migrated = False
-        self._opening = asyncio.Lock()
+        self._store = Store(dsn)
+        self._is_prepared = False
+        self._preparing = asyncio.Lock()
 
-    async def store(self) -> Store:
-        """The open store.
+    async def prepare(self) -> None:
+        """Make a new database's tables, so that a symbol it lacks is answered as unknown.
 
         Raises
         ------
         StoreError
-            The database cannot be reached, or has not the tables.
+            The database cannot be reached.
         """
-        async with self._opening:
-            if self._store is None:
-                self._store = await self._stack.enter_async_context(Store.open(self._dsn))
-            if not self._is_migrated:
-                await self._migrate(self._store)
-            return self._store
-
-    async def _migrate(self, store: Store) -> None:
-        """Make a new database's tables, so that a symbol it lacks is answered as unknown."""
-        try:
-            await store.migrate()
-        except StoreError as error:
-            if error.retriable:
-                raise
-            _log.warning("the database's tables are not as expected: %s", error)
-        self._is_migrated = True
-        _log.info("database open")
+        async with self._preparing:
+            if self._is_prepared:
+                return
+            try:
+                await self._store.migrate()
+            except StoreError as error:
+                if error.retriable:
+                    raise
+                _log.warning("the database's tables are not as expected: %s", error)
+            self._is_prepared = True
+            _log.info("database open")
 
     async def feed(self, plan: StreamPlan) -> AsyncGenerator[Rows, None]:
         """The rows of a plan, a batch at a time; nothing is read before the first batch.
@@ -66,19 +58,19 @@ class Database:
         StoreError
             The database failed.
         """
-        store = await self.store()
-        market = await store.market(plan.exchange_id, plan.symbol_id)
+        await self.prepare()
+        market = await self._store.market(plan.exchange_id, plan.symbol_id)
         if market is None:
             raise StreamRefused(
                 DataErrorType.TABLE_NOT_FOUND,
                 f"exchange {plan.exchange_id} has no market with symbol id {plan.symbol_id}",
             )
-        return _bars(store, market, plan) if plan.is_bars else _trades(store, market, plan)
+        rows = _bars if plan.is_bars else _trades
+        return rows(self._store, market, plan)
 
     async def aclose(self) -> None:
         """Close the store."""
-        self._store = None
-        await self._stack.aclose()
+        await self._store.aclose()
 
 
 async def _trades(store: Store, market: Market, plan: StreamPlan) -> AsyncGenerator[Rows, None]:

@@ -102,7 +102,7 @@ class Gateway:
     async def _try_database(self) -> None:
         """Say at once in the log if the database cannot be used; a stream tries again."""
         try:
-            await self._database.store()
+            await self._database.prepare()
         except StoreError as error:
             _log.error("no database, streams are refused until it is there: %s", error)
 

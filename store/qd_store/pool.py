@@ -87,7 +87,7 @@ class StreamPool:
     def _next(self, reader: TradeReader) -> asyncio.Future[Rows | None]:
         if self._closed:
             raise QueryFailed("the store was closed while a stream was read: keep it open")
-        pending = self._open[reader] = _in_thread(reader.read)
+        pending = self._open[reader] = in_thread(reader.read)
         return pending
 
     async def _release(self, reader: TradeReader) -> None:
@@ -96,22 +96,22 @@ class StreamPool:
         if pending is None:
             return
         if not pending.done():
-            both = asyncio.gather(pending, _in_thread(reader.cancel), return_exceptions=True)
+            both = asyncio.gather(pending, in_thread(reader.cancel), return_exceptions=True)
             try:
                 await asyncio.wait_for(both, CLOSE_SECONDS_MAX)
             except TimeoutError:
                 _log.warning("the database does not answer; a stream's connection is left to it")
                 return
-        await _in_thread(reader.close)
+        await in_thread(reader.close)
 
     async def _connected(self) -> StreamDatabase:
         async with self._turn:
             if self._database is None:
-                self._database = await _in_thread(lambda: StreamDatabase(self._dsn))
+                self._database = await in_thread(lambda: StreamDatabase(self._dsn))
             return self._database
 
 
-def _in_thread(call: Callable[[], T]) -> asyncio.Future[T]:
+def in_thread(call: Callable[[], T]) -> asyncio.Future[T]:
     """Run a blocking call in a thread that nobody has to wait for."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()

@@ -22,7 +22,7 @@ from qd_store.connections import connect, connect_async, translating
 from qd_store.errors import ConnectionLost, QueryTimedOut
 from qd_store.markets import Exchange, Market
 from qd_store.migrate import Migration, migrate
-from qd_store.pool import StreamPool
+from qd_store.pool import StreamPool, in_thread
 
 BATCH_ROWS_DEFAULT = 32_768  # 1 MiB of trades
 BATCH_ROWS_MAX = 4_194_304
@@ -31,7 +31,17 @@ QUERY_SECONDS_MAX = 30.0
 
 
 class Store:
-    """A market database; open it with `Store.open`."""
+    """A market database, connected to when it is first used, and again after a loss.
+
+    Close it with `aclose`, or use `Store.open`, which connects at once.
+
+    Parameters
+    ----------
+    dsn : str
+        ``postgresql://user:password@host:port/name``; any PostgreSQL from 15.
+    streams_max : int
+        How many streams may be open at the same time, each with a connection.
+    """
 
     def __init__(self, dsn: str, *, streams_max: int = STREAMS_MAX_DEFAULT) -> None:
         self._dsn = dsn
@@ -44,14 +54,7 @@ class Store:
     async def open(
         cls, dsn: str, *, streams_max: int = STREAMS_MAX_DEFAULT
     ) -> AsyncIterator[Store]:
-        """Open the database while the block runs.
-
-        Parameters
-        ----------
-        dsn : str
-            ``postgresql://user:password@host:port/name``; any PostgreSQL from 15.
-        streams_max : int
-            How many streams may be open at the same time, each with a connection.
+        """Connect, and close when the block ends.
 
         Raises
         ------
@@ -63,7 +66,7 @@ class Store:
             store._connection = await connect_async(dsn)
             yield store
         finally:
-            await store._close()
+            await store.aclose()
 
     async def migrate(self) -> list[Migration]:
         """Bring the tables to this program's version; returns what was applied."""
@@ -72,7 +75,7 @@ class Store:
             with translating(), connect(self._dsn) as connection:
                 return migrate(connection)
 
-        return await asyncio.to_thread(run)
+        return await in_thread(run)
 
     async def exchanges(self) -> list[Exchange]:
         """All exchanges, by id."""
@@ -238,7 +241,8 @@ class Store:
             await connection.close()
             raise
 
-    async def _close(self) -> None:
+    async def aclose(self) -> None:
+        """End all streams and connections."""
         if self._connection is not None:
             await self._connection.close()
         await self._streams.close()

@@ -26,10 +26,11 @@ from qd_schemas.symdb_grpc import (
     SymbolMasterBase,
 )
 from qd_store import Market, Store
-from qd_symdb.database import Database
 
 ANSWER_SECONDS_MAX: Final = 10.0
 """How long a request waits for the database, whatever its own deadline."""
+CHECK_SECONDS_MAX: Final = 2.0
+"""How long a health check waits for the database."""
 SYMBOL_CHARS_MAX: Final = 100
 
 _log = logging.getLogger("qd_symdb")
@@ -39,8 +40,17 @@ _Request = TypeVar("_Request")
 class SymbolMaster(SymbolMasterBase):
     """Answers from the store; holds nothing itself, so an import is seen at once."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def can_answer(self) -> bool:
+        """Whether the database answers now, with its tables."""
+        try:
+            async with asyncio.timeout(CHECK_SECONDS_MAX):
+                await self._store.exchanges()
+        except (QdError, TimeoutError):
+            return False
+        return True
 
     async def exchange_name(self, exchange_name_request: ExchangeNameRequest) -> ExchangeNameReply:
         """The name of an exchange."""
@@ -88,7 +98,7 @@ class SymbolMaster(SymbolMasterBase):
         """The store for one request, for a bounded time; its errors become UNAVAILABLE."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
-                yield await self._database.store()
+                yield self._store
         except TimeoutError:
             raise _unavailable(f"no answer within {ANSWER_SECONDS_MAX:g} s") from None
         except QdError as error:

@@ -16,9 +16,9 @@ from grpclib.server import Server
 
 from qd_fluvio.service import ready
 from qd_schemas.specs import DatabaseSettings, SymdbSettings
-from qd_symdb.database import CHECK_SECONDS_MAX, Database
+from qd_store import Store
 from qd_symdb.errors import CannotListen
-from qd_symdb.master import SymbolMaster
+from qd_symdb.master import CHECK_SECONDS_MAX, SymbolMaster
 
 HEALTH_SECONDS: Final = 1.0
 """How old the answer to a health request may be."""
@@ -56,10 +56,10 @@ async def serve(listen: SymdbSettings, database: DatabaseSettings) -> None:
     CannotListen
         The address is taken, or is not this machine's.
     """
-    store = Database(database.dsn)
+    store = Store(database.dsn)
     master = SymbolMaster(store)
     check = ServiceCheck(
-        store.answers, check_ttl=HEALTH_SECONDS, check_timeout=CHECK_SECONDS_MAX * 2
+        master.can_answer, check_ttl=HEALTH_SECONDS, check_timeout=CHECK_SECONDS_MAX * 2
     )
     server = Server([master, Health({master: [check], OVERALL: [check]})], codec=_CheckedCodec())
     try:
