@@ -1,1 +1,1 @@
-"""Benchmarks: rates, and ratios against a limit or a peer measured in the same run."""
+"""Benchmarks: rates, sizes, and ratios against a limit or a peer, of the same run unless said."""

@@ -1,20 +1,28 @@
-"""Print rates and ratios of the main job: ``python -m bench [CSV]``.
+"""Print rates, ratios and memory of the main job: ``python -m bench [CSV]``.
 
 The CSV is one market of Kraken's layout; by default the million real trades of
 ``../shared/data/trades_large`` where they are, else as many generated ones.
+With QD_DATABASE the server is that one, with a database for the time of the run.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import tempfile
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
 
 from bench.causal import causal
 from bench.decoding import decoding
 from bench.end_to_end import end_to_end
+from bench.memory import memory
 from bench.report import show
 from bench.storing import storing
 from qd_cli.generate import generate_market
@@ -35,9 +43,24 @@ def market_file(given: list[str], folder: Path) -> Path:
     return generate_market(folder, 0, trades=GENERATED_TRADES, seed=1).path
 
 
-async def measure(csv: Path, folder: Path) -> None:
+@contextlib.contextmanager
+def external_parts() -> Iterator[dict[str, str]]:
+    """Give the settings of servers that are not ours; in the database's, nothing is left."""
+    given = {name: os.environ[name] for name in (DATABASE, FLUVIO) if name in os.environ}
+    if DATABASE not in given:
+        yield given
+        return
+    name = f"qd_bench_{uuid.uuid4().hex}"
+    with psycopg.connect(given[DATABASE], autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}".encode())
+        try:
+            yield {**given, DATABASE: urlunsplit(urlsplit(given[DATABASE])._replace(path=name))}
+        finally:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+async def measure(csv: Path, folder: Path, external: dict[str, str]) -> None:
     """Run a stack of its own and measure each part, then the whole."""
-    external = {name: os.environ[name] for name in (DATABASE, FLUVIO) if name in os.environ}
     # Without the analytics service, which would stream the same market at the same time.
     parts = [part for part in qd_parts() if part.name != "analytics"]
     stack = Supervisor(StateFolder(folder / "stack"), parts)
@@ -48,14 +71,15 @@ async def measure(csv: Path, folder: Path) -> None:
         show("Messages", decoding(trades))
         show("Causal model", causal(trades))
         show("End to end", await end_to_end(record, csv.name.split(".")[0]))
+        show("Peak memory", await memory(record, csv, len(trades), folder))
     finally:
         await stack.down()
 
 
 def main() -> None:
     """Measure in a temporary folder."""
-    with tempfile.TemporaryDirectory(prefix="qd-bench-") as name:
-        asyncio.run(measure(market_file(sys.argv[1:], Path(name)), Path(name)))
+    with tempfile.TemporaryDirectory(prefix="qd-bench-") as name, external_parts() as external:
+        asyncio.run(measure(market_file(sys.argv[1:], Path(name)), Path(name), external))
 
 
 main()

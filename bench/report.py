@@ -1,4 +1,4 @@
-"""One row of a benchmark and the table of all; no measuring here."""
+"""One row of a benchmark and the table of all, and how a time is taken."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+PIPED_COLUMNS = 120
+"""Wide enough for all names, where there is no terminal to fit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was measured: a rate, and how it compares with another row of the same run."""
+    """What was measured: a rate or size, and how it compares with another row.
+
+    Rows are of the same run, except those whose name says that they are published.
+    """
 
     name: str
-    rate: float
+    value: float | None
     unit: str
     against: str = ""
     ratio: float | None = None
@@ -31,9 +37,10 @@ def best_seconds(run: Callable[[], object], repeats: int = 3) -> float:
     return min(times)
 
 
-def compared(name: str, rate: float, unit: str, limit: Row) -> Row:
+def compared(name: str, value: float, unit: str, limit: Row) -> Row:
     """Return a row whose ratio is against `limit`."""
-    return Row(name, rate, unit, limit.name, rate / limit.rate)
+    assert limit.value  # only rows with a value are compared with
+    return Row(name, value, unit, limit.name, value / limit.value)
 
 
 def scaled(value: float) -> str:
@@ -46,8 +53,12 @@ def scaled(value: float) -> str:
 
 def show(title: str, rows: list[Row]) -> None:
     """Print the rows as a table; plain text when piped."""
-    table = Table("measured", "rate", "unit", "ratio", "against", title=title)
+    table = Table("measured", "value", "unit", "ratio", "against", title=title)
     for row in rows:
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-        table.add_row(row.name, scaled(row.rate), row.unit, ratio, row.against)
-    Console().print(table)
+        value = "" if row.value is None else scaled(row.value)
+        table.add_row(row.name, value, row.unit, ratio, row.against)
+    console = Console()
+    if not console.is_terminal:
+        console.width = PIPED_COLUMNS
+    console.print(table)
