@@ -51,6 +51,13 @@ class CloseSession:
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteTopics:
+    """A client died without deleting its topics, and nobody took its id since."""
+
+    client_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """Send one message to a client; `session` is None for a client that has none."""
 
@@ -91,4 +98,13 @@ class Ignored:
     detail: str
 
 
-Action = OpenSession | CloseSession | Reply | StartStream | StopStream | AbortStream | Ignored
+Action = (
+    OpenSession
+    | CloseSession
+    | DeleteTopics
+    | Reply
+    | StartStream
+    | StopStream
+    | AbortStream
+    | Ignored
+)

@@ -7,12 +7,13 @@ import logging
 import time
 from collections import Counter
 
-from qd_fluvio import Record
+from qd_fluvio import FluvioError, Record
 from qd_fluvio.service import ready
 from qd_gateway.actions import (
     AbortStream,
     Action,
     CloseSession,
+    DeleteTopics,
     Ignored,
     OpenSession,
     Reply,
@@ -34,6 +35,7 @@ from qd_gateway.runner import StreamRunner
 from qd_gateway.strangers import Strangers
 from qd_schemas.enums import DataErrorType
 from qd_schemas.specs import GatewaySettings
+from qd_schemas.topics import client_topics
 from qd_store import StoreError
 
 _log = logging.getLogger("qd_gateway")
@@ -46,16 +48,19 @@ class Gateway:
     ----------
     settings : GatewaySettings
         The cluster, the database, the default lease.
+    limits : Limits, optional
+        How much it takes, if not what it takes by default.
     """
 
-    def __init__(self, settings: GatewaySettings) -> None:
-        self._machine = GatewayMachine(Limits(lease_ms=settings.lease_ms))
+    def __init__(self, settings: GatewaySettings, limits: Limits | None = None) -> None:
+        self._machine = GatewayMachine(limits or Limits(lease_ms=settings.lease_ms))
         self._link = Link()
         self._database = Database(settings.database.dsn)
         self._streams = StreamRunner(self._database, self._on_stream_ended)
         self._strangers = Strangers(self._link)
         self._channels: dict[int, ClientChannel] = {}  # by session number
         self._serving: dict[int, asyncio.Task[None]] = {}  # by client: its latest channel
+        self._deletions: set[asyncio.Task[None]] = set()
         self._ignored = IgnoredLog()
         self._is_deaf = True  # leases do not run out while no request can arrive
         self._was_ready = False
@@ -145,6 +150,10 @@ class Gateway:
                     self._open(action)
                 case CloseSession():
                     self._close(action)
+                case DeleteTopics():
+                    task = asyncio.create_task(self._delete_topics(action.client_id))
+                    self._deletions.add(task)
+                    task.add_done_callback(self._deletions.discard)
                 case StartStream():
                     self._streams.start(action.plan, self._channels[action.session])
                 case StopStream():
@@ -184,6 +193,16 @@ class Gateway:
         channel = self._channels.pop(closed.session)
         channel.close()
         _log.info("%s ended: %s", channel, closed.cause.value)
+
+    async def _delete_topics(self, client_id: int) -> None:
+        """Delete what a dead client left; a failure only leaves it there."""
+        try:
+            fluvio = await self._link.get()
+            for topic in client_topics(client_id).all:
+                await fluvio.delete_topic(topic, missing_ok=True)
+            _log.info("client=%d left topics behind: deleted", client_id)
+        except FluvioError as error:
+            _log.warning("client=%d left topics behind: %s", client_id, error)
 
 
 class IgnoredLog:

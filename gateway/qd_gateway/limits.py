@@ -25,6 +25,8 @@ STREAMS_STOP_SECONDS_MAX = 1.0
 RECONNECT_SECONDS_MIN = 0.1
 RECONNECT_SECONDS_MAX = 5.0
 TICK_SECONDS = 0.1
+# After a lease ran out: time for the client's successor to log in with the same topics.
+ABANDONED_SECONDS = 60.0
 IGNORED_LINES_PER_SECOND_MAX = 5  # in the log, for records that are no requests
 
 
@@ -38,6 +40,7 @@ class Limits:
     waiting_per_client: int = WAITING_STREAMS_PER_CLIENT_MAX
     message_bytes: int = CONTROL_MESSAGE_BYTES_MAX
     lease_ms: int = LEASE_MS_DEFAULT
+    abandoned_s: float = ABANDONED_SECONDS
 
     def lease_s(self, lease_ms: int) -> float:
         """The lease granted for the one that was asked for; 0 asks for the default."""

@@ -21,6 +21,7 @@ from qd_gateway.actions import (
     AbortStream,
     Action,
     CloseSession,
+    DeleteTopics,
     EndCause,
     Ignored,
     IgnoreReason,
@@ -79,6 +80,7 @@ class GatewayMachine:
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         self._sessions: dict[int, Session] = {}
+        self._abandoned: dict[int, float] = {}  # client whose lease ran out: since when
         self._running: dict[int, StreamPlan] = {}  # until the shell says that they ended
         self._turns: deque[int] = deque()  # clients with waiting streams, next one first
         self._session_numbers = itertools.count(1)
@@ -113,20 +115,30 @@ class GatewayMachine:
         return list(self._on_request(message, min(version, VERSION), now))
 
     def on_tick(self, now: float) -> list[Action]:
-        """Time passed: sessions whose clients were silent for their lease end."""
+        """Time passed: sessions whose clients were silent for their lease end.
+
+        Their topics go later, unless the clients come back.
+        """
         silent = [
             session
             for session in self._sessions.values()
             if session.lease_s is not None and now - session.heard_at >= session.lease_s
         ]
-        return [
-            action for session in silent for action in self._end(session, EndCause.LEASE_EXPIRED)
-        ]
+        actions: list[Action] = []
+        for session in silent:
+            actions.extend(self._end(session, EndCause.LEASE_EXPIRED))
+            self._abandoned[session.client_id] = now
+        for client_id, since in list(self._abandoned.items()):
+            if now - since >= self._limits.abandoned_s:
+                del self._abandoned[client_id]
+                actions.append(DeleteTopics(client_id))
+        return actions
 
     def on_reconnected(self, now: float) -> None:
         """The gateway was deaf until `now`: no client's silence before counts against it."""
         for session in self._sessions.values():
             session.heard_at = now
+        self._abandoned = dict.fromkeys(self._abandoned, now)
 
     def on_client_gone(self, client_id: int, session: int) -> list[Action]:
         """The topics of a session's client cannot be written any more."""
@@ -195,6 +207,7 @@ class GatewayMachine:
         if len(self._sessions) >= self._limits.sessions:
             yield client_error(client_id, None, ClientErrorType.LOGIN_FAILED, version)
             return
+        self._abandoned.pop(client_id, None)
         number = next(self._session_numbers)
         lease_s = self._limits.lease_s(message.lease_ms) if version > 1 else None
         self._sessions[client_id] = Session(client_id, number, version, lease_s, now)

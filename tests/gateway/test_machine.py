@@ -9,6 +9,7 @@ from qd_gateway.actions import (
     Action,
     Channel,
     CloseSession,
+    DeleteTopics,
     EndCause,
     Ignored,
     IgnoreReason,
@@ -286,7 +287,26 @@ def test_a_silent_version_2_client_loses_its_session(gateway: Gateway) -> None:
     gateway.send(Heartbeat(CLIENT), now=1.0)
     assert gateway.machine.on_tick(lease_s) == []
     assert gateway.machine.on_tick(lease_s + 1) == [CloseSession(CLIENT, 1, EndCause.LEASE_EXPIRED)]
-    assert gateway.machine.on_tick(1e9) == []  # version 1 keeps the reference's rule
+    assert gateway.machine.on_tick(1e9) == [DeleteTopics(CLIENT)]  # version 1 keeps the reference's rule
+
+
+def test_what_a_dead_client_left_is_deleted_unless_it_comes_back(gateway: Gateway) -> None:
+    limits = Limits()
+    ends = limits.lease_s(0)
+    for client in (CLIENT, OTHER):
+        gateway.send(ClientLogin(client))
+    assert len(gateway.machine.on_tick(ends)) == 2
+    gateway.send(ClientLogin(OTHER), 1, now=ends + 1)
+    assert gateway.machine.on_tick(ends + limits.abandoned_s - 1) == []
+    assert gateway.machine.on_tick(ends + limits.abandoned_s) == [DeleteTopics(CLIENT)]
+    assert gateway.machine.on_tick(1e9) == []
+
+
+def test_a_deaf_gateway_waits_for_successors_again(gateway: Gateway) -> None:
+    gateway.send(ClientLogin(CLIENT))
+    gateway.machine.on_tick(100.0)
+    gateway.machine.on_reconnected(1_000.0)
+    assert gateway.machine.on_tick(1_001.0) == []
 
 
 def test_being_deaf_does_not_cost_the_clients_their_lease(gateway: Gateway) -> None:

@@ -11,6 +11,7 @@ from qd_gateway.actions import (
     Action,
     Channel,
     CloseSession,
+    DeleteTopics,
     Ignored,
     OpenSession,
     Reply,
@@ -135,6 +136,8 @@ class Histories(RuleBasedStateMachine):
                     assert action.session not in self.numbers
                     self.numbers.add(action.session)
                     self.open[action.client_id] = action.session
+                case DeleteTopics():
+                    assert action.client_id not in self.open
                 case CloseSession():
                     assert self.open.pop(action.client_id) == action.session
                 case StartStream():

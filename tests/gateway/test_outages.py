@@ -19,11 +19,15 @@ from qd_client import (
     StreamIncomplete,
     SymbolUnknown,
 )
-from qd_fluvio import FluvioError
+from qd_fluvio import FluvioError, TopicNotFound, connect
+from qd_gateway.gateway import Gateway
+from qd_gateway.limits import Limits
 from qd_schemas.arrays import Rows
+from qd_schemas.codec import encode
 from qd_schemas.enums import ClientErrorType, DataType
 from qd_schemas.messages import ClientError, ClientLogin, Heartbeat, StartData
-from qd_schemas.topics import CONTROL
+from qd_schemas.specs import GatewaySettings
+from qd_schemas.topics import CONTROL, client_topics
 from support.gateways import GatewayStarter, wait_logged
 from support.layer import Broker
 from support.markets import Markets
@@ -169,6 +173,30 @@ async def test_a_deleted_control_topic_costs_no_session(markets: Markets, tmp_pa
             await qd.fluvio.delete_topic(CONTROL)
             await asyncio.to_thread(wait_logged, gateway, r"(?s)(consuming requests.*){2}")
             np.testing.assert_array_equal(await whole(qd, symbol), rows)
+
+
+async def test_topics_that_a_dead_client_left_are_deleted(markets: Markets, tmp_path: Path) -> None:
+    with contextlib.closing(Broker(tmp_path)) as broker:
+        environment = {"QD_FLUVIO": broker.endpoint, "QD_DATABASE": markets.dsn}
+        limits = Limits(abandoned_s=0.0)
+        gateway = Gateway(GatewaySettings.from_env(environment), limits)
+        serving = asyncio.create_task(gateway.run())
+        async with connect(broker.endpoint) as fluvio:
+            await fluvio.create_topic(CONTROL, exist_ok=True)
+            for topic in client_topics(21).all:
+                await fluvio.create_topic(topic)
+            data = await fluvio.consumer(client_topics(21).data)
+            producer = await fluvio.producer(CONTROL)
+            while await fluvio.end_offset(data.topic) == 0:  # the gateway may not listen yet
+                await producer.send(encode(ClientLogin(21, 500)))
+                await producer.flush()
+            with pytest.raises(TopicNotFound):
+                async for _ in data:
+                    pass
+            while len(await fluvio.topics()) > 1:
+                pass
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
 
 
 async def test_a_vanished_clients_session_ends(
