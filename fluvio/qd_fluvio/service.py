@@ -28,6 +28,7 @@ from qd_schemas.errors import QdError
 
 _PR_SET_PDEATHSIG = 1
 CANCEL_AGAIN_SECONDS = 3.0
+LOG_LINES_PER_SECOND_MAX = 500  # what a flood of requests may write; errors are always written
 EXIT_FAILED = 1
 EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
 
@@ -65,9 +66,34 @@ class _LineFormatter(logging.Formatter):
         return super().format(record).replace("\n", " | ")
 
 
+class FloodFilter(logging.Filter):
+    """Leaves out what is over the limit of a second; the next line that passes says how much."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._second = 0
+        self._lines = 0
+        self._left_out = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        if int(record.created) != self._second:
+            self._second, self._lines = int(record.created), 0
+        if record.levelno < logging.ERROR and self._lines >= LOG_LINES_PER_SECOND_MAX:
+            self._left_out += 1
+            return False
+        self._lines += 1
+        if self._left_out:
+            record.msg = f"{record.getMessage()} ({self._left_out} lines before it left out)"
+            record.args = ()
+            self._left_out = 0
+        return True
+
+
 def configure_logging(name: str) -> logging.Logger:
     """Send log lines to standard error and return the service's logger."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(FloodFilter())
     handler.setFormatter(
         _LineFormatter(
             "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S"
