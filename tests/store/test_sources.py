@@ -89,7 +89,9 @@ def test_a_bad_file_among_others_is_only_itself(tmp_path: Path) -> None:
             read(source)
 
 
-@pytest.mark.parametrize("name", ["cut.csv.gz", "cut.zip", "no.zip", "no.csv.gz"])
+@pytest.mark.parametrize(
+    "name", ["cut.csv.gz", "cut.zip", "no.zip", "no.csv.gz", "nil.csv.gz", "nil.zip"]
+)
 def test_damaged_files_say_so(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     if name.endswith(".zip"):
@@ -98,7 +100,8 @@ def test_damaged_files_say_so(tmp_path: Path, name: str) -> None:
     else:
         path.write_bytes(gzip.compress(TEXT))
     whole = path.read_bytes()
-    path.write_bytes(whole[:-30] if name.startswith("cut") else b"1514764802,1,1\n" * 50)
+    damaged = {"cut": whole[:-30], "no": b"1514764802,1,1\n" * 50, "nil": b""}
+    path.write_bytes(damaged[name.partition(".")[0]])
     with pytest.raises(SourceUnreadable, match="cannot be read"):
         [read(source) for source in find_sources([path])]
 

@@ -205,10 +205,17 @@ def _opened_plain(path: Path) -> _Opener:
 def _opened_gzip(path: Path) -> _Opener:
     @contextlib.contextmanager
     def opened() -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
+        _refuse_nothing(path.stat().st_size)
         with path.open("rb") as packed, gzip.open(packed) as file:
             yield cast(IO[bytes], file), packed.tell
 
     return opened
+
+
+def _refuse_nothing(packed_bytes: int) -> None:
+    """Python reads no bytes at all as an empty file; gzip never writes that."""
+    if packed_bytes == 0:
+        raise EOFError("it holds nothing")
 
 
 def _opened_member(path: Path, member: zipfile.ZipInfo) -> _Opener:
@@ -218,6 +225,7 @@ def _opened_member(path: Path, member: zipfile.ZipInfo) -> _Opener:
             if not member.filename.lower().endswith(".gz"):
                 yield packed, packed.tell
                 return
+            _refuse_nothing(member.file_size)
             with gzip.open(packed) as file:
                 yield cast(IO[bytes], file), packed.tell
 
