@@ -287,7 +287,9 @@ def test_a_silent_version_2_client_loses_its_session(gateway: Gateway) -> None:
     gateway.send(Heartbeat(CLIENT), now=1.0)
     assert gateway.machine.on_tick(lease_s) == []
     assert gateway.machine.on_tick(lease_s + 1) == [CloseSession(CLIENT, 1, EndCause.LEASE_EXPIRED)]
-    assert gateway.machine.on_tick(1e9) == [DeleteTopics(CLIENT)]  # version 1 keeps the reference's rule
+    assert gateway.machine.on_tick(1e9) == [
+        DeleteTopics(CLIENT)
+    ]  # version 1 keeps the reference's rule
 
 
 def test_what_a_dead_client_left_is_deleted_unless_it_comes_back(gateway: Gateway) -> None:
