@@ -28,13 +28,16 @@ class Strangers:
         self.dropped = 0
 
     def put(self, reply: Reply) -> None:
-        """Take a reply for sending; over the limit it is dropped and counted."""
-        try:
-            self._replies.put_nowait(reply)
-        except asyncio.QueueFull:
+        """Take a reply for sending; over the limit the oldest is dropped and counted.
+
+        Who asked last is likeliest to wait still.
+        """
+        if self._replies.full():
+            self._replies.get_nowait()
             self.dropped += 1
             if self.dropped.bit_count() == 1:  # at 1, 2, 4, 8 …: a flood does not fill the log
                 _log.warning("replies to clients without a session dropped: %d", self.dropped)
+        self._replies.put_nowait(reply)
 
     async def run(self) -> None:
         """Send replies until cancelled."""

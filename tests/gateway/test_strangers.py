@@ -1,0 +1,42 @@
+"""Answers to clients without a session: a flood pushes out the oldest, never who asked last."""
+
+from __future__ import annotations
+
+import asyncio
+
+from qd_fluvio import Producer, TopicNotFound
+from qd_gateway.limits import STRANGERS_WAITING_MAX
+from qd_gateway.link import Link
+from qd_gateway.replies import client_error
+from qd_gateway.strangers import Strangers
+from qd_schemas.enums import ClientErrorType
+
+FLOOD = 44
+
+
+class Nobody(Link):
+    """A cluster without any client's topics; it notes which were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.all_asked = asyncio.Event()
+
+    async def open_producer(self, topic: str) -> Producer:
+        self.asked.append(topic)
+        if len(self.asked) == STRANGERS_WAITING_MAX:
+            self.all_asked.set()
+        raise TopicNotFound(topic)
+
+
+async def test_a_flood_pushes_out_the_oldest() -> None:
+    link = Nobody()
+    strangers = Strangers(link)
+    ids = range(1_000, 1_000 + STRANGERS_WAITING_MAX + FLOOD)
+    for client_id in ids:
+        strangers.put(client_error(client_id, None, ClientErrorType.NOT_LOGGED_IN, 1))
+    assert strangers.dropped == FLOOD
+    running = asyncio.create_task(strangers.run())
+    await link.all_asked.wait()
+    running.cancel()
+    assert link.asked == [f"client-{client_id}-error" for client_id in ids[FLOOD:]]
