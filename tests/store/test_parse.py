@@ -68,6 +68,11 @@ def test_good_lines(text: bytes, trade: tuple[int, float, float]) -> None:
         (b"1514764802610,5,6", Reason.TIME),
         (b"99999999999999999999999999,5,6", Reason.TIME),
         (b"1e30,5,6", Reason.TIME),
+        (b"1e99999,5,6", Reason.TIME),
+        (b"1e9999999,5,6", Reason.TIME),
+        (b"1e-9999999,5,6", Reason.TIME),
+        (b"1514764802,1e99999,1", Reason.FINITE),
+        (b"1514764802,5,1e99999", Reason.FINITE),
     ],
 )
 def test_refused_lines(text: bytes, reason: Reason) -> None:

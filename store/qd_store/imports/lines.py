@@ -18,9 +18,9 @@ Columns = tuple[int, int, int, int]
 Trade = tuple[int, float, float, int]
 """Microseconds, price, volume, line number."""
 
-_NUMBER: Final = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_NUMBER: Final = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _NOT_FINITE: Final = re.compile(rb"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
-_CELL_BYTES_MAX: Final = 100  # beyond any number; keeps the exact arithmetic cheap
+_TIME_BYTES_MAX: Final = 100  # beyond any time; keeps the exact arithmetic cheap
 
 
 def parse_line(line: bytes, columns: Columns, number: int) -> Trade | Rejected:
@@ -46,13 +46,16 @@ def parse_line(line: bytes, columns: Columns, number: int) -> Trade | Rejected:
     if len(cells) != count:
         return Rejected(number, Reason.COLUMNS, shown(line))
     texts = [cells[index].strip(b" \t") for index in wanted]
-    if not all(_NUMBER.fullmatch(text) and len(text) <= _CELL_BYTES_MAX for text in texts):
+    if not all(map(_NUMBER.fullmatch, texts)) or len(texts[0]) > _TIME_BYTES_MAX:
         named = all(_NUMBER.fullmatch(text) or _NOT_FINITE.fullmatch(text) for text in texts)
         return Rejected(number, Reason.FINITE if named else Reason.NUMBER, shown(line))
     price, volume = float(texts[1]), float(texts[2])
     reason = _refused(price, volume)
     if reason:
         return Rejected(number, reason, shown(line))
+    # Decimals overflow where doubles become infinite, so the doubles are looked at first.
+    if not abs(float(texts[0])) * 1_000_000 < 2 * TIME_MAX_US:
+        return Rejected(number, Reason.TIME, shown(line))
     seconds = Decimal(texts[0].decode())
     if not TIME_MIN_US <= seconds * 1_000_000 < TIME_MAX_US:
         return Rejected(number, Reason.TIME, shown(line))
