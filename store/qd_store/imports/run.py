@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -139,13 +140,17 @@ class _Run:
     def _end(self, futures: Sequence[Future[list[FileResult]]]) -> None:
         """Make all workers end, also those that wait for the database."""
         self._ended.set()
+        deadline = time.monotonic() + _CANCEL_SECONDS_MAX
         # `wait` never returns what was cancelled before it began; `done` tells of those too.
         while left := [future for future in futures if not future.done()]:
             with self._lock:
                 waiting = list(self._connections)
             for connection in waiting:
-                with contextlib.suppress(psycopg.Error):
-                    connection.cancel_safe(timeout=_CANCEL_SECONDS_MAX)
+                with contextlib.suppress(psycopg.Error, OSError):
+                    if time.monotonic() < deadline:
+                        connection.cancel_safe(timeout=_CANCEL_SECONDS_MAX)
+                    else:
+                        _hang_up(connection)
             wait(left, _POLL_SECONDS)
 
     def _market(self, group: Sequence[Source]) -> list[FileResult]:
@@ -190,6 +195,12 @@ class _Run:
     def _check(self) -> None:
         if self._ended.is_set() or self._asked.is_set():
             raise ImportStopped("the import was stopped; running it again finishes the rest")
+
+
+def _hang_up(connection: psycopg.Connection[Any]) -> None:
+    """End a connection whose server is silent: whoever waits for it in a thread gets an error."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as own:
+        own.shutdown(socket.SHUT_RDWR)
 
 
 def _refused(source: Source, error: Exception) -> FileResult:
