@@ -71,6 +71,8 @@ def test_good_lines(text: bytes, trade: tuple[int, float, float]) -> None:
         (b"1e99999,5,6", Reason.TIME),
         (b"1e9999999,5,6", Reason.TIME),
         (b"1e-9999999,5,6", Reason.TIME),
+        (b"1e-99999999,5,6", Reason.TIME),
+        (b"1E-2000000000,5,6", Reason.TIME),
         (b"1514764802,1e99999,1", Reason.FINITE),
         (b"1514764802,5,1e99999", Reason.FINITE),
     ],

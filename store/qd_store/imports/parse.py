@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
@@ -33,7 +34,7 @@ class BlockParser:
         self._names = [f"column{index}" for index in range(layout.columns)]
         self._skip_line = layout.header
         self._next_line = 1
-        self._time_type: Any = pa.int64()
+        self._time_type: Any = pa.int64()  # or text, where there are fractions of seconds
 
     def parse(self, data: bytes) -> Block:
         """Parse whole lines that follow those parsed so far."""
@@ -68,14 +69,19 @@ class BlockParser:
     def _fast(self, data: bytes) -> Rows | None:
         """All lines as rows, good or not; None where Arrow cannot read them all."""
         table = self._table(data)
-        if table is None and self._time_type != _NANOSECONDS:
-            self._time_type = _NANOSECONDS  # fractions of seconds, perhaps
+        if table is None and self._time_type != pa.string():
+            self._time_type = pa.string()  # fractions of seconds, perhaps
             table = self._table(data)
             if table is None:
                 self._time_type = pa.int64()
         if table is None or table.num_rows != _line_count(data):
             return None
         time, price, volume = (table.column(i).combine_chunks() for i in range(3))
+        if time.type == pa.string():
+            time = _decimals(time)
+        if time is None:
+            self._time_type = pa.int64()
+            return None
         if any(column.null_count for column in (time, price, volume)):
             return None
         rows = np.empty(table.num_rows, RAW)
@@ -146,6 +152,22 @@ def _reasons(rows: Rows) -> NDArray[np.int8]:
     for index in range(len(against), 0, -1):  # the first one is written last
         reasons[against[index - 1]] = index
     return reasons
+
+
+def _decimals(texts: Any) -> Any:
+    """Seconds with a fraction, exact; None where Arrow cannot or must not read them all.
+
+    Arrow does not bound the exponent of a decimal: ``1e-99999999`` makes it read, and crash,
+    far beyond its table of powers of ten. So texts with exponents are not given to it.
+    """
+    used = texts.buffers()[2]
+    letters = used.to_pybytes() if used is not None else b""
+    if b"e" in letters or b"E" in letters:
+        return None
+    try:
+        return pc.ascii_trim(texts, characters=" \t").cast(_NANOSECONDS)
+    except pa.ArrowInvalid:
+        return None
 
 
 def _microseconds(seconds: Any) -> NDArray[np.int64]:
