@@ -28,9 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     try:
-        return _run(arguments)
+        code = _run(arguments)
     except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+        code = 128 + signal.SIGINT
+    try:
+        sys.stdout.flush()
+    except OSError:  # a terminal that hung up
+        _forget_output()
+    return code
 
 
 def _run(arguments: Sequence[str] | None) -> int:

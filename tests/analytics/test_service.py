@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import select
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -124,10 +125,21 @@ def told(alert: BreakoutAlert) -> tuple[int, int, int, float]:
     return (alert.symbol_id, alert.sequence, alert.date_time, alert.price)
 
 
+@contextlib.asynccontextmanager
+async def in_time(stack: Stack) -> AsyncIterator[None]:
+    """Give the block its time; a failure shows what the service said."""
+    try:
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            yield
+    except TimeoutError:
+        said = stack.running["analytics"].log()[-5_000:]
+        raise AssertionError(f"nothing more after {WAIT_SECONDS_MAX} s: {said}") from None
+
+
 async def wait_for(stack: Stack, wanted: Expected) -> None:
     """Read the topic until it has these alerts."""
     missing = set(wanted)
-    async with asyncio.timeout(WAIT_SECONDS_MAX), connect(stack.endpoint) as fluvio:
+    async with in_time(stack), connect(stack.endpoint) as fluvio:
         await fluvio.create_topic(ALERTS, exist_ok=True)
         async with aclosing(alerts(fluvio)) as found:
             async for alert in found:
@@ -138,7 +150,7 @@ async def wait_for(stack: Stack, wanted: Expected) -> None:
 
 async def wait_for_count(stack: Stack, count: int) -> None:
     """Wait until the topic has so many records."""
-    async with asyncio.timeout(WAIT_SECONDS_MAX), connect(stack.endpoint) as fluvio:
+    async with in_time(stack), connect(stack.endpoint) as fluvio:
         await fluvio.create_topic(ALERTS, exist_ok=True)
         consumer = await fluvio.consumer(ALERTS)
         async for _ in consumer.read_until(count):
