@@ -6,6 +6,7 @@ own. Data reach a rule by name, never by position in the data.
 
 from __future__ import annotations
 
+import abc
 import functools
 import math
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ def _one(plan: Plan, data: Data, contexts: Sequence[Context]) -> Evaluation:
     return evaluate_one(plan, data, snapshot_of(plan.inputs, contexts))
 
 
-class Causaloid:
+class Causaloid(abc.ABC):
     """What the three forms share: an id, a description, and how to ask them."""
 
     def __init__(self, id: Key, description: str = "") -> None:
@@ -37,9 +38,9 @@ class Causaloid:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"
 
+    @abc.abstractmethod
     def lay_out(self, layout: Layout, at: int) -> None:
         """Say what is inside; each form does it in its own way."""
-        raise NotImplementedError
 
     @functools.cached_property
     def _plan(self) -> Plan:
@@ -49,7 +50,7 @@ class Causaloid:
         """The order of evaluation, made once."""
         return self._plan
 
-    def freeze(self) -> None:
+    def freeze(self) -> None:  # noqa: B027 - of the three forms only a graph can change
         """Refuse changes from now on: this causaloid became part of another."""
 
     def evaluate(self, data: Data, *contexts: Context) -> Evaluation:
