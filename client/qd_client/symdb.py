@@ -157,7 +157,14 @@ class SymdbClient:
         call = method(SymbolMasterStub(channel))
         try:
             async with asyncio.timeout(self._deadline_s):
-                return await call(request, timeout=self._deadline_s)
+                # In a task of its own: when a connection is lost, the library cancels the task
+                # that made the call, at times after the call has ended.
+                return await asyncio.ensure_future(call(request, timeout=self._deadline_s))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise self._unavailable("the connection was lost") from None
         except GRPCError as error:
             raise self._refusal(error) from error
         except TimeoutError as error:

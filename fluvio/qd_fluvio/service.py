@@ -13,7 +13,6 @@ The starter passes three variables, all optional:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ctypes
 import json
 import logging
@@ -157,5 +156,8 @@ async def _until_stopped(main: Callable[[], Awaitable[None]], log: logging.Logge
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
-    with contextlib.suppress(asyncio.CancelledError):
+    try:
         await task
+    except asyncio.CancelledError:
+        if not stopping:  # a service never ends in silence
+            raise RuntimeError("cancelled, but by no signal") from None

@@ -18,6 +18,7 @@ from qd_client.errors import (
     UsageError,
 )
 from qd_client.symdb import MarketInfo, SymdbClient
+from qd_schemas.symdb_grpc import ListSymbolsRequest
 from support.processes import Process, running
 from symdb.markets import EXCHANGE, EXCHANGE_ID, ROWS, markets_in
 
@@ -141,3 +142,20 @@ async def test_a_database_that_is_down(tmp_path: Path) -> None:
         async with client_of(str(ready["endpoint"])) as client:
             with pytest.raises(SymdbUnavailable, match="the market database cannot be asked now"):
                 await client.list_symbols()
+
+
+async def test_a_call_that_the_library_cancels_does_not_cancel_its_caller() -> None:
+    """As grpclib does when a connection is lost."""
+
+    async def cancelled(_: ListSymbolsRequest, /, *, timeout: float) -> None:  # noqa: ASYNC109
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+
+    async with SymdbClient("127.0.0.1", 1) as client:
+        with pytest.raises(SymdbUnavailable, match="connection was lost"):
+            await client._ask(lambda _: cancelled, ListSymbolsRequest(1))
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
