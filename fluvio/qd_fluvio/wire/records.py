@@ -16,6 +16,14 @@ import google_crc32c
 
 from qd_fluvio.errors import WireError
 from qd_fluvio.wire.codec import Buffer
+from qd_fluvio.wire.compression import (
+    COMPRESSION_MASK,
+    DECOMPRESSED_BYTES_MAX,
+    Compression,
+    compress,
+    compression_of,
+    decompress,
+)
 
 # base offset, length, leader epoch, magic, crc | attributes, last offset delta,
 # first and max timestamp, producer id, producer epoch, first sequence
@@ -28,7 +36,6 @@ PREAMBLE_BYTES = 12  # base offset and length, which the length does not count
 _CRC_AT = 17
 _CHECKED_FROM = 21  # what the checksum covers
 MAGIC = 2
-COMPRESSION_MASK = 0x07
 SCHEMA_PRESENT = 0x10
 NO_TIMESTAMP = -1
 _VARINT_BYTES_MAX = 10
@@ -136,9 +143,13 @@ def _check_count(data: Buffer, batch: Batch) -> None:
     """A batch whose offsets and records disagree would put a gap into the partition."""
     if batch.attributes & (COMPRESSION_MASK | SCHEMA_PRESENT):
         return  # the count is inside what only its reader opens
-    if batch.end - batch.start < HEADER_BYTES + _COUNT.size:
+    _compare_count(memoryview(data)[batch.start + HEADER_BYTES : batch.end], batch)
+
+
+def _compare_count(records: memoryview, batch: Batch) -> None:
+    if len(records) < _COUNT.size:
         raise WireError("found a batch without a record count")
-    (count,) = _COUNT.unpack_from(data, batch.start + HEADER_BYTES)
+    (count,) = _COUNT.unpack_from(records)
     if count != batch.record_count:
         raise WireError(f"found {count} records in a batch that takes {batch.record_count} offsets")
 
@@ -148,18 +159,20 @@ def set_base_offset(data: memoryview, batch: Batch, offset: int) -> None:
     _BASE_OFFSET.pack_into(data, batch.start, offset)
 
 
-def decode_records(data: Buffer, batch: Batch) -> list[WireRecord]:
-    """Open an uncompressed batch.
+def decode_records(
+    data: Buffer, batch: Batch, *, limit_bytes: int = DECOMPRESSED_BYTES_MAX
+) -> list[WireRecord]:
+    """Open a batch, compressed or not, whose opened records take at most `limit_bytes`.
 
     Raises
     ------
     WireError
-        If the batch is compressed, cut or damaged.
+        If the batch is cut, damaged or too large, or has a schema.
     """
-    if batch.attributes & (COMPRESSION_MASK | SCHEMA_PRESENT):
-        raise WireError(f"found batch attributes {batch.attributes:#x}, expected plain records")
-    view = memoryview(data)[batch.start + HEADER_BYTES : batch.end]
+    if batch.attributes & SCHEMA_PRESENT:
+        raise WireError(f"found batch attributes {batch.attributes:#x}, expected no schema")
     _check_count(data, batch)
+    view = _opened(memoryview(data)[batch.start + HEADER_BYTES : batch.end], batch, limit_bytes)
     position = _COUNT.size
     records = []
     for index in range(batch.record_count):
@@ -168,6 +181,16 @@ def decode_records(data: Buffer, batch: Batch) -> list[WireRecord]:
     if position != len(view):
         raise WireError(f"found {len(view) - position} bytes after the batch's records")
     return records
+
+
+def _opened(view: memoryview, batch: Batch, limit_bytes: int) -> memoryview:
+    """The batch's count and records as they were before compression."""
+    kind = compression_of(batch.attributes)
+    if kind is Compression.NONE:
+        return view
+    opened = memoryview(decompress(kind, view, limit_bytes=limit_bytes))
+    _compare_count(opened, batch)
+    return opened
 
 
 def _decode_record(
@@ -231,8 +254,9 @@ def encode_batch(
     *,
     timestamp_ms: int = NO_TIMESTAMP,
     base_offset: int = 0,
+    compression: Compression = Compression.NONE,
 ) -> bytes:
-    """Write one uncompressed batch of (key, value) records, all of one time.
+    """Write one batch of (key, value) records, all of one time.
 
     Raises
     ------
@@ -244,13 +268,15 @@ def encode_batch(
     body = bytearray(_COUNT.pack(len(records)))
     for index, (key, value) in enumerate(records):
         body += _encode_record(index, key, value)
+    if compression is not Compression.NONE:
+        body = bytearray(compress(compression, body))
     head = _HEADER.pack(
         base_offset,
         HEADER_BYTES - PREAMBLE_BYTES + len(body),
         -1,
         MAGIC,
         0,
-        0,
+        compression,
         len(records) - 1,
         timestamp_ms,
         timestamp_ms,
