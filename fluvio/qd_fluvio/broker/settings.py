@@ -24,6 +24,12 @@ WATCHES_PER_CONNECTION_MAX = 64
 TOPICS_MAX = 10_000
 PARTITIONS_PER_TOPIC_MAX = 1_024
 TOPIC_NAME_CHARACTERS_MAX = 63
+# SmartModules stay in memory and a list carries them all, so all together are bounded.
+MODULES_MAX = 1_024
+MODULE_BYTES_MAX = 8_388_608  # as sent, likely compressed
+MODULE_WASM_BYTES_MAX = 33_554_432  # uncompressed
+MODULES_BYTES_MAX = 33_554_432
+MODULE_NAME_CHARACTERS_MAX = 200
 # Unanswered requests of one connection, beyond which it is not read.
 INBOX_BYTES_MAX = 1 << 20
 # How much of a large request must have come before the broker is woken to take it.
