@@ -64,6 +64,48 @@ class Offset:
         return str(self.value) if self.position is Position.ABSOLUTE else self.position.value
 
 
+class Compression(enum.Enum):
+    """How batches are compressed."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    SNAPPY = "snappy"
+    LZ4 = "lz4"
+    ZSTD = "zstd"
+    ANY = "any"  # of a topic: its producers choose
+
+
+class Isolation(enum.Enum):
+    """Which records a consumer may see."""
+
+    READ_UNCOMMITTED = "read-uncommitted"  # as soon as the leader has them
+    READ_COMMITTED = "read-committed"  # once they are as safe as the topic promises
+
+
+@dataclass(frozen=True, slots=True)
+class Deduplication:
+    """How a topic drops records that it holds already.
+
+    Attributes
+    ----------
+    count : int
+        How many of the last records are looked at, at least 1.
+    age_s : int or None
+        Records older than so many seconds are not looked at; None sets no such bound.
+    filter : str
+        The name of the SmartModule that decides what is equal.
+    """
+
+    count: int
+    age_s: int | None = None
+    filter: str = "dedup-filter"
+
+    def __post_init__(self) -> None:
+        for name, value in (("count", self.count), ("age_s", self.age_s)):
+            if value is not None and not 1 <= value < 2**63:
+                raise SettingError(f"deduplication {name} is {value}; give 1 or more")
+
+
 @dataclass(frozen=True, slots=True)
 class TopicSettings:
     """How a new topic is laid out; None takes the cluster's default.
@@ -78,6 +120,10 @@ class TopicSettings:
         Size at which a new segment file begins (cluster's default: 1 GiB).
     max_partition_bytes : int or None
         Size at which a partition's oldest segments are deleted (cluster's default: 100 GB).
+    compression : Compression
+        What producers must use; ANY lets each choose.
+    deduplication : Deduplication or None
+        None keeps every record.
     """
 
     partitions: int = 1
@@ -85,6 +131,8 @@ class TopicSettings:
     retention_s: int | None = None
     segment_bytes: int | None = None
     max_partition_bytes: int | None = None
+    compression: Compression = Compression.ANY
+    deduplication: Deduplication | None = None
 
     def __post_init__(self) -> None:
         for name, value, least in (
@@ -108,10 +156,56 @@ class TopicInfo:
     retention_s: int | None = None
     segment_bytes: int | None = None
     max_partition_bytes: int | None = None
+    compression: Compression = Compression.ANY
+    deduplication: Deduplication | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionInfo:
+    """What the cluster says about one partition.
+
+    Attributes
+    ----------
+    leader : int
+        The id of the SPU that serves it.
+    replicas : tuple of int
+        The ids of all SPUs that keep it.
+    start_offset, end_offset : int
+        The oldest offset it still has, and the next one it will give.
+    size_bytes : int
+        What its records take on the leader's disk, as last reported; -1 where it does not say.
+    """
+
+    topic: str
+    partition: int
+    leader: int
+    replicas: tuple[int, ...]
+    start_offset: int
+    end_offset: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedOffset:
+    """How far a named consumer has read a partition.
+
+    Attributes
+    ----------
+    offset : int
+        The last record that it has read: it resumes after this one.
+    modified_s : int
+        When it said so, in seconds since the epoch, UTC.
+    """
+
+    consumer_id: str
+    topic: str
+    partition: int
+    offset: int
+    modified_s: int
 
 
 class Producer(Protocol):
-    """Writes records to one partition, in order."""
+    """Writes records to a topic; those of one partition in order."""
 
     @property
     def topic(self) -> str:
@@ -125,7 +219,7 @@ class Producer(Protocol):
 
     @property
     def acknowledged(self) -> int:
-        """Records the cluster has acknowledged so far: the first ones of those sent."""
+        """Records the cluster has acknowledged so far; of one partition the first ones sent."""
         ...
 
     @property
@@ -133,7 +227,7 @@ class Producer(Protocol):
         """False once it has failed or was closed; it may fail without being used."""
         ...
 
-    async def send(self, payload: bytes) -> None:
+    async def send(self, payload: bytes, key: bytes | None = None) -> None:
         """Take one record for sending.
 
         Waits while too many bytes are unacknowledged. Returns before the record is written:
@@ -149,8 +243,13 @@ class Producer(Protocol):
         """
         ...
 
-    async def send_many(self, payloads: Sequence[bytes]) -> None:
-        """Take many records for sending; the fast way for small ones. Like `send`."""
+    async def send_many(
+        self, payloads: Sequence[bytes], keys: Sequence[bytes | None] | None = None
+    ) -> None:
+        """Take many records for sending, with as many keys or none; the fast way for small ones.
+
+        Raises and waits like `send`.
+        """
         ...
 
     async def flush(self) -> None:
@@ -195,6 +294,20 @@ class Consumer(Protocol):
         """Records before `end_offset`, then end. The consumer stays usable after it."""
         ...
 
+    async def commit(self) -> None:
+        """Have the cluster remember that every record given out so far was read.
+
+        Returns once it has: a consumer of the same id then resumes after the last of them.
+
+        Raises
+        ------
+        SettingError
+            This consumer was opened without a consumer id.
+        FluvioError
+            The cluster did not confirm it; records may come again after a restart.
+        """
+        ...
+
     async def aclose(self) -> None:
         """Stop reading and free everything; never fails, whatever the cluster does."""
         ...
@@ -209,9 +322,16 @@ class Fluvio(Protocol):
         ...
 
     async def create_topic(
-        self, name: str, settings: TopicSettings | None = None, *, exist_ok: bool = False
+        self,
+        name: str,
+        settings: TopicSettings | None = None,
+        *,
+        exist_ok: bool = False,
+        dry_run: bool = False,
     ) -> None:
         """Create a topic and return when it can be written and read.
+
+        A dry run only asks the cluster whether it would.
 
         Raises
         ------
@@ -234,14 +354,65 @@ class Fluvio(Protocol):
         """One topic, or `TopicNotFound`."""
         ...
 
-    async def producer(self, topic: str, *, partition: int = 0) -> Producer:
-        """A producer for one partition, or `TopicNotFound`."""
+    async def partitions(self, topic: str | None = None) -> list[PartitionInfo]:
+        """All partitions, or those of one topic (`TopicNotFound`), by topic and number."""
+        ...
+
+    async def committed_offsets(
+        self, *, consumer_id: str | None = None, topic: str | None = None
+    ) -> list[CommittedOffset]:
+        """What named consumers have committed, by consumer, topic and partition."""
+        ...
+
+    async def delete_committed_offset(
+        self, consumer_id: str, topic: str, partition: int = 0
+    ) -> None:
+        """Forget what a named consumer has committed; nothing happens where there is nothing."""
+        ...
+
+    async def producer(
+        self,
+        topic: str,
+        *,
+        partition: int | None = 0,
+        compression: Compression = Compression.NONE,
+    ) -> Producer:
+        """A producer, or `TopicNotFound`.
+
+        Parameters
+        ----------
+        topic : str
+            Its name.
+        partition : int or None
+            Where all records go; None spreads them over the topic's partitions as Fluvio does:
+            those with a key by its hash, the others in turn.
+        compression : Compression
+            Of the batches; the topic must allow it.
+        """
         ...
 
     async def consumer(
-        self, topic: str, *, partition: int = 0, offset: Offset | None = None
+        self,
+        topic: str,
+        *,
+        partition: int = 0,
+        offset: Offset | None = None,
+        consumer_id: str | None = None,
+        isolation: Isolation = Isolation.READ_UNCOMMITTED,
     ) -> Consumer:
-        """A consumer of one partition, from its beginning unless `offset` says otherwise.
+        """A consumer of one partition.
+
+        Parameters
+        ----------
+        topic, partition
+            What to read.
+        offset : Offset, optional
+            From where; the partition's beginning by default.
+        consumer_id : str, optional
+            The name under which `Consumer.commit` keeps how far it is. Where the cluster has an
+            offset of that name, reading resumes after it and `offset` does not count.
+        isolation : Isolation
+            Which records may be seen.
 
         Raises
         ------

@@ -6,18 +6,19 @@ from contextlib import AbstractAsyncContextManager
 
 from qd_fluvio.api import Fluvio
 from qd_fluvio.limits import DEFAULT_LIMITS, Limits
-from qd_fluvio.official.connection import open_connection
+from qd_schemas.specs import ClientKind, FluvioSettings
 
 
 def connect(
-    endpoint: str, *, limits: Limits = DEFAULT_LIMITS
+    cluster: FluvioSettings | str, *, limits: Limits = DEFAULT_LIMITS
 ) -> AbstractAsyncContextManager[Fluvio]:
     """Connect to a cluster.
 
     Parameters
     ----------
-    endpoint : str
-        ``host:port`` of the cluster's SC.
+    cluster : FluvioSettings or str
+        Where it is and how to speak to it; ``host:port`` of its SC alone means the official
+        client without TLS.
     limits : Limits
         Deadlines and sizes.
 
@@ -29,7 +30,9 @@ def connect(
     Raises
     ------
     ClusterUnreachable
-        On entering: nobody answers at `endpoint` as a Fluvio cluster.
+        On entering: nobody answers at the endpoint as a Fluvio cluster.
+    TlsFailed
+        On entering: no secure connection can be made.
 
     Examples
     --------
@@ -40,4 +43,12 @@ def connect(
     ...         await producer.send(b"hello")
     ...         await producer.flush()
     """
-    return open_connection(endpoint, limits)
+    settings = FluvioSettings(cluster) if isinstance(cluster, str) else cluster
+    # Each implementation is imported only when it is used: they share no dependencies.
+    if settings.client is ClientKind.NATIVE:
+        from qd_fluvio.native.connection import open_connection as open_native
+
+        return open_native(settings, limits)
+    from qd_fluvio.official.connection import open_connection as open_official
+
+    return open_official(settings, limits)

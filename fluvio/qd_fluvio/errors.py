@@ -6,7 +6,9 @@
      ├─ ClusterUnreachable   nobody answers at the endpoint (retriable)
      ├─ ConnectionLost       the connection broke (retriable)
      ├─ DeadlineExceeded     no answer within the time limit (retriable)
+     ├─ TlsFailed            the cluster or this client has no accepted certificate
      ├─ TopicNotFound        no topic or partition of that name
+     │   └─ TopicDeleted     it was there, and was deleted while it was used
      ├─ TopicExists          the name is taken
      ├─ InvalidTopicName     the name breaks Fluvio's rule
      ├─ OffsetOutOfRange     the offset is not within the partition
@@ -45,8 +47,16 @@ class DeadlineExceeded(FluvioError):
     retriable: ClassVar[bool] = True
 
 
+class TlsFailed(FluvioError):
+    """No secure connection: one side's certificate is missing, or not accepted."""
+
+
 class TopicNotFound(FluvioError):
     """The cluster has no topic (or no partition of it) of that name."""
+
+
+class TopicDeleted(TopicNotFound):
+    """The topic was deleted while it was used."""
 
 
 class TopicExists(FluvioError):

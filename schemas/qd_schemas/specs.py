@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from qd_schemas.enums import ExchangeId, ServiceId
@@ -53,17 +54,85 @@ SERVICES: Final[Mapping[ServiceId, ServiceSpec]] = {
 """Every service by its id."""
 
 
+class ClientKind(Enum):
+    """Which client speaks to Fluvio."""
+
+    OFFICIAL = "official"
+    """Fluvio's own Python client, in processes of its own."""
+    NATIVE = "native"
+    """This project's client: asyncio on the wire protocol itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """How a TLS connection to the cluster is made sure of.
+
+    Attributes
+    ----------
+    ca : str
+        Path of the PEM file with the certificates that sign the cluster's (QD_FLUVIO_TLS_CA).
+    domain : str
+        The name that the cluster's certificates are for (QD_FLUVIO_TLS_DOMAIN); empty means
+        the host of the endpoint.
+    cert, key : str
+        Paths of this client's PEM certificate and key, where the cluster asks for them
+        (QD_FLUVIO_TLS_CERT, QD_FLUVIO_TLS_KEY); both or neither.
+    """
+
+    ca: str
+    domain: str = ""
+    cert: str = ""
+    key: str = ""
+
+    @classmethod
+    def from_env(cls, env: Environment) -> TlsSettings | None:
+        """Read the settings named above; None where no TLS is wanted."""
+        ca, domain, cert, key = (env.get(name, "").strip() for name in _TLS_NAMES)
+        if not ca:
+            given = [name for name in _TLS_NAMES if env.get(name, "").strip()]
+            if given:
+                raise SettingError(
+                    f"{given[0]} is set but QD_FLUVIO_TLS_CA is not; expected the path of the CA's "
+                    "certificates in it, or none of the QD_FLUVIO_TLS settings"
+                )
+            return None
+        if bool(cert) != bool(key):
+            found, missing = _TLS_NAMES[2:] if cert else _TLS_NAMES[:1:-1]
+            raise SettingError(f"{found} is set but {missing} is not; expected both or neither")
+        return cls(ca, domain, cert, key)
+
+
+_TLS_NAMES: Final = (
+    "QD_FLUVIO_TLS_CA",
+    "QD_FLUVIO_TLS_DOMAIN",
+    "QD_FLUVIO_TLS_CERT",
+    "QD_FLUVIO_TLS_KEY",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class FluvioSettings:
-    """The Fluvio cluster: ``host:port`` of its SC, from QD_FLUVIO."""
+    """The Fluvio cluster and how to speak to it.
+
+    Attributes
+    ----------
+    endpoint : str
+        ``host:port`` of its SC (QD_FLUVIO).
+    client : ClientKind
+        Which client to use (QD_FLUVIO_CLIENT: official, the default, or native).
+    tls : TlsSettings or None
+        None speaks without TLS.
+    """
 
     endpoint: str
+    client: ClientKind = ClientKind.OFFICIAL
+    tls: TlsSettings | None = None
 
     @classmethod
     def from_env(cls, env: Environment) -> FluvioSettings:
-        """Read QD_FLUVIO."""
+        """Read the settings named above."""
         host, port = _endpoint(env, "QD_FLUVIO", port_min=1)
-        return cls(_joined(host, port))
+        return cls(_joined(host, port), _client_kind(env), TlsSettings.from_env(env))
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +283,14 @@ def _seconds(env: Environment, name: str, default: float, low: float, high: floa
     if not low <= value <= high:
         raise SettingError(f"{name} is {found!r}; expected seconds from {low:g} to {high:g}")
     return value
+
+
+def _client_kind(env: Environment) -> ClientKind:
+    found = env.get("QD_FLUVIO_CLIENT", "").strip() or ClientKind.OFFICIAL.value
+    known = [kind.value for kind in ClientKind]
+    if found not in known:
+        raise SettingError(f"QD_FLUVIO_CLIENT is {found!r}; expected {' or '.join(known)}")
+    return ClientKind(found)
 
 
 def _exchange(env: Environment, name: str, default: ExchangeId) -> ExchangeId:

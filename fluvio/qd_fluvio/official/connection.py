@@ -8,36 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import weakref
 from collections.abc import AsyncIterator, Callable
 
-from qd_fluvio.api import Consumer, Fluvio, Offset, Producer, TopicInfo, TopicSettings
-from qd_fluvio.control import ControlPlane
-from qd_fluvio.errors import (
-    ClusterUnreachable,
-    ConnectionLost,
-    FluvioError,
-    InvalidTopicName,
-    TopicExists,
-    TopicNotFound,
-)
-from qd_fluvio.limits import TOPIC_NAME_BYTES_MAX, Limits
+from qd_fluvio.administration import POLL_SECONDS, Administration
+from qd_fluvio.api import Consumer, Fluvio, Offset, Producer
+from qd_fluvio.deadline import deadline
+from qd_fluvio.errors import ClusterUnreachable, ConnectionLost, FluvioError, TopicNotFound
+from qd_fluvio.limits import Limits
 from qd_fluvio.official.consumer import OfficialConsumer
-from qd_fluvio.official.deadline import deadline
 from qd_fluvio.official.hosts import ProduceHost
 from qd_fluvio.official.process import Worker, WorkerProcess, uninterrupted
 from qd_fluvio.worker.frames import Frame
-
-CREATE_SECONDS = 0.5  # the SC answers sooner, or late
-POLL_SECONDS = 0.02  # between looks at a topic that is being made or deleted
-_NAME = re.compile(rf"[a-z0-9-]{{1,{TOPIC_NAME_BYTES_MAX}}}")
+from qd_schemas.specs import FluvioSettings
 
 
 @contextlib.asynccontextmanager
-async def open_connection(endpoint: str, limits: Limits) -> AsyncIterator[Fluvio]:
+async def open_connection(cluster: FluvioSettings, limits: Limits) -> AsyncIterator[Fluvio]:
     """See `qd_fluvio.connect`."""
-    fluvio = OfficialFluvio(endpoint, limits)
+    fluvio = OfficialFluvio(cluster, limits)
     try:
         await fluvio.start()
         yield fluvio
@@ -46,24 +35,17 @@ async def open_connection(endpoint: str, limits: Limits) -> AsyncIterator[Fluvio
         await fluvio.kill()
 
 
-class OfficialFluvio:
+class OfficialFluvio(Administration):
     """See `qd_fluvio.api.Fluvio`."""
 
-    def __init__(self, endpoint: str, limits: Limits) -> None:
-        self._endpoint = endpoint
-        self._limits = limits
-        self._control = ControlPlane(endpoint)
+    def __init__(self, cluster: FluvioSettings, limits: Limits) -> None:
+        super().__init__(cluster, limits)
         self._processes: list[WorkerProcess] = []
         self._warm: list[WorkerProcess] = []
         self._hosts: list[ProduceHost] = []
         self._hosting = asyncio.Lock()
         self._consumers: weakref.WeakSet[OfficialConsumer] = weakref.WeakSet()
         self._closed = False
-
-    @property
-    def endpoint(self) -> str:
-        """``host:port`` of the cluster's SC."""
-        return self._endpoint
 
     async def start(self) -> None:
         """Make sure that a cluster answers, while the first workers start."""
@@ -94,43 +76,6 @@ class OfficialFluvio:
             process.kill()
         await uninterrupted(*(asyncio.ensure_future(p.reaped()) for p in processes))
 
-    async def create_topic(
-        self, name: str, settings: TopicSettings | None = None, *, exist_ok: bool = False
-    ) -> None:
-        """See `qd_fluvio.api.Fluvio.create_topic`."""
-        if not _NAME.fullmatch(name):
-            raise InvalidTopicName(
-                f"topic name {name!r}; use 1 to {TOPIC_NAME_BYTES_MAX} of a-z, 0-9 and hyphens"
-            )
-        async with self._deadline(f"create topic {name!r}"):
-            existed = any(topic.name == name for topic in await self._control.topics())
-            if not (existed and exist_ok):
-                with contextlib.suppress(*((TopicExists,) if exist_ok else ())):
-                    await self._create(name, settings or TopicSettings(), existed=existed)
-            await self._until_usable(name)
-
-    async def delete_topic(self, name: str, *, missing_ok: bool = False) -> None:
-        """See `qd_fluvio.api.Fluvio.delete_topic`."""
-        async with self._deadline(f"delete topic {name!r}"):
-            try:
-                await self._control.delete_topic(name)
-            except TopicNotFound:
-                if not missing_ok:
-                    raise
-            await self._until_gone(name)
-
-    async def topics(self) -> list[TopicInfo]:
-        """See `qd_fluvio.api.Fluvio.topics`."""
-        async with self._deadline("list topics"):
-            return await self._control.topics()
-
-    async def describe_topic(self, name: str) -> TopicInfo:
-        """See `qd_fluvio.api.Fluvio.describe_topic`."""
-        for topic in await self.topics():
-            if topic.name == name:
-                return topic
-        raise TopicNotFound(f"topic {name!r} is not on the cluster {self._endpoint}; create it")
-
     async def producer(self, topic: str, *, partition: int = 0) -> Producer:
         """See `qd_fluvio.api.Fluvio.producer`."""
         doing = f"open a producer for topic {topic!r}"
@@ -160,53 +105,6 @@ class OfficialFluvio:
         self._consumers.add(consumer)
         await consumer.start(offset or Offset.beginning())
         return consumer
-
-    async def end_offset(self, topic: str, partition: int = 0) -> int:
-        """See `qd_fluvio.api.Fluvio.end_offset`."""
-        async with self._deadline(f"ask for the end of topic {topic!r}"):
-            return (await self._control.bounds(topic, partition)).end
-
-    def _deadline(self, doing: str) -> contextlib.AbstractAsyncContextManager[None]:
-        return deadline(self._limits.call_seconds, doing, self._endpoint)
-
-    async def _create(self, name: str, settings: TopicSettings, *, existed: bool) -> None:
-        """Have the topic created. A refusal comes at once, but the SC can miss that it is done.
-
-        It waits for a partition's change that may have happened already, and then answers a
-        minute later: after a while, a topic that can be used is answer enough.
-        """
-        tasks = {asyncio.ensure_future(self._control.create_topic(name, settings))}
-        try:
-            done, _ = await asyncio.wait(tasks, timeout=None if existed else CREATE_SECONDS)
-            if not done:
-                tasks.add(asyncio.ensure_future(self._until_usable(name)))
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _until_usable(self, name: str) -> None:
-        """Wait until each partition's leader serves it."""
-        partitions: int | None = None
-        partition = 0
-        while partitions is None or partition < partitions:
-            try:
-                if partitions is None:
-                    partitions = (await self.describe_topic(name)).partitions
-                await self._control.bounds(name, partition)
-                partition += 1
-            except (TopicNotFound, ConnectionLost):
-                await asyncio.sleep(POLL_SECONDS)
-
-    async def _until_gone(self, name: str) -> None:
-        """Wait until the cluster lists a topic no more."""
-        while True:
-            if all(topic.name != name for topic in await self._control.topics()):
-                return
-            await asyncio.sleep(POLL_SECONDS)
 
     async def _host(self) -> ProduceHost:
         """The worker for the next producer."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from qd_fluvio.api import Offset, Position, Record
 from qd_fluvio.control import Bounds, ControlPlane
+from qd_fluvio.deadline import deadline
 from qd_fluvio.errors import (
     ClusterUnreachable,
     ConnectionLost,
@@ -22,7 +23,6 @@ from qd_fluvio.errors import (
     RecordsMissing,
 )
 from qd_fluvio.limits import Limits
-from qd_fluvio.official.deadline import deadline
 from qd_fluvio.official.process import Worker
 from qd_fluvio.official.texts import typed_error
 from qd_fluvio.worker.frames import Frame, Kind, json_frame, read_records

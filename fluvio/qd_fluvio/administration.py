@@ -1,0 +1,129 @@
+"""Topics, partitions and offsets: the half of `qd_fluvio.api.Fluvio` that moves no records.
+
+Both clients inherit it. Every call has a deadline and asks the cluster itself; nothing here
+is remembered between calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+
+from qd_fluvio.api import TopicInfo, TopicSettings
+from qd_fluvio.control import ControlPlane
+from qd_fluvio.deadline import deadline
+from qd_fluvio.errors import ConnectionLost, InvalidTopicName, TopicExists, TopicNotFound
+from qd_fluvio.limits import TOPIC_NAME_BYTES_MAX, Limits
+from qd_schemas.specs import FluvioSettings
+
+CREATE_SECONDS = 0.5  # the SC answers sooner, or late
+POLL_SECONDS = 0.02  # between looks at a topic that is being made or deleted
+_NAME = re.compile(rf"[a-z0-9-]{{1,{TOPIC_NAME_BYTES_MAX}}}")
+
+
+class Administration:
+    """See `qd_fluvio.api.Fluvio`.
+
+    Parameters
+    ----------
+    cluster : FluvioSettings
+        The cluster.
+    limits : Limits
+        Deadlines.
+    """
+
+    def __init__(self, cluster: FluvioSettings, limits: Limits) -> None:
+        self._cluster = cluster
+        self._endpoint = cluster.endpoint
+        self._limits = limits
+        self._control = ControlPlane(cluster.endpoint)
+
+    @property
+    def endpoint(self) -> str:
+        """``host:port`` of the cluster's SC."""
+        return self._endpoint
+
+    async def create_topic(
+        self, name: str, settings: TopicSettings | None = None, *, exist_ok: bool = False
+    ) -> None:
+        """See `qd_fluvio.api.Fluvio.create_topic`."""
+        if not _NAME.fullmatch(name):
+            raise InvalidTopicName(
+                f"topic name {name!r}; use 1 to {TOPIC_NAME_BYTES_MAX} of a-z, 0-9 and hyphens"
+            )
+        async with self._deadline(f"create topic {name!r}"):
+            existed = any(topic.name == name for topic in await self._control.topics())
+            if not (existed and exist_ok):
+                with contextlib.suppress(*((TopicExists,) if exist_ok else ())):
+                    await self._create(name, settings or TopicSettings(), existed=existed)
+            await self._until_usable(name)
+
+    async def delete_topic(self, name: str, *, missing_ok: bool = False) -> None:
+        """See `qd_fluvio.api.Fluvio.delete_topic`."""
+        async with self._deadline(f"delete topic {name!r}"):
+            try:
+                await self._control.delete_topic(name)
+            except TopicNotFound:
+                if not missing_ok:
+                    raise
+            await self._until_gone(name)
+
+    async def topics(self) -> list[TopicInfo]:
+        """See `qd_fluvio.api.Fluvio.topics`."""
+        async with self._deadline("list topics"):
+            return await self._control.topics()
+
+    async def describe_topic(self, name: str) -> TopicInfo:
+        """See `qd_fluvio.api.Fluvio.describe_topic`."""
+        for topic in await self.topics():
+            if topic.name == name:
+                return topic
+        raise TopicNotFound(f"topic {name!r} is not on the cluster {self._endpoint}; create it")
+
+    async def end_offset(self, topic: str, partition: int = 0) -> int:
+        """See `qd_fluvio.api.Fluvio.end_offset`."""
+        async with self._deadline(f"ask for the end of topic {topic!r}"):
+            return (await self._control.bounds(topic, partition)).end
+
+    def _deadline(self, doing: str) -> contextlib.AbstractAsyncContextManager[None]:
+        return deadline(self._limits.call_seconds, doing, self._endpoint)
+
+    async def _create(self, name: str, settings: TopicSettings, *, existed: bool) -> None:
+        """Have the topic created. A refusal comes at once, but the SC can miss that it is done.
+
+        It waits for a partition's change that may have happened already, and then answers a
+        minute later: after a while, a topic that can be used is answer enough.
+        """
+        tasks = {asyncio.ensure_future(self._control.create_topic(name, settings))}
+        try:
+            done, _ = await asyncio.wait(tasks, timeout=None if existed else CREATE_SECONDS)
+            if not done:
+                tasks.add(asyncio.ensure_future(self._until_usable(name)))
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _until_usable(self, name: str) -> None:
+        """Wait until each partition's leader serves it."""
+        partitions: int | None = None
+        partition = 0
+        while partitions is None or partition < partitions:
+            try:
+                if partitions is None:
+                    partitions = (await self.describe_topic(name)).partitions
+                await self._control.bounds(name, partition)
+                partition += 1
+            except (TopicNotFound, ConnectionLost):
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _until_gone(self, name: str) -> None:
+        """Wait until the cluster lists a topic no more."""
+        while True:
+            if all(topic.name != name for topic in await self._control.topics()):
+                return
+            await asyncio.sleep(POLL_SECONDS)
