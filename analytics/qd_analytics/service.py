@@ -80,7 +80,7 @@ class AlertService:
             SymdbClient(settings.symdb.host, settings.symdb.port) as symdb,
             QDClient(
                 settings.client_id,
-                endpoint=settings.fluvio.endpoint,
+                endpoint=settings.fluvio,
                 exchange=settings.exchange,
             ) as qd,
         ):

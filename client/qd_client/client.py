@@ -22,7 +22,7 @@ from qd_fluvio import Fluvio, TopicExists, connect
 from qd_schemas.arrays import Rows
 from qd_schemas.enums import DataType, ExchangeId, Resolution
 from qd_schemas.messages import BreakoutAlert, ExactBar, ExactTrade, OHLCVBar, TradeBar
-from qd_schemas.specs import LEASE_MS_MAX, LEASE_MS_MIN
+from qd_schemas.specs import LEASE_MS_MAX, LEASE_MS_MIN, FluvioSettings
 from qd_schemas.topics import CLIENT_ID_MAX, CLIENT_ID_MIN
 from qd_schemas.wire import NO_STREAM
 
@@ -39,8 +39,8 @@ class QDClient:
     ----------
     client_id : int, optional
         21 to 65534, used by nobody else. Without one, a free one is chosen.
-    endpoint : str
-        ``host:port`` of the Fluvio cluster's SC.
+    endpoint : FluvioSettings or str
+        The Fluvio cluster; ``host:port`` of its SC alone means the official client without TLS.
     symdb : str, optional
         ``host:port`` of the symbol master; without it, symbols are given as ids.
     exchange : ExchangeId
@@ -71,7 +71,7 @@ class QDClient:
         self,
         client_id: int | None = None,
         *,
-        endpoint: str,
+        endpoint: FluvioSettings | str,
         symdb: str | None = None,
         exchange: ExchangeId = ExchangeId.KRAKEN,
         lease_ms: int = LEASE_MS_DEFAULT,
@@ -83,7 +83,7 @@ class QDClient:
         if symdb is not None and not symdb.rpartition(":")[2].isdecimal():
             raise UsageError(f"symdb is {symdb!r}; expected host:port, such as 127.0.0.1:7070")
         self._wanted_id = client_id
-        self._endpoint = endpoint
+        self._cluster = endpoint
         self._symdb_endpoint = symdb
         self._symdb: SymdbClient | None = None
         self._exchange = exchange
@@ -110,7 +110,7 @@ class QDClient:
 
     async def __aenter__(self) -> QDClient:
         try:
-            self._fluvio = await self._stack.enter_async_context(connect(self._endpoint))
+            self._fluvio = await self._stack.enter_async_context(connect(self._cluster))
             self._session = await self._login(self._fluvio)
         except BaseException:
             await _finished(self._stack.aclose())

@@ -20,6 +20,7 @@ from qd_fluvio import (
 )
 from qd_gateway.limits import RECONNECT_SECONDS_MAX, RECONNECT_SECONDS_MIN
 from qd_gateway.link import Link
+from qd_schemas.specs import FluvioSettings
 from qd_schemas.topics import CONTROL
 
 _log = logging.getLogger("qd_gateway.control")
@@ -33,8 +34,8 @@ class ControlReader:
 
     Parameters
     ----------
-    endpoint : str
-        ``host:port`` of the cluster's SC.
+    cluster : FluvioSettings
+        The Fluvio cluster.
     link : Link
         Told of each connection.
     on_records, on_connected, on_lost : callable
@@ -43,13 +44,13 @@ class ControlReader:
 
     def __init__(
         self,
-        endpoint: str,
+        cluster: FluvioSettings,
         link: Link,
         on_records: Callable[[list[Record]], None],
         on_connected: Callable[[], None],
         on_lost: Callable[[], None],
     ) -> None:
-        self._endpoint = endpoint
+        self._cluster = cluster
         self._link = link
         self._on_records = on_records
         self._on_connected = on_connected
@@ -68,7 +69,7 @@ class ControlReader:
             self._pause_s = min(self._pause_s * 2, RECONNECT_SECONDS_MAX)
 
     async def _connected(self) -> None:
-        async with connect(self._endpoint) as fluvio:
+        async with connect(self._cluster) as fluvio:
             await fluvio.create_topic(CONTROL, exist_ok=True)
             consumer = await self._consumer(fluvio)
             self._pause_s = RECONNECT_SECONDS_MIN

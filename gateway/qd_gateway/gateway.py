@@ -65,7 +65,7 @@ class Gateway:
         self._is_deaf = True  # leases do not run out while no request can arrive
         self._was_ready = False
         self._control = ControlReader(
-            settings.fluvio.endpoint,
+            settings.fluvio,
             self._link,
             self._on_records,
             self._on_connected,

@@ -30,6 +30,14 @@ POLL_SECONDS_MAX: Final = 3_600.0
 MARKETS_AT_ONCE_DEFAULT: Final = 4
 MARKETS_AT_ONCE_MAX: Final = 64
 
+FLUVIO_TLS_NAMES: Final = (
+    "QD_FLUVIO_TLS_CA",
+    "QD_FLUVIO_TLS_DOMAIN",
+    "QD_FLUVIO_TLS_CERT",
+    "QD_FLUVIO_TLS_KEY",
+)
+"""The settings of TLS, in the order of the attributes of `TlsSettings`."""
+
 _ENDPOINT: Final = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>\d{1,5})")
 
 
@@ -87,9 +95,9 @@ class TlsSettings:
     @classmethod
     def from_env(cls, env: Environment) -> TlsSettings | None:
         """Read the settings named above; None where no TLS is wanted."""
-        ca, domain, cert, key = (env.get(name, "").strip() for name in _TLS_NAMES)
+        ca, domain, cert, key = (env.get(name, "").strip() for name in FLUVIO_TLS_NAMES)
         if not ca:
-            given = [name for name in _TLS_NAMES if env.get(name, "").strip()]
+            given = [name for name in FLUVIO_TLS_NAMES if env.get(name, "").strip()]
             if given:
                 raise SettingError(
                     f"{given[0]} is set but QD_FLUVIO_TLS_CA is not; expected the path of the CA's "
@@ -97,17 +105,9 @@ class TlsSettings:
                 )
             return None
         if bool(cert) != bool(key):
-            found, missing = _TLS_NAMES[2:] if cert else _TLS_NAMES[:1:-1]
+            found, missing = FLUVIO_TLS_NAMES[2:] if cert else FLUVIO_TLS_NAMES[:1:-1]
             raise SettingError(f"{found} is set but {missing} is not; expected both or neither")
         return cls(ca, domain, cert, key)
-
-
-_TLS_NAMES: Final = (
-    "QD_FLUVIO_TLS_CA",
-    "QD_FLUVIO_TLS_DOMAIN",
-    "QD_FLUVIO_TLS_CERT",
-    "QD_FLUVIO_TLS_KEY",
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,12 @@ from qd_schemas.errors import SettingError
 from qd_schemas.specs import (
     SERVICES,
     AnalyticsSettings,
+    ClientKind,
     DatabaseSettings,
     FluvioSettings,
     GatewaySettings,
     SymdbSettings,
+    TlsSettings,
 )
 
 DSN = "postgresql://user:secret@db/qd"
@@ -59,6 +61,22 @@ def test_all_settings() -> None:
     assert (analytics.poll_seconds, analytics.markets_at_once, analytics.client_id) == (0.5, 2, 99)
 
 
+def test_how_to_speak_to_fluvio() -> None:
+    given = ALL | {"QD_FLUVIO_CLIENT": "native", "QD_FLUVIO_TLS_CA": "ca.pem"}
+    assert FluvioSettings.from_env(given) == FluvioSettings(
+        "sc:9003", ClientKind.NATIVE, TlsSettings("ca.pem")
+    )
+    mutual = {
+        "QD_FLUVIO_TLS_CERT": "me.pem",
+        "QD_FLUVIO_TLS_KEY": "me.key",
+        "QD_FLUVIO_TLS_DOMAIN": "fluvio.local",
+    }
+    assert FluvioSettings.from_env(given | mutual).tls == TlsSettings(
+        "ca.pem", "fluvio.local", "me.pem", "me.key"
+    )
+    assert GatewaySettings.from_env(given).fluvio.client is ClientKind.NATIVE
+
+
 def test_ipv6() -> None:
     found = SymdbSettings.from_env({"QD_SYMDB": "[::1]:0"})
     assert found == SymdbSettings("::1", 0)
@@ -72,6 +90,22 @@ ERRORS: list[tuple[Settings, dict[str, str], str]] = [
     (FluvioSettings.from_env, {"QD_FLUVIO": "sc:0"}, "from 1 to 65535"),
     (FluvioSettings.from_env, {"QD_FLUVIO": "sc:70000"}, "QD_FLUVIO is 'sc:70000'"),
     (FluvioSettings.from_env, {"QD_FLUVIO": "a:b:1"}, "QD_FLUVIO is 'a:b:1'"),
+    (GatewaySettings.from_env, {"QD_FLUVIO_CLIENT": "rust"}, "expected official or native"),
+    (
+        GatewaySettings.from_env,
+        {"QD_FLUVIO_TLS_KEY": "k"},
+        "QD_FLUVIO_TLS_KEY is set but QD_FLUVIO",
+    ),
+    (
+        GatewaySettings.from_env,
+        {"QD_FLUVIO_TLS_CA": "c", "QD_FLUVIO_TLS_CERT": "m"},
+        "QD_FLUVIO_TLS_CERT is set but QD_FLUVIO_TLS_KEY is not",
+    ),
+    (
+        GatewaySettings.from_env,
+        {"QD_FLUVIO_TLS_CA": "c", "QD_FLUVIO_TLS_KEY": "k"},
+        "QD_FLUVIO_TLS_KEY is set but QD_FLUVIO_TLS_CERT is not",
+    ),
     (DatabaseSettings.from_env, {"QD_DATABASE": " "}, "QD_DATABASE is not set"),
     (DatabaseSettings.from_env, {"QD_DATABASE": "mysql://u:secret@h"}, "begins with 'mysql'"),
     (SymdbSettings.from_env, {}, "QD_SYMDB is not set"),

@@ -6,6 +6,7 @@ templates over ``{data}`` (its data folder) and ``{port}`` (0: a free one).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -73,7 +74,7 @@ async def _reach_cluster(settings: Mapping[str, str]) -> None:
     from qd_fluvio import connect
     from qd_schemas.specs import FluvioSettings
 
-    async with connect(FluvioSettings.from_env(settings).endpoint) as fluvio:
+    async with connect(FluvioSettings.from_env({**os.environ, **settings})) as fluvio:
         await fluvio.topics()
 
 

@@ -17,10 +17,12 @@ from qd_cli.errors import PartFailed
 from qd_cli.stack.parts import DATABASE, FLUVIO, SYMDB, Choices, Part
 from qd_cli.stack.processes import Identity, exit_code, is_alive, start
 from qd_cli.stack.record import PART_LABEL, PartRecord, StackRecord, StateFolder
+from qd_schemas.specs import FLUVIO_TLS_NAMES
 
 LOG_LINES_IN_ERROR = 12
 _POLL_SECONDS = 0.02
-# What a part gets comes from the stack alone, whatever the user's shell has.
+# What a part gets comes from the stack alone, whatever the user's shell has. So do the settings
+# of TLS, unless the cluster is the user's: the stack's own broker speaks without.
 _OWN_SETTINGS = (FLUVIO, DATABASE, SYMDB, "QD_READY_FILE", "QD_DIE_WITH_PARENT")
 _PORT = re.compile(r":(\d+)(?=$|[/?])")
 
@@ -101,7 +103,8 @@ class Starter:
     def _environment(
         self, part: Part, settings: Mapping[str, str], words: Mapping[str, str]
     ) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if name not in _OWN_SETTINGS}
+        own = _OWN_SETTINGS if FLUVIO in self.choices.external else _OWN_SETTINGS + FLUVIO_TLS_NAMES
+        inherited = {name: value for name, value in os.environ.items() if name not in own}
         name, _, folder = self.folder.mark.partition("=")
         return {
             **inherited,
