@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Final
 
 from qd_analytics.ledger import AlertLedger
-from qd_fluvio import Fluvio, Offset, OffsetOutOfRange, Producer, TopicSettings
+from qd_fluvio import Fluvio, Offset, OffsetOutOfRange, Producer, ensure_system_topic
 from qd_schemas.codec import encode, iter_messages
 from qd_schemas.errors import DecodeError
 from qd_schemas.messages import BreakoutAlert, ModelProgress
 from qd_schemas.topics import ALERTS, PROGRESS
-
-RETENTION_S: Final = 10 * 365 * 86_400
-"""Ten years: the topic is what keeps a restart from repeating alerts."""
-
-PROGRESS_RETENTION_S: Final = 7 * 86_400
-"""A restart says all of it again."""
 
 _log = logging.getLogger("qd_analytics")
 
@@ -32,8 +25,8 @@ class AlertTopic:
     @classmethod
     async def open(cls, fluvio: Fluvio) -> AlertTopic:
         """Create the topics that are missing and open a producer on each."""
-        for topic, seconds in ((ALERTS, RETENTION_S), (PROGRESS, PROGRESS_RETENTION_S)):
-            await fluvio.create_topic(topic, TopicSettings(retention_s=seconds), exist_ok=True)
+        for topic in (ALERTS, PROGRESS):
+            await ensure_system_topic(fluvio, topic)
         return cls(await fluvio.producer(ALERTS), await fluvio.producer(PROGRESS))
 
     async def publish(self, alerts: Sequence[BreakoutAlert]) -> None:

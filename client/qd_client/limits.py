@@ -14,5 +14,4 @@ PROBE_SECONDS_MAX = 2.0  # asking whether the cluster or the gateway fell silent
 
 STREAM_BYTES_MAX = 8 * 1024 * 1024  # that one stream holds before its reader waits
 TAKE_BYTES_MAX = 1024 * 1024  # of frames that are given to the user as one array
-RETENTION_S = 24 * 3_600  # of the client's topics, which it deletes itself unless it is killed
 ALERTS_REMEMBERED_MAX = 1_000_000  # for telling repeats apart

@@ -27,13 +27,12 @@ from qd_client.limits import (
     LOGIN_SECONDS_MAX,
     LOGIN_SECONDS_V1,
     PROBE_SECONDS_MAX,
-    RETENTION_S,
     TIDY_SECONDS_MAX,
 )
 from qd_client.reader import DataReader
 from qd_client.refusals import client_refusal, data_refusal
 from qd_client.request import StreamRequest
-from qd_fluvio import Consumer, Fluvio, FluvioError, Offset, TopicExists, TopicSettings
+from qd_fluvio import Consumer, Fluvio, FluvioError, Offset, TopicExists, settings_of
 from qd_schemas.codec import decode
 from qd_schemas.errors import DecodeError, QdError
 from qd_schemas.messages import (
@@ -44,7 +43,7 @@ from qd_schemas.messages import (
     Heartbeat,
     Message,
 )
-from qd_schemas.topics import CONTROL, client_topics
+from qd_schemas.topics import CLIENT_TOPIC, CONTROL, client_topics
 from qd_schemas.wire import NO_STREAM
 
 _log = logging.getLogger("qd_client.session")
@@ -173,7 +172,7 @@ class Session:
         existed = False
         for topic in self._topics.all:
             try:
-                await self._fluvio.create_topic(topic, TopicSettings(retention_s=RETENTION_S))
+                await self._fluvio.create_topic(topic, settings_of(CLIENT_TOPIC))
                 self._created.append(topic)
             except TopicExists:
                 if not may_exist:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         TopicSettings,
     )
     from qd_fluvio.connecting import connect
+    from qd_fluvio.declared import ensure_system_topic, settings_of
     from qd_fluvio.errors import (
         ClusterUnreachable,
         ConnectionLost,
@@ -71,9 +72,11 @@ __all__ = [
     "TopicNotFound",
     "TopicSettings",
     "connect",
+    "ensure_system_topic",
+    "settings_of",
 ]
 
-_MODULES = ("api", "connecting", "errors", "limits")
+_MODULES = ("api", "connecting", "declared", "errors", "limits")
 
 
 def __getattr__(name: str) -> Any:

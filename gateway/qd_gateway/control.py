@@ -17,6 +17,7 @@ from qd_fluvio import (
     OffsetOutOfRange,
     Record,
     connect,
+    ensure_system_topic,
 )
 from qd_gateway.limits import RECONNECT_SECONDS_MAX, RECONNECT_SECONDS_MIN
 from qd_gateway.link import Link
@@ -70,7 +71,7 @@ class ControlReader:
 
     async def _connected(self) -> None:
         async with connect(self._cluster) as fluvio:
-            await fluvio.create_topic(CONTROL, exist_ok=True)
+            await ensure_system_topic(fluvio, CONTROL)
             consumer = await self._consumer(fluvio)
             self._pause_s = RECONNECT_SECONDS_MIN
             self._link.set(fluvio)
