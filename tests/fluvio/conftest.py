@@ -12,7 +12,9 @@ import psutil
 import pytest
 
 from qd_fluvio import Fluvio, Limits, connect
+from support.broker import Ports
 from support.layer import Broker, free_port
+from support.processes import running
 
 _NUMBERS = itertools.count(1)
 
@@ -39,6 +41,14 @@ async def fluvio(fluvio_endpoint: str) -> AsyncIterator[Fluvio]:
     """A connection to the cluster of this session."""
     async with connect(fluvio_endpoint) as connection:
         yield connection
+
+
+@pytest.fixture(scope="module")
+def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ports]:
+    """Both ports of a broker that one module of tests has for itself."""
+    folder = tmp_path_factory.mktemp("ports")
+    with running("qd_fluvio.broker", "--data", str(folder / "data"), folder=folder) as ready:
+        yield Ports(ready["endpoint"], ready["spu"], folder / "qd_fluvio.broker.log")
 
 
 @pytest.fixture

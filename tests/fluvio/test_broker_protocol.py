@@ -7,8 +7,6 @@ import contextlib
 import itertools
 import os
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,30 +16,14 @@ from qd_fluvio.broker.settings import (
     REQUEST_BYTES_MAX,
     STREAMS_PER_CONNECTION_MAX,
 )
-from qd_fluvio.wire import admin, data
-from qd_fluvio.wire.codec import Labelled, encode
+from qd_fluvio.wire import data
+from qd_fluvio.wire.codec import encode
 from qd_fluvio.wire.failures import ErrorCode
 from qd_fluvio.wire.frames import RequestHeader
-from qd_fluvio.wire.metadata import PARTITION, SPU, TOPIC, ComputedReplicas, TopicSpec
 from qd_fluvio.wire.records import iter_batches
 from qd_fluvio.wire.smartmodules import FilterKind, Invocation, StoredModule
-from support.broker import WireClient, batch_of, connected, opened, values_in
-from support.processes import Process, running
-
-
-@dataclass(frozen=True)
-class Ports:
-    sc: str
-    spu: str
-    log: Path
-
-
-@pytest.fixture(scope="module")
-def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ports]:
-    folder = tmp_path_factory.mktemp("ports")
-    with running("qd_fluvio.broker", "--data", str(folder / "data"), folder=folder) as ready:
-        yield Ports(ready["endpoint"], ready["spu"], folder / "qd_fluvio.broker.log")
-
+from support.broker import Ports, WireClient, batch_of, connected, opened, values_in
+from support.processes import Process
 
 _serial = itertools.count()
 
@@ -53,97 +35,6 @@ async def topic(ports: Ports) -> str:
     async with connected(ports.sc) as sc:
         assert not (await sc.create(name)).error
     return name
-
-
-async def test_both_ports_say_what_they_speak(ports: Ports) -> None:
-    for address, apis, version in (
-        (ports.sc, admin.SC_APIS, "0.18.2"),
-        (ports.spu, data.SPU_APIS, "0.0.0"),
-    ):
-        async with connected(address) as client:
-            answer = await client.call(admin.API_VERSIONS, admin.ApiVersionsRequest())
-            assert answer.platform_version == version
-            assert {item.api_key for item in answer.apis} == apis.keys() - {18}
-
-
-async def test_create_says_why_it_refuses(ports: Ports, topic: str) -> None:
-    async with connected(ports.sc) as sc:
-        again = await sc.create(topic)
-        assert (again.error.code, again.message) == (
-            ErrorCode.TOPIC_ALREADY_EXISTS,
-            f"topic '{topic}' already exists",
-        )
-        bad = await sc.create("Bad_Name!")
-        assert bad.error.code == ErrorCode.TOPIC_INVALID_NAME
-        none = await sc.create("none", 0)
-        assert none.error.code == ErrorCode.TOPIC_INVALID_CONFIGURATION
-        replicas = await sc.create_spec("two", TopicSpec(ComputedReplicas(1, 2)))
-        assert "one SPU" in str(replicas.message)
-        system = await sc.create("consumer-offset")
-        assert system.error.code == ErrorCode.TOPIC_ALREADY_EXISTS
-        module = await sc.call(
-            admin.CREATE, admin.CreateRequest(Labelled("SmartModule", b"whatever"))
-        )
-        assert module.error.code == ErrorCode.INVALID_CREATE_REQUEST
-
-
-async def test_a_dry_run_creates_nothing(ports: Ports) -> None:
-    async with connected(ports.sc) as sc:
-        wanted = admin.CreateTopic("dry", True, None, TopicSpec(ComputedReplicas(1)))
-        request = admin.CreateRequest(Labelled(TOPIC, wanted))
-        assert not (await sc.call(admin.CREATE, request)).error
-        assert (await sc.objects(TOPIC, "dry")).objects == ()
-
-
-async def test_delete_of_what_is_not_there(ports: Ports) -> None:
-    async with connected(ports.sc) as sc:
-        assert (await sc.delete("nope")).error.code == ErrorCode.TOPIC_NOT_FOUND
-        module = admin.DeleteRequest(Labelled("SmartModule", admin.DeleteByName("nope")))
-        answer = await sc.call(admin.DELETE, module)
-        assert answer.error.code == ErrorCode.TOPIC_NOT_FOUND
-
-
-async def test_lists_show_topics_partitions_and_the_spu(ports: Ports) -> None:
-    async with connected(ports.sc) as sc, connected(ports.spu) as spu:
-        assert not (await sc.create("listed", 3)).error
-        await spu.produce("listed", batch_of(b"a", b"b"), partition=2)
-        (found,) = (await sc.objects(TOPIC, "listed")).objects
-        assert found.spec.replicas == ComputedReplicas(3)
-        partitions = (await sc.objects(PARTITION, "listed-")).objects
-        assert [item.name for item in partitions] == ["listed-0", "listed-1", "listed-2"]
-        assert [item.status.leader.end_offset for item in partitions] == [0, 0, 2]
-        assert partitions[2].status.size_bytes > 0
-        (unit,) = (await sc.objects(SPU)).objects
-        assert f"127.0.0.1:{unit.spec.public.port}" == ports.spu
-        assert [item.name for item in (await sc.objects(TOPIC, system=True)).objects] == [
-            "consumer-offset"
-        ]
-        assert await sc.objects("SmartModule") == bytes(4)
-
-
-async def test_watchers_see_a_topic_come_before_its_create_is_answered(ports: Ports) -> None:
-    async with connected(ports.sc) as watching, connected(ports.sc) as creating:
-        watch = {
-            label: watching.send(
-                admin.WATCH, admin.WatchRequest(Labelled(label, admin.WatchObjects(0)))
-            )
-            for label in (TOPIC, PARTITION, SPU, "SmartModule")
-        }
-        first = {label: await watching.answer(number) for label, number in watch.items()}
-        assert first[SPU].object.body.all[0].name == "custom-spu-5001"
-        names = {item.name for item in first[TOPIC].object.body.all}
-        assert "consumer-offset" in names
-        assert "watched" not in names
-        assert not (await creating.create("watched", 2)).error
-        update = (await watching.answer(watch[TOPIC])).object.body
-        assert [item.object.name for item in update.changes] == ["watched"]
-        partitions = (await watching.answer(watch[PARTITION])).object.body
-        assert [item.object.name for item in partitions.changes] == ["watched-0", "watched-1"]
-        assert not (await creating.delete("watched")).error
-        gone = (await watching.answer(watch[TOPIC])).object.body.changes
-        assert [(item.kind, item.object.name) for item in gone] == [
-            (admin.ChangeKind.DELETE, "watched")
-        ]
 
 
 async def test_produce_gives_offsets_and_errors_for_each_batch(ports: Ports, topic: str) -> None:

@@ -7,6 +7,8 @@ import struct
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from qd_fluvio.wire import admin, data
@@ -21,6 +23,15 @@ R = TypeVar("R")
 VERSION = {data.UPDATE_OFFSETS.key: 0, admin.API_VERSIONS.key: 2}
 SC_VERSION, SPU_VERSION = 19, 24
 ANSWER_SECONDS_MAX = 30.0
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where a broker process listens, and its log."""
+
+    sc: str
+    spu: str
+    log: Path
 
 
 class WireClient:

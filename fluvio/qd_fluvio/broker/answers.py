@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from qd_fluvio.broker.errors import InvalidTopicSettings, StorageFull
+from qd_fluvio.broker.errors import (
+    InvalidModule,
+    InvalidReplicas,
+    InvalidTopicSettings,
+    ModuleNotFound,
+    ReplicasUnplaced,
+    StorageFull,
+    SystemTopic,
+)
 from qd_fluvio.errors import (
     FluvioError,
     InvalidTopicName,
@@ -18,6 +26,8 @@ _CODES: tuple[tuple[type[FluvioError], ErrorCode], ...] = (
     (TopicNotFound, ErrorCode.TOPIC_NOT_FOUND),
     (TopicExists, ErrorCode.TOPIC_ALREADY_EXISTS),
     (InvalidTopicName, ErrorCode.TOPIC_INVALID_NAME),
+    (InvalidReplicas, ErrorCode.TOPIC_ERROR),
+    (ReplicasUnplaced, ErrorCode.TOPIC_NOT_PROVISIONED),
     (InvalidTopicSettings, ErrorCode.TOPIC_INVALID_CONFIGURATION),
     (OffsetOutOfRange, ErrorCode.OFFSET_OUT_OF_RANGE),
     (RecordTooLarge, ErrorCode.MESSAGE_TOO_LARGE),
@@ -29,6 +39,12 @@ def failure_of(error: FluvioError, *, topic: str = "", partition: int = 0) -> Fa
     """The error field for `error`; errors without a code of their own keep their words."""
     if isinstance(error, StorageFull):
         return Failure(ErrorCode.PARTITION_FULL, (topic, partition))
+    if isinstance(error, SystemTopic):
+        return Failure(ErrorCode.SYSTEM_DELETE_ATTEMPT, ("topic", error.name))
+    if isinstance(error, ModuleNotFound):
+        return Failure(ErrorCode.SMARTMODULE_NOT_FOUND, (error.name,))
+    if isinstance(error, InvalidModule):
+        return Failure(ErrorCode.SMARTMODULE_INVALID, (error.reason, error.name))
     for kind, code in _CODES:
         if isinstance(error, kind):
             return Failure(code)

@@ -1,103 +1,26 @@
 """The SC's port: create, delete, list and watch.
 
-One session a connection. Objects that a local broker does not have (SmartModules, SPU
-groups, mirrors) list as none and cannot be created.
+One session a connection. Kinds that a local broker has no objects of (SPU groups, table
+formats, mirrors) list as none, and are neither created nor found.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from qd_fluvio.broker.answers import failure_of
-from qd_fluvio.broker.catalog import Catalog, Topic
+from qd_fluvio.broker.cluster import Cluster
 from qd_fluvio.broker.connection import Connection
-from qd_fluvio.broker.consumers import ConsumerOffsets
-from qd_fluvio.broker.settings import (
-    CREATE_SETTLE_S,
-    PLATFORM_VERSION,
-    WATCHES_PER_CONNECTION_MAX,
-    Faults,
-)
-from qd_fluvio.broker.views import (
-    partition_views,
-    partitions_of,
-    spu_view,
-    topic_view,
-    topic_views,
-)
-from qd_fluvio.broker.watch import Watcher, Watchers
-from qd_fluvio.errors import FluvioError, TopicNotFound, WireError
-from qd_fluvio.wire import admin
+from qd_fluvio.broker.settings import PLATFORM_VERSION, SPU_ID, WATCHES_PER_CONNECTION_MAX
+from qd_fluvio.broker.watch import Watcher
+from qd_fluvio.errors import FluvioError, WireError
+from qd_fluvio.wire import admin, metadata
 from qd_fluvio.wire.codec import Labelled
-from qd_fluvio.wire.failures import OK, ErrorCode, Failure
+from qd_fluvio.wire.failures import OK, ErrorCode, Failure, other
 from qd_fluvio.wire.frames import Request, decode_request, encode_response
-from qd_fluvio.wire.metadata import PARTITION, SPU, TOPIC
-
-
-class Cluster:
-    """What all SC sessions share: topics, who watches them, where the SPU is."""
-
-    def __init__(
-        self, catalog: Catalog, consumers: ConsumerOffsets, *, spu: tuple[str, int], faults: Faults
-    ) -> None:
-        self.watchers = Watchers(self.snapshot)
-        self._catalog = catalog
-        self._consumers = consumers
-        self._spu = spu_view(*spu)
-        self._faults = faults
-        self._unannounced: set[str] = set()
-
-    def snapshot(self, label: str) -> tuple[Any, ...]:
-        """All objects of one kind, the system's own too."""
-        topics = [item for item in self._catalog.topics() if item.name not in self._unannounced]
-        if label == TOPIC:
-            return topic_views(topics)
-        if label == PARTITION:
-            return partition_views(topics)
-        return (self._spu,) if label == SPU else ()
-
-    def select(self, label: str, wanted: admin.ListObjects) -> tuple[Any, ...]:
-        """The objects that a list asks for: the system's own, or all others."""
-        return tuple(
-            item
-            for item in self.snapshot(label)
-            if _matches(item.name, wanted.names)
-            and getattr(item.spec, "system", False) == wanted.system
-        )
-
-    async def create(self, request: admin.CreateTopic) -> None:
-        """Make a topic; watching clients know it when this returns."""
-        self._catalog.check_new(request.name, request.spec)
-        if request.dry_run:
-            return
-        late_s = self._faults.late_topics_s
-        if late_s:
-            self._unannounced.add(request.name)
-        topic = await self._catalog.create(request.name, request.spec)
-        if late_s:
-            asyncio.get_running_loop().call_later(late_s, self._announce_late, topic)
-            return
-        self._announce(topic, admin.ChangeKind.UPDATE)
-        await asyncio.sleep(CREATE_SETTLE_S)
-
-    async def delete(self, name: str) -> None:
-        """Delete a topic and all that belongs to it."""
-        topic = await self._catalog.delete(name)
-        self._consumers.delete_topic(name)
-        self._announce(topic, admin.ChangeKind.DELETE)
-
-    def _announce_late(self, topic: Topic) -> None:
-        self._unannounced.discard(topic.name)
-        if self._catalog.find(topic.name) is topic:
-            self._announce(topic, admin.ChangeKind.UPDATE)
-
-    def _announce(self, topic: Topic, kind: admin.ChangeKind) -> None:
-        # Partitions first: clients take a topic that they see for usable.
-        self.watchers.publish(PARTITION, kind, partitions_of(topic))
-        view = topic_view(topic.name, topic.spec, len(topic.logs))
-        self.watchers.publish(TOPIC, kind, (view,))
+from qd_fluvio.wire.modules import SMARTMODULE
 
 
 class ScSession:
@@ -136,31 +59,38 @@ class ScSession:
 
     async def _create(self, request: Request) -> admin.StatusResponse:
         wanted: Labelled = request.body.object
-        if not isinstance(wanted.body, admin.CreateTopic):
-            return admin.StatusResponse(
-                "",
-                Failure(ErrorCode.INVALID_CREATE_REQUEST),
-                f"the local broker has no objects of kind {wanted.label!r}, only topics",
-            )
+        body = wanted.body
         try:
-            await self._cluster.create(wanted.body)
+            if isinstance(body, admin.CreateTopic):
+                await self._cluster.create_topic(body)
+                return admin.StatusResponse(body.name)
+            if isinstance(body, admin.CreateModule):
+                module = await self._cluster.create_module(body)
+                return admin.StatusResponse(module.name)
         except FluvioError as error:
-            return admin.StatusResponse(wanted.body.name, failure_of(error), str(error))
-        return admin.StatusResponse(wanted.body.name)
+            return admin.StatusResponse(body.name, failure_of(error), str(error))
+        return _refused(wanted)
 
     async def _delete(self, request: Request) -> admin.StatusResponse:
         wanted: Labelled = request.body.object
-        name = wanted.body.name if isinstance(wanted.body, admin.DeleteByName) else ""
+        body = wanted.body
         try:
-            if wanted.label != TOPIC:
-                raise TopicNotFound("not found")
-            await self._cluster.delete(name)
+            if wanted.label == metadata.TOPIC:
+                await self._cluster.delete_topic(body.name)
+            elif wanted.label == SMARTMODULE:
+                await self._cluster.delete_module(body.name)
+            elif isinstance(body, admin.DeleteSpu):
+                return _spu_kept(body, self._cluster.spu_name)
+            else:
+                return _not_found(wanted)
         except FluvioError as error:
-            return admin.StatusResponse(name, failure_of(error), str(error))
-        return admin.StatusResponse(name)
+            return admin.StatusResponse(body.name, failure_of(error), str(error))
+        return admin.StatusResponse(body.name)
 
     async def _list(self, request: Request) -> admin.ListResponse:
         wanted: Labelled = request.body.object
+        if wanted.label not in admin.LISTED:
+            raise WireError(f"found a list of {wanted.label!r}, expected one of {admin.LISTED}")
         layout = _LISTS.get(wanted.label)
         if layout is None:
             return admin.ListResponse(Labelled(wanted.label, _EMPTY_LIST))
@@ -168,28 +98,76 @@ class ScSession:
         return admin.ListResponse(Labelled(wanted.label, layout(objects)))
 
     async def _watch(self, request: Request) -> None:
+        wanted: Labelled = request.body.object
+        if wanted.label not in admin.WATCHED:
+            raise WireError(f"found a watch of {wanted.label!r}, expected one of {admin.WATCHED}")
         if len(self._watches) >= WATCHES_PER_CONNECTION_MAX:
             raise WireError(
                 f"found more than {WATCHES_PER_CONNECTION_MAX} watches on one connection"
             )
+        header = request.header
         watcher = Watcher(
-            request.body.object.label,
+            wanted.label,
             self._connection,
-            request.header.correlation_id,
-            request.header.api_version,
+            header.correlation_id,
+            header.api_version,
+            summary=wanted.body.summary,
         )
         self._watches.append(watcher)
         self._cluster.watchers.add(watcher)
 
 
 _LISTS: dict[str, Callable[[tuple[Any, ...]], Any]] = {
-    TOPIC: admin.TopicList,
-    PARTITION: admin.PartitionList,
-    SPU: admin.SpuList,
+    metadata.TOPIC: admin.TopicList,
+    metadata.PARTITION: admin.PartitionList,
+    metadata.SPU: admin.SpuList,
+    metadata.CUSTOM_SPU: admin.CustomSpuList,
+    SMARTMODULE: admin.ModuleList,
 }
 _EMPTY_LIST = bytes(4)
 
 
-def _matches(name: str, wanted: tuple[str, ...]) -> bool:
-    """Fluvio's filter: any of the texts is part of the name; no texts let all through."""
-    return not wanted or any(text in name for text in wanted)
+@dataclass(frozen=True, slots=True)
+class _Absent:
+    """The codes for a kind of which there are no objects here."""
+
+    refused: ErrorCode
+    not_found: ErrorCode
+
+
+_ABSENT = {
+    metadata.CUSTOM_SPU: _Absent(ErrorCode.SPU_REGISTRATION_FAILED, ErrorCode.SPU_NOT_FOUND),
+    metadata.SPU_GROUP: _Absent(ErrorCode.SPU_ERROR, ErrorCode.SPU_NOT_FOUND),
+    metadata.TABLE_FORMAT: _Absent(ErrorCode.TABLE_FORMAT_ERROR, ErrorCode.TABLE_FORMAT_NOT_FOUND),
+    metadata.MIRROR: _Absent(ErrorCode.MIRROR_INVALID_TYPE, ErrorCode.MIRROR_NOT_FOUND),
+}
+# What Fluvio's SC answers about a kind that it does not know.
+_UNKNOWN_KIND = admin.StatusResponse("create error", other("unknown admin object type"))
+
+
+def _refused(wanted: Labelled) -> admin.StatusResponse:
+    codes = _ABSENT.get(wanted.label)
+    if codes is None:
+        return _UNKNOWN_KIND
+    return admin.StatusResponse(
+        wanted.body.name,
+        Failure(codes.refused),
+        f"the local broker keeps no objects of kind {wanted.label!r}, only topics and SmartModules",
+    )
+
+
+def _not_found(wanted: Labelled) -> admin.StatusResponse:
+    codes = _ABSENT.get(wanted.label)
+    if codes is None:
+        return _UNKNOWN_KIND
+    return admin.StatusResponse(wanted.body.name, Failure(codes.not_found), "not found")
+
+
+def _spu_kept(body: admin.DeleteSpu, own_name: str) -> admin.StatusResponse:
+    if body.key in (admin.SpuName(own_name), admin.SpuNumber(SPU_ID)):
+        return admin.StatusResponse(
+            own_name, Failure(ErrorCode.SPU_ERROR), "the local broker cannot be without its SPU"
+        )
+    key = body.key
+    name = key.name if isinstance(key, admin.SpuName) else f"spu-{key.spu_id}"
+    return admin.StatusResponse(name, Failure(ErrorCode.SPU_NOT_FOUND), "not found")

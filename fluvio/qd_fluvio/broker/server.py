@@ -14,12 +14,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from qd_fluvio.broker.catalog import Catalog
+from qd_fluvio.broker.cluster import Cluster
 from qd_fluvio.broker.connection import Connection, Hub
 from qd_fluvio.broker.consumers import ConsumerOffsets
 from qd_fluvio.broker.files import FolderLock
-from qd_fluvio.broker.sc import Cluster, ScSession
+from qd_fluvio.broker.modules import ModuleStore
+from qd_fluvio.broker.sc import ScSession
 from qd_fluvio.broker.settings import CONNECTIONS_MAX, BrokerSettings
 from qd_fluvio.broker.spu import SpuSession
+from qd_fluvio.broker.views import spu_view
 from qd_fluvio.errors import LogError
 from qd_schemas.errors import SettingError
 
@@ -53,8 +56,9 @@ async def broker(settings: BrokerSettings) -> AsyncIterator[Endpoints]:
     try:
         catalog = Catalog(settings.data / "topics")
         consumers = ConsumerOffsets(settings.data / "consumers.json")
+        modules = ModuleStore(settings.data / "smartmodules")
         try:
-            async with _ports(settings, catalog, consumers) as endpoints:
+            async with _ports(settings, catalog, consumers, modules) as endpoints:
                 yield endpoints
         finally:
             await catalog.close()
@@ -64,7 +68,7 @@ async def broker(settings: BrokerSettings) -> AsyncIterator[Endpoints]:
 
 @asynccontextmanager
 async def _ports(
-    settings: BrokerSettings, catalog: Catalog, consumers: ConsumerOffsets
+    settings: BrokerSettings, catalog: Catalog, consumers: ConsumerOffsets, modules: ModuleStore
 ) -> AsyncIterator[Endpoints]:
     hub = Hub(CONNECTIONS_MAX)
 
@@ -83,7 +87,8 @@ async def _ports(
     spu = await _listen(spu_connection, settings.host, settings.spu_port)
     host = settings.advertise or settings.host
     spu_port = _port(spu)
-    cluster = Cluster(catalog, consumers, spu=(host, spu_port), faults=settings.faults)
+    view = spu_view(host, spu_port, tls=False)
+    cluster = Cluster(catalog, consumers, modules, spu=view, faults=settings.faults)
     sc = await _listen(
         lambda: Connection(hub, lambda connection: ScSession(connection, cluster)),
         settings.host,

@@ -10,6 +10,8 @@ from qd_fluvio.broker.log import PartitionLog
 from qd_fluvio.broker.settings import SPU_ID, SPU_NAME
 from qd_fluvio.wire.metadata import (
     ComputedReplicas,
+    CustomSpuMetadata,
+    CustomSpuSpec,
     Ingress,
     IngressAddress,
     PartitionMetadata,
@@ -28,6 +30,8 @@ from qd_fluvio.wire.metadata import (
     TopicStatus,
 )
 
+_PLAIN, _TLS = 0, 1  # how an endpoint is encrypted
+_CUSTOM = 1  # an SPU that was registered by hand
 _SYSTEM_SPEC = TopicSpec(ComputedReplicas(1), system=True)
 
 
@@ -85,15 +89,26 @@ def partitions_of(topic: Topic) -> tuple[PartitionMetadata, ...]:
     )
 
 
-def spu_view(host: str, port: int) -> SpuMetadata:
+def spu_view(host: str, port: int, *, tls: bool) -> SpuMetadata:
     """The one SPU and where clients reach it."""
+    encryption = _TLS if tls else _PLAIN
     return SpuMetadata(
         SPU_NAME,
         SpuSpec(
             SPU_ID,
-            1,
-            Ingress(port, (IngressAddress(hostname=host),)),
-            SpuEndpoint(port, host),
+            _CUSTOM,
+            Ingress(port, (IngressAddress(hostname=host),), encryption),
+            SpuEndpoint(port, host, encryption),
         ),
         SpuStatus(),
+    )
+
+
+def custom_spu_view(spu: SpuMetadata) -> CustomSpuMetadata:
+    """The one SPU as one that was registered by hand."""
+    spec = spu.spec
+    return CustomSpuMetadata(
+        spu.name,
+        CustomSpuSpec(spec.spu_id, spec.public, spec.private, spec.rack, spec.public_local),
+        spu.status,
     )

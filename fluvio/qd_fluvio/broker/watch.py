@@ -14,6 +14,9 @@ from typing import Any, Protocol
 from qd_fluvio.broker.settings import WATCH_BACKLOG_BYTES_MAX
 from qd_fluvio.wire.admin import (
     ChangeKind,
+    EmptyUpdate,
+    ModuleChange,
+    ModuleUpdate,
     PartitionChange,
     PartitionUpdate,
     SpuUpdate,
@@ -24,12 +27,18 @@ from qd_fluvio.wire.admin import (
 from qd_fluvio.wire.codec import Labelled, encode
 from qd_fluvio.wire.frames import encode_response
 from qd_fluvio.wire.metadata import PARTITION, SPU, TOPIC
+from qd_fluvio.wire.modules import SMARTMODULE, summary_of
 
-_CHANGES: dict[str, Callable[[int, Any], Any]] = {TOPIC: TopicChange, PARTITION: PartitionChange}
+_CHANGES: dict[str, Callable[[int, Any], Any]] = {
+    TOPIC: TopicChange,
+    PARTITION: PartitionChange,
+    SMARTMODULE: ModuleChange,
+}
 _UPDATES: dict[str, Callable[..., Any]] = {
     TOPIC: TopicUpdate,
     PARTITION: PartitionUpdate,
     SPU: SpuUpdate,
+    SMARTMODULE: ModuleUpdate,
 }
 
 
@@ -59,6 +68,7 @@ class Watcher:
     sink: Sink
     correlation_id: int
     version: int
+    summary: bool = False
     catching_up: asyncio.Task[None] | None = field(default=None)
 
 
@@ -84,18 +94,17 @@ class Watchers:
     def publish(self, label: str, kind: ChangeKind, objects: tuple[Any, ...]) -> None:
         """Tell the watchers of this kind that objects came, changed or went."""
         self._epoch += 1
-        change = _CHANGES[label]
-        changes = tuple(change(kind, item) for item in objects)
-        update = _UPDATES[label](self._epoch, changes=changes)
         for watcher in list(self._watchers):
             if watcher.label == label:
-                self._tell(watcher, update)
+                self._tell(watcher, kind, objects)
 
-    def _tell(self, watcher: Watcher, update: Any) -> None:
+    def _tell(self, watcher: Watcher, kind: ChangeKind, objects: tuple[Any, ...]) -> None:
         if watcher.catching_up or watcher.sink.closing:
             return
         if watcher.sink.unsent_bytes <= WATCH_BACKLOG_BYTES_MAX:
-            self._send(watcher, update)
+            change = _CHANGES[watcher.label]
+            changes = tuple(change(kind, item) for item in _shown(watcher, objects))
+            self._send(watcher, _UPDATES[watcher.label](self._epoch, changes=changes))
         else:
             watcher.catching_up = asyncio.get_running_loop().create_task(self._catch_up(watcher))
 
@@ -106,11 +115,18 @@ class Watchers:
 
     def _send_all(self, watcher: Watcher) -> None:
         if watcher.label in _UPDATES:
-            objects = self._snapshot(watcher.label)
+            objects = _shown(watcher, self._snapshot(watcher.label))
             self._send(watcher, _UPDATES[watcher.label](self._epoch, all=objects))
-        else:  # a kind without objects here: an empty update looks the same for all kinds
-            self._send(watcher, encode(TopicUpdate(self._epoch), watcher.version))
+        else:  # a kind without objects here
+            self._send(watcher, encode(EmptyUpdate(self._epoch), watcher.version))
 
     def _send(self, watcher: Watcher, update: Any) -> None:
         body = WatchResponse(Labelled(watcher.label, update))
         watcher.sink.push(encode_response(watcher.correlation_id, body, watcher.version))
+
+
+def _shown(watcher: Watcher, objects: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The objects as this watcher wants them; only SmartModules have a short form."""
+    if watcher.summary and watcher.label == SMARTMODULE:
+        return tuple(summary_of(item) for item in objects)
+    return objects

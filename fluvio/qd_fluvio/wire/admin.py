@@ -1,7 +1,7 @@
 """The SC's calls: API versions, create, delete, list and watch objects.
 
-Objects travel with the name of their kind. Kinds without a layout here stay bytes, so
-that a server can answer about them without understanding them.
+Objects travel with the name of their kind. Of kinds without a layout here a server reads
+the name only, and answers about them without understanding them.
 """
 
 from __future__ import annotations
@@ -12,27 +12,37 @@ from typing import Annotated, Any
 
 from qd_fluvio.wire.codec import (
     I16,
+    I32,
     I64,
+    STRING,
     U8,
     U16,
     U32,
     Bool,
     Labelled,
     LabelledCodec,
+    Rest,
     Since,
     Str,
+    Tagged,
 )
 from qd_fluvio.wire.failures import OK, Error
 from qd_fluvio.wire.frames import Api
 from qd_fluvio.wire.metadata import (
+    CUSTOM_SPU,
+    MIRROR,
     PARTITION,
     SPU,
+    SPU_GROUP,
+    TABLE_FORMAT,
     TOPIC,
+    CustomSpuMetadata,
     PartitionMetadata,
     SpuMetadata,
     TopicMetadata,
     TopicSpec,
 )
+from qd_fluvio.wire.modules import SMARTMODULE, ModuleMetadata, ModuleSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +83,37 @@ class CreateTopic:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateModule:
+    """A new SmartModule."""
+
+    name: Str
+    dry_run: Bool
+    timeout_ms: Annotated[U32 | None, Since(7)]
+    spec: ModuleSpec
+
+
+@dataclass(frozen=True, slots=True)
+class CreateOther:
+    """A new object of a kind whose spec has no layout here."""
+
+    name: Str
+    dry_run: Bool
+    timeout_ms: Annotated[U32 | None, Since(7)]
+    spec: Rest
+
+
+_CREATES = {
+    TOPIC: CreateTopic,
+    SMARTMODULE: CreateModule,
+    **dict.fromkeys((CUSTOM_SPU, SPU_GROUP, TABLE_FORMAT, MIRROR), CreateOther),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class CreateRequest:
     """Create one object."""
 
-    object: Annotated[Labelled, LabelledCodec({TOPIC: CreateTopic})]
+    object: Annotated[Labelled, LabelledCodec(_CREATES)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +125,38 @@ class DeleteByName:
 
 
 @dataclass(frozen=True, slots=True)
+class SpuName:
+    """An SPU told by its name."""
+
+    name: Str
+
+
+@dataclass(frozen=True, slots=True)
+class SpuNumber:
+    """An SPU told by its number."""
+
+    spu_id: I32
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteSpu:
+    """The SPU to take out of the cluster."""
+
+    key: Annotated[SpuName | SpuNumber, Tagged({"Name": SpuName, "Id": SpuNumber}, STRING)]
+    force: Annotated[Bool, Since(13)] = False
+
+
+_DELETES = {
+    **dict.fromkeys((TOPIC, SMARTMODULE, SPU_GROUP, TABLE_FORMAT, MIRROR), DeleteByName),
+    CUSTOM_SPU: DeleteSpu,
+}
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteRequest:
     """Delete one object."""
 
-    object: Annotated[Labelled, LabelledCodec({TOPIC: DeleteByName, "SmartModule": DeleteByName})]
+    object: Annotated[Labelled, LabelledCodec(_DELETES)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +186,6 @@ class WatchObjects:
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectList:
-    """Any kind's list, empty."""
-
-    objects: tuple[U8, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class TopicList:
     """Topics."""
 
@@ -146,6 +204,20 @@ class SpuList:
     """SPUs."""
 
     objects: tuple[SpuMetadata, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CustomSpuList:
+    """SPUs that were registered by hand."""
+
+    objects: tuple[CustomSpuMetadata, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleList:
+    """SmartModules."""
+
+    objects: tuple[ModuleMetadata, ...]
 
 
 class ChangeKind(IntEnum):
@@ -180,6 +252,14 @@ class SpuChange:
 
 
 @dataclass(frozen=True, slots=True)
+class ModuleChange:
+    """One SmartModule came, changed or went."""
+
+    kind: U8
+    object: ModuleMetadata
+
+
+@dataclass(frozen=True, slots=True)
 class TopicUpdate:
     """Changes of topics since the last update, or all topics."""
 
@@ -206,39 +286,72 @@ class SpuUpdate:
     all: tuple[SpuMetadata, ...] = ()
 
 
-_KINDS = (TOPIC, PARTITION, SPU, "SmartModule", "SpuGroup", "TableFormat", "Mirror")
+@dataclass(frozen=True, slots=True)
+class ModuleUpdate:
+    """Changes of SmartModules since the last update, or all SmartModules."""
+
+    epoch: I64
+    changes: tuple[ModuleChange, ...] = ()
+    all: tuple[ModuleMetadata, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyUpdate:
+    """An update of any kind without an object."""
+
+    epoch: I64
+    changes: tuple[U8, ...] = ()
+    all: tuple[U8, ...] = ()
+
+
+# Kinds that can be listed, and of these the kinds that can be watched.
+LISTED = (TOPIC, PARTITION, SPU, CUSTOM_SPU, SMARTMODULE, SPU_GROUP, TABLE_FORMAT, MIRROR)
+WATCHED = (TOPIC, PARTITION, SPU, SMARTMODULE, SPU_GROUP, TABLE_FORMAT)
 
 
 @dataclass(frozen=True, slots=True)
 class ListRequest:
     """List objects of one kind."""
 
-    object: Annotated[Labelled, LabelledCodec(dict.fromkeys(_KINDS, ListObjects))]
+    object: Annotated[Labelled, LabelledCodec(dict.fromkeys(LISTED, ListObjects))]
+
+
+_LISTS = {
+    TOPIC: TopicList,
+    PARTITION: PartitionList,
+    SPU: SpuList,
+    CUSTOM_SPU: CustomSpuList,
+    SMARTMODULE: ModuleList,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ListResponse:
     """Objects of one kind."""
 
-    object: Annotated[
-        Labelled, LabelledCodec({TOPIC: TopicList, PARTITION: PartitionList, SPU: SpuList})
-    ]
+    object: Annotated[Labelled, LabelledCodec(_LISTS)]
 
 
 @dataclass(frozen=True, slots=True)
 class WatchRequest:
     """Watch objects of one kind."""
 
-    object: Annotated[Labelled, LabelledCodec(dict.fromkeys(_KINDS, WatchObjects))]
+    object: Annotated[Labelled, LabelledCodec(dict.fromkeys(WATCHED, WatchObjects))]
+
+
+_UPDATES = {
+    TOPIC: TopicUpdate,
+    PARTITION: PartitionUpdate,
+    SPU: SpuUpdate,
+    SMARTMODULE: ModuleUpdate,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class WatchResponse:
     """What changed in one kind; comes again and again."""
 
-    object: Annotated[
-        Labelled, LabelledCodec({TOPIC: TopicUpdate, PARTITION: PartitionUpdate, SPU: SpuUpdate})
-    ]
+    object: Annotated[Labelled, LabelledCodec(_UPDATES)]
 
 
 API_VERSIONS = Api("ApiVersions", 18, 0, 2, ApiVersionsRequest, ApiVersionsResponse)

@@ -167,6 +167,18 @@ class BytesCodec:
         out += value
 
 
+class RestCodec:
+    """All bytes that are left."""
+
+    def read(self, source: Reader, version: int) -> bytes:
+        """Take the bytes."""
+        return bytes(source.take(len(source.data) - source.position))
+
+    def write(self, out: bytearray, value: Buffer, version: int) -> None:
+        """Append the bytes."""
+        out += value
+
+
 class Array:
     """Values after an i32 count."""
 
@@ -223,24 +235,25 @@ class PairsCodec:
 
 
 class Tagged:
-    """One of several layouts, told by a byte before it."""
+    """One of several layouts, told by a tag before it: a byte where nothing else is said."""
 
-    def __init__(self, layouts: Mapping[int, type]) -> None:
+    def __init__(self, layouts: Mapping[Any, type], tag: Codec | None = None) -> None:
         self._types = dict(layouts)
         self._tags = {layout: tag for tag, layout in layouts.items()}
+        self._tag = tag or Int("B")
 
     def read(self, source: Reader, version: int) -> Any:
         """Take the tag and its value."""
-        tag = source.unpack(_U8)
+        tag = self._tag.read(source, version)
         if tag not in self._types:
-            raise WireError(f"found tag {tag}, expected one of {sorted(self._types)}")
+            raise WireError(f"found tag {tag!r}, expected one of {sorted(self._types)}")
         return struct_of(self._types[tag]).read(source, version)
 
     def write(self, out: bytearray, value: Any, version: int) -> None:
         """Append the tag and its value."""
         if type(value) not in self._tags:
             raise WireError(f"found a {type(value).__name__}, which has no tag here")
-        out.append(self._tags[type(value)])
+        self._tag.write(out, self._tags[type(value)], version)
         struct_of(type(value)).write(out, value, version)
 
 
@@ -327,6 +340,7 @@ U64 = Annotated[int, Int("Q")]
 Bool = Annotated[bool, BOOL]
 Str = Annotated[str, STRING]
 Bytes = Annotated[Buffer, BYTES]
+Rest = Annotated[bytes, RestCodec()]
 
 
 _structs: dict[type, Struct] = {}

@@ -27,6 +27,10 @@ from qd_fluvio.wire.codec import (
 TOPIC = "Topic"
 PARTITION = "Partition"
 SPU = "SPU"
+CUSTOM_SPU = "CustomSpu"
+SPU_GROUP = "SpuGroup"
+TABLE_FORMAT = "TableFormat"
+MIRROR = "Mirror"
 
 
 class Compression(IntEnum):
@@ -299,4 +303,24 @@ class SpuMetadata:
 
     name: Str
     spec: SpuSpec
+    status: SpuStatus
+
+
+@dataclass(frozen=True, slots=True)
+class CustomSpuSpec:
+    """The spec of an SPU that was registered by hand."""
+
+    spu_id: I32
+    public: Ingress
+    private: SpuEndpoint
+    rack: Str | None = None
+    public_local: SpuEndpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomSpuMetadata:
+    """An SPU that was registered by hand, by its name."""
+
+    name: Str
+    spec: CustomSpuSpec
     status: SpuStatus
