@@ -169,10 +169,7 @@ def decode_records(
     WireError
         If the batch is cut, damaged or too large, or has a schema.
     """
-    if batch.attributes & SCHEMA_PRESENT:
-        raise WireError(f"found batch attributes {batch.attributes:#x}, expected no schema")
-    _check_count(data, batch)
-    view = _opened(memoryview(data)[batch.start + HEADER_BYTES : batch.end], batch, limit_bytes)
+    view = open_records(data, batch, limit_bytes=limit_bytes)
     position = _COUNT.size
     records = []
     for index in range(batch.record_count):
@@ -183,26 +180,36 @@ def decode_records(
     return records
 
 
-def _opened(view: memoryview, batch: Batch, limit_bytes: int) -> memoryview:
-    """The batch's count and records as they were before compression."""
+def open_records(
+    data: Buffer, batch: Batch, *, limit_bytes: int = DECOMPRESSED_BYTES_MAX
+) -> memoryview:
+    """A batch's count and records as they were before compression, not copied if they are.
+
+    Raises
+    ------
+    WireError
+        If the batch is cut, damaged or too large, or has a schema.
+    """
+    if batch.attributes & SCHEMA_PRESENT:
+        raise WireError(f"found batch attributes {batch.attributes:#x}, expected no schema")
+    view = memoryview(data)[batch.start + HEADER_BYTES : batch.end]
     kind = compression_of(batch.attributes)
-    if kind is Compression.NONE:
-        return view
-    opened = memoryview(decompress(kind, view, limit_bytes=limit_bytes))
-    _compare_count(opened, batch)
-    return opened
+    if kind is not Compression.NONE:
+        view = memoryview(decompress(kind, view, limit_bytes=limit_bytes))
+    _compare_count(view, batch)
+    return view
 
 
 def _decode_record(
     view: memoryview, position: int, batch: Batch, index: int
 ) -> tuple[WireRecord, int]:
-    length, position = _read_varint(view, position)
+    length, position = read_varint(view, position)
     end = position + length
     if length < 0 or end > len(view):
         raise WireError(f"found a record length of {length}, beyond its batch")
     position += 1  # attributes
-    timestamp, position = _read_varint(view, position)
-    _, position = _read_varint(view, position)  # offset delta: counted instead
+    timestamp, position = read_varint(view, position)
+    _, position = read_varint(view, position)  # offset delta: counted instead
     key: bytes | None = None
     if position >= end:
         raise WireError("found a record that ends before its key")
@@ -211,7 +218,7 @@ def _decode_record(
     else:
         position += 1
     value, position = _read_counted(view, position, end)
-    _, position = _read_varint(view, position)  # number of headers: users have none
+    _, position = read_varint(view, position)  # number of headers: users have none
     if position != end:
         raise WireError(f"found a record that ends {end - position} bytes before its length")
     record = WireRecord(batch.base_offset + index, batch.first_timestamp_ms + timestamp, key, value)
@@ -219,13 +226,13 @@ def _decode_record(
 
 
 def _read_counted(view: memoryview, position: int, end: int) -> tuple[bytes, int]:
-    length, position = _read_varint(view, position)
+    length, position = read_varint(view, position)
     if not 0 <= length <= end - position:
         raise WireError(f"found a field of {length} bytes with {end - position} left")
     return bytes(view[position : position + length]), position + length
 
 
-def _read_varint(view: memoryview, position: int) -> tuple[int, int]:
+def read_varint(view: memoryview, position: int) -> tuple[int, int]:
     """A zigzag integer of 7 bits a byte, lowest first."""
     raw = 0
     for shift in range(0, 7 * _VARINT_BYTES_MAX, 7):
@@ -268,8 +275,36 @@ def encode_batch(
     body = bytearray(_COUNT.pack(len(records)))
     for index, (key, value) in enumerate(records):
         body += _encode_record(index, key, value)
+    return pack_batch(
+        body,
+        len(records),
+        timestamps_ms=(timestamp_ms, timestamp_ms),
+        base_offset=base_offset,
+        compression=compression,
+    )
+
+
+def pack_batch(
+    body: Buffer,
+    offsets: int,
+    *,
+    timestamps_ms: tuple[int, int] = (NO_TIMESTAMP, NO_TIMESTAMP),
+    base_offset: int = 0,
+    compression: Compression = Compression.NONE,
+) -> bytes:
+    """Write a header before a count and its records, and compress them.
+
+    Parameters
+    ----------
+    body : Buffer
+        The count and the records, as `open_records` gives them.
+    offsets : int
+        How many offsets the batch takes: the count, unless records were filtered out.
+    timestamps_ms : tuple of int
+        The first record's and the latest, in ms since 1970.
+    """
     if compression is not Compression.NONE:
-        body = bytearray(compress(compression, body))
+        body = compress(compression, body)
     head = _HEADER.pack(
         base_offset,
         HEADER_BYTES - PREAMBLE_BYTES + len(body),
@@ -277,14 +312,14 @@ def encode_batch(
         MAGIC,
         0,
         compression,
-        len(records) - 1,
-        timestamp_ms,
-        timestamp_ms,
+        offsets - 1,
+        *timestamps_ms,
         -1,
         -1,
         -1,
     )
-    batch = bytearray(head + body)
+    batch = bytearray(head)
+    batch += body
     _CRC.pack_into(batch, _CRC_AT, google_crc32c.value(bytes(batch[_CHECKED_FROM:])))
     return bytes(batch)
 
