@@ -15,9 +15,9 @@ from typing import Any
 import psycopg
 
 from qd_schemas.arrays import Rows
+from qd_schemas.bars import Resampler, bar_start_at_or_after
 from qd_schemas.enums import Resolution
 from qd_store import markets
-from qd_store.bars import Resampler, bar_start_at_or_after
 from qd_store.connections import connect, connect_async, translating
 from qd_store.errors import ConnectionLost, QueryTimedOut
 from qd_store.markets import Exchange, Market
@@ -158,7 +158,7 @@ class Store:
 
         A bar is computed from all trades of its interval: bars are given whose start lies
         from `start_time` on and before `end_time`. Intervals without trades have no bar.
-        See `qd_store.bars` for the calendar and the order of summation.
+        See `qd_schemas.bars` for the calendar and the order of summation.
 
         Parameters
         ----------

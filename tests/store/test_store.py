@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from qd_schemas.arrays import BAR, TRADE, Rows
+from qd_schemas.bars import Resampler
 from qd_schemas.enums import Resolution
 from qd_store import Exchange, Market, Store, TooManyStreams
-from qd_store.bars import Resampler
 from qd_store.errors import DatabaseUnreachable, QueryFailed, SchemaMismatch
 from qd_store.imports import ImportReport
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qd_schemas.arrays import BAR, TRADE, Rows
+from qd_schemas.bars import Resampler, bar_start_at_or_after, bar_starts
 from qd_schemas.enums import Resolution
-from qd_store.bars import Resampler, bar_start_at_or_after, bar_starts
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RESOLUTIONS = [resolution for resolution in Resolution if resolution is not Resolution.NONE]
