@@ -30,11 +30,11 @@ from qd_fluvio.wire.compression import (
 _HEADER = struct.Struct(">qiibIhiqqqhi")
 _BASE_OFFSET = struct.Struct(">q")
 _CRC = struct.Struct(">I")
-_COUNT = struct.Struct(">i")
+COUNT = struct.Struct(">i")
 HEADER_BYTES = _HEADER.size
 PREAMBLE_BYTES = 12  # base offset and length, which the length does not count
 _CRC_AT = 17
-_CHECKED_FROM = 21  # what the checksum covers
+CHECKED_FROM = 21  # what the checksum covers
 MAGIC = 2
 SCHEMA_PRESENT = 0x10
 NO_TIMESTAMP = -1
@@ -115,7 +115,7 @@ def checksum_holds(data: Buffer, batch: Batch) -> bool:
     expected: int = _CRC.unpack_from(data, batch.start + _CRC_AT)[0]
     # The C library takes bytes only.
     found: int = google_crc32c.value(
-        bytes(memoryview(data)[batch.start + _CHECKED_FROM : batch.end])
+        bytes(memoryview(data)[batch.start + CHECKED_FROM : batch.end])
     )
     return found == expected
 
@@ -147,9 +147,9 @@ def _check_count(data: Buffer, batch: Batch) -> None:
 
 
 def _compare_count(records: memoryview, batch: Batch) -> None:
-    if len(records) < _COUNT.size:
+    if len(records) < COUNT.size:
         raise WireError("found a batch without a record count")
-    (count,) = _COUNT.unpack_from(records)
+    (count,) = COUNT.unpack_from(records)
     if count != batch.record_count:
         raise WireError(f"found {count} records in a batch that takes {batch.record_count} offsets")
 
@@ -170,7 +170,7 @@ def decode_records(
         If the batch is cut, damaged or too large, or has a schema.
     """
     view = open_records(data, batch, limit_bytes=limit_bytes)
-    position = _COUNT.size
+    position = COUNT.size
     records = []
     for index in range(batch.record_count):
         record, position = _decode_record(view, position, batch, index)
@@ -246,7 +246,8 @@ def read_varint(view: memoryview, position: int) -> tuple[int, int]:
     raise WireError(f"found a variable-length integer of over {_VARINT_BYTES_MAX} bytes")
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """A zigzag integer of 7 bits a byte, lowest first."""
     raw = (value << 1) ^ (value >> 63)
     out = bytearray()
     while raw > 0x7F:
@@ -272,7 +273,7 @@ def encode_batch(
     """
     if not records:
         raise WireError("found no records for a batch, expected one at least")
-    body = bytearray(_COUNT.pack(len(records)))
+    body = bytearray(COUNT.pack(len(records)))
     for index, (key, value) in enumerate(records):
         body += _encode_record(index, key, value)
     return pack_batch(
@@ -305,12 +306,35 @@ def pack_batch(
     """
     if compression is not Compression.NONE:
         body = compress(compression, body)
-    head = _HEADER.pack(
+    head = batch_header(
+        len(body),
+        offsets,
+        timestamps_ms=timestamps_ms,
+        base_offset=base_offset,
+        compression=compression,
+    )
+    batch = bytearray(head)
+    batch += body
+    _CRC.pack_into(batch, _CRC_AT, google_crc32c.value(bytes(batch[CHECKED_FROM:])))
+    return bytes(batch)
+
+
+def batch_header(
+    body_bytes: int,
+    offsets: int,
+    *,
+    timestamps_ms: tuple[int, int],
+    base_offset: int = 0,
+    compression: Compression = Compression.NONE,
+    checksum: int = 0,
+) -> bytes:
+    """Write what stands before a batch's (compressed) count and records."""
+    return _HEADER.pack(
         base_offset,
-        HEADER_BYTES - PREAMBLE_BYTES + len(body),
+        HEADER_BYTES - PREAMBLE_BYTES + body_bytes,
         -1,
         MAGIC,
-        0,
+        checksum,
         compression,
         offsets - 1,
         *timestamps_ms,
@@ -318,13 +342,9 @@ def pack_batch(
         -1,
         -1,
     )
-    batch = bytearray(head)
-    batch += body
-    _CRC.pack_into(batch, _CRC_AT, google_crc32c.value(bytes(batch[_CHECKED_FROM:])))
-    return bytes(batch)
 
 
 def _encode_record(index: int, key: bytes | None, value: bytes) -> bytes:
-    keyed = b"\0" if key is None else b"\1" + _varint(len(key)) + key
-    inner = b"\0" + _varint(0) + _varint(index) + keyed + _varint(len(value)) + value + _varint(0)
-    return _varint(len(inner)) + inner
+    keyed = b"\0" if key is None else b"\1" + varint(len(key)) + key
+    inner = b"\0" + varint(0) + varint(index) + keyed + varint(len(value)) + value + varint(0)
+    return varint(len(inner)) + inner
