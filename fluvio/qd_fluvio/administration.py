@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import re
 
-from qd_fluvio.api import TopicInfo, TopicSettings
+from qd_fluvio.api import CommittedOffset, PartitionInfo, TopicInfo, TopicSettings
 from qd_fluvio.control import ControlPlane
 from qd_fluvio.deadline import deadline
 from qd_fluvio.errors import ConnectionLost, InvalidTopicName, TopicExists, TopicNotFound
@@ -37,7 +37,7 @@ class Administration:
         self._cluster = cluster
         self._endpoint = cluster.endpoint
         self._limits = limits
-        self._control = ControlPlane(cluster.endpoint)
+        self._control = ControlPlane(cluster)
 
     @property
     def endpoint(self) -> str:
@@ -45,18 +45,29 @@ class Administration:
         return self._endpoint
 
     async def create_topic(
-        self, name: str, settings: TopicSettings | None = None, *, exist_ok: bool = False
+        self,
+        name: str,
+        settings: TopicSettings | None = None,
+        *,
+        exist_ok: bool = False,
+        dry_run: bool = False,
     ) -> None:
         """See `qd_fluvio.api.Fluvio.create_topic`."""
         if not _NAME.fullmatch(name):
             raise InvalidTopicName(
                 f"topic name {name!r}; use 1 to {TOPIC_NAME_BYTES_MAX} of a-z, 0-9 and hyphens"
             )
+        wanted = settings or TopicSettings()
+        allowed = contextlib.suppress(*((TopicExists,) if exist_ok else ()))
         async with self._deadline(f"create topic {name!r}"):
+            if dry_run:
+                with allowed:
+                    await self._control.create_topic(name, wanted, dry_run=True)
+                return
             existed = any(topic.name == name for topic in await self._control.topics())
             if not (existed and exist_ok):
-                with contextlib.suppress(*((TopicExists,) if exist_ok else ())):
-                    await self._create(name, settings or TopicSettings(), existed=existed)
+                with allowed:
+                    await self._create(name, wanted, existed=existed)
             await self._until_usable(name)
 
     async def delete_topic(self, name: str, *, missing_ok: bool = False) -> None:
@@ -80,6 +91,37 @@ class Administration:
             if topic.name == name:
                 return topic
         raise TopicNotFound(f"topic {name!r} is not on the cluster {self._endpoint}; create it")
+
+    async def partitions(self, topic: str | None = None) -> list[PartitionInfo]:
+        """See `qd_fluvio.api.Fluvio.partitions`."""
+        async with self._deadline("list partitions"):
+            found = await self._control.partitions()
+        if topic is None:
+            return found
+        if not (wanted := [info for info in found if info.topic == topic]):
+            raise TopicNotFound(
+                f"topic {topic!r} is not on the cluster {self._endpoint}; create it"
+            )
+        return wanted
+
+    async def committed_offsets(
+        self, *, consumer_id: str | None = None, topic: str | None = None
+    ) -> list[CommittedOffset]:
+        """See `qd_fluvio.api.Fluvio.committed_offsets`."""
+        async with self._deadline("list committed offsets"):
+            found = await self._control.committed_offsets()
+        return [
+            offset
+            for offset in found
+            if consumer_id in (None, offset.consumer_id) and topic in (None, offset.topic)
+        ]
+
+    async def delete_committed_offset(
+        self, consumer_id: str, topic: str, partition: int = 0
+    ) -> None:
+        """See `qd_fluvio.api.Fluvio.delete_committed_offset`."""
+        async with self._deadline(f"delete the offset of consumer {consumer_id!r}"):
+            await self._control.delete_committed_offset(consumer_id, topic, partition)
 
     async def end_offset(self, topic: str, partition: int = 0) -> int:
         """See `qd_fluvio.api.Fluvio.end_offset`."""

@@ -9,37 +9,22 @@ call. No records pass through this module.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
-from qd_fluvio.api import TopicInfo, TopicSettings
-from qd_fluvio.errors import (
-    ClusterUnreachable,
-    ConnectionLost,
-    FluvioError,
-    InvalidTopicName,
-    TopicExists,
-    TopicNotFound,
-    WireError,
-)
+from qd_fluvio.api import CommittedOffset, PartitionInfo, TopicInfo, TopicSettings
+from qd_fluvio.errors import ConnectionLost, FluvioError, TopicNotFound
+from qd_fluvio.layouts import partition_info, topic_info, topic_spec
+from qd_fluvio.refusals import refusal
+from qd_fluvio.servers import Address, Server, Servers
 from qd_fluvio.wire import admin, data, metadata
 from qd_fluvio.wire.codec import Labelled
-from qd_fluvio.wire.failures import ErrorCode
-from qd_fluvio.wire.frames import LENGTH, Api, decode_response, encode_request
+from qd_schemas.specs import FluvioSettings
 
-RESPONSE_BYTES_MAX = 64 * 1024 * 1024
-CLIENT_ID = "qd"
-# Servers refuse a greeting without a semver version: that of the official client of today.
-PROTOCOL_VERSION = "0.15.2"
-Q = TypeVar("Q")
-R = TypeVar("R")
-REFUSALS: dict[int, tuple[type[FluvioError], str]] = {
-    ErrorCode.TOPIC_ALREADY_EXISTS: (TopicExists, "take another name or allow the existing one"),
-    ErrorCode.TOPIC_INVALID_NAME: (InvalidTopicName, "use 1 to 63 of a-z, 0-9 and hyphens"),
-    ErrorCode.TOPIC_NOT_FOUND: (TopicNotFound, "check its name, or create it"),
-}
+# The system's own topic in which the cluster keeps committed offsets.
+_OFFSETS_TOPIC, _OFFSETS_PARTITION = "consumer-offset", 0
+_Ends = dict[str, tuple[int, int]]  # a partition's name: its first and its next offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +36,7 @@ class Bounds:
 
     start: int
     end: int
-    leader: str = ""
+    leader: Address
     question: bytes = b""
 
 
@@ -60,19 +45,22 @@ class ControlPlane:
 
     Parameters
     ----------
-    endpoint : str
-        ``host:port`` of the SC.
+    cluster : FluvioSettings
+        The cluster.
     """
 
-    def __init__(self, endpoint: str) -> None:
-        self._endpoint = endpoint
+    def __init__(self, cluster: FluvioSettings) -> None:
+        self._endpoint = cluster.endpoint
+        self.servers = Servers(cluster)
 
     async def platform_version(self) -> str:
         """The cluster's version; proves that a Fluvio SC answers."""
-        async with self._server(self._endpoint) as sc:
+        async with self.servers.server(self.servers.sc) as sc:
             return sc.platform_version
 
-    async def create_topic(self, name: str, settings: TopicSettings) -> None:
+    async def create_topic(
+        self, name: str, settings: TopicSettings, *, dry_run: bool = False
+    ) -> None:
         """Have the SC create a topic; it answers when all partitions have their places.
 
         Raises
@@ -80,17 +68,8 @@ class ControlPlane:
         TopicExists, InvalidTopicName, FluvioError
             The SC refuses.
         """
-        cleanup = settings.retention_s and metadata.SegmentCleanup(settings.retention_s)
-        sizes = settings.segment_bytes, settings.max_partition_bytes
-        spec = metadata.TopicSpec(
-            replicas=metadata.ComputedReplicas(
-                settings.partitions, settings.replication, ignore_rack=True
-            ),
-            cleanup=cleanup or None,
-            storage=metadata.Storage(*sizes) if any(sizes) else None,
-        )
-        topic = admin.CreateTopic(name, dry_run=False, timeout_ms=None, spec=spec)
-        async with self._server(self._endpoint) as sc:
+        topic = admin.CreateTopic(name, dry_run, timeout_ms=None, spec=topic_spec(settings))
+        async with self.servers.server(self.servers.sc) as sc:
             answer = await sc.ask(
                 admin.CREATE, admin.CreateRequest(Labelled(metadata.TOPIC, topic))
             )
@@ -99,25 +78,57 @@ class ControlPlane:
     async def delete_topic(self, name: str) -> None:
         """Have the SC delete a topic; `TopicNotFound` if there is none."""
         topic = Labelled(metadata.TOPIC, admin.DeleteByName(name))
-        async with self._server(self._endpoint) as sc:
+        async with self.servers.server(self.servers.sc) as sc:
             answer = await sc.ask(admin.DELETE, admin.DeleteRequest(topic))
         self._require_done(answer, f"delete topic {name!r}")
 
     def _require_done(self, answer: admin.StatusResponse, doing: str) -> None:
         if answer.error:
-            kind, advice = REFUSALS.get(answer.error.code, (FluvioError, "change it"))
-            reason = answer.message or str(answer.error)
-            raise kind(f"{doing} on {self._endpoint}: {reason}; {advice}")
+            raise refusal(answer.error, f"{doing} on {self._endpoint}", answer.message)
 
     async def topics(self) -> list[TopicInfo]:
         """All topics, by name; one that is being deleted counts no more."""
-        async with self._server(self._endpoint) as sc:
+        async with self.servers.server(self.servers.sc) as sc:
             found = await sc.list(metadata.TOPIC)
         deleting = metadata.TopicResolution.DELETING
         return sorted(
-            (_topic_info(topic) for topic in found if topic.status.resolution != deleting),
+            (topic_info(topic) for topic in found if topic.status.resolution != deleting),
             key=lambda info: info.name,
         )
+
+    async def partitions(self) -> list[PartitionInfo]:
+        """All partitions, by topic and number, with the offsets that their leaders tell."""
+        async with self.servers.server(self.servers.sc) as sc:
+            found = await sc.list(metadata.PARTITION)
+            spus = {spu.spec.spu_id: spu for spu in await sc.list(metadata.SPU)}
+        found = tuple(p for p in found if not p.status.being_deleted)
+        by_leader: defaultdict[int, list[str]] = defaultdict(list)
+        for partition in found:
+            by_leader[partition.spec.leader].append(partition.name)
+        ends: _Ends = {}
+        for told in await asyncio.gather(
+            *(self._ends(spus.get(leader), names) for leader, names in by_leader.items())
+        ):
+            ends |= told
+        infos = (partition_info(partition, ends.get(partition.name)) for partition in found)
+        return sorted(infos, key=lambda info: (info.topic, info.partition))
+
+    async def _ends(self, spu: metadata.SpuMetadata | None, names: Iterable[str]) -> _Ends:
+        """What one leader tells about its partitions; nothing if it cannot be reached."""
+        topics: defaultdict[str, list[int]] = defaultdict(list)
+        for name in names:
+            topic, _, number = name.rpartition("-")
+            topics[topic].append(int(number))
+        try:
+            async with self.servers.server(_address(spu)) as server:
+                found = await _fetch_offsets(server, topics)
+        except FluvioError:
+            return {}
+        return {
+            f"{topic}-{told.partition}": (told.start_offset, told.end_offset)
+            for topic, told in found
+            if not told.error
+        }
 
     async def bounds(self, topic: str, partition: int) -> Bounds:
         """Where a partition begins and ends, as its leader says.
@@ -129,12 +140,10 @@ class ControlPlane:
         ConnectionLost
             The partition's leader cannot be reached, or does not serve it (yet).
         """
-        leader = await self._leader(topic, partition)
-        request = data.FetchOffsetsRequest((data.OffsetsTopic(topic, (partition,)),))
-        async with self._server(leader) as spu:
-            answer = await spu.ask(data.FETCH_OFFSETS, request)
-            question = spu.encode(data.FETCH_OFFSETS, request)
-        (found,) = (offsets for named in answer.topics for offsets in named.partitions)
+        leader = await self.leader(topic, partition)
+        async with self.servers.server(leader) as spu:
+            ((_, found),) = await _fetch_offsets(spu, {topic: [partition]})
+            question = spu.encode(data.FETCH_OFFSETS, _offsets_request({topic: [partition]}))
         if found.error:
             raise ConnectionLost(
                 f"partition {partition} of topic {topic!r}: its leader answers {found.error}; "
@@ -142,106 +151,87 @@ class ControlPlane:
             )
         return Bounds(found.start_offset, found.end_offset, leader, question)
 
-    async def _leader(self, topic: str, partition: int) -> str:
-        """``host:port`` of the SPU that leads a partition."""
-        async with self._server(self._endpoint) as sc:
+    async def leader(self, topic: str, partition: int, *, system: bool = False) -> Address:
+        """The SPU that leads a partition, of a topic of users or of the system.
+
+        Raises
+        ------
+        TopicNotFound
+            The cluster knows no such partition.
+        ConnectionLost
+            The partition has no leader at the moment.
+        """
+        async with self.servers.server(self.servers.sc) as sc:
             name = f"{topic}-{partition}"
-            partitions = await sc.list(metadata.PARTITION)
+            partitions = await sc.list(metadata.PARTITION, system=system)
             leader = next((p.spec.leader for p in partitions if p.name == name), None)
             if leader is None:
                 known = any(p.name.rpartition("-")[0] == topic for p in partitions)
                 what = f"partition {partition} of topic {topic!r}" if known else f"topic {topic!r}"
                 raise TopicNotFound(f"{what} is not on the cluster {self._endpoint}; create it")
             spus = await sc.list(metadata.SPU)
-        spu = next((s.spec.public for s in spus if s.spec.spu_id == leader), None)
-        if spu is None or not spu.addresses:
-            raise ConnectionLost(
-                f"partition {partition} of topic {topic!r} has no leader that clients can reach "
-                f"(SPU {leader}); try again when the SPU is back"
-            )
-        host = spu.addresses[0].hostname or spu.addresses[0].ip
-        return f"{host}:{spu.port}"
-
-    @contextlib.asynccontextmanager
-    async def _server(self, address: str) -> AsyncIterator[_Server]:
-        """A connection to one server for some questions."""
-        host, _, port = address.rpartition(":")
-        lost: type[FluvioError] = (
-            ClusterUnreachable if address == self._endpoint else ConnectionLost
-        )
         try:
-            reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-        except (OSError, ValueError) as error:
-            raise lost(f"nobody answers at {address} ({error}); is the cluster up?") from None
+            return _address(next((spu for spu in spus if spu.spec.spu_id == leader), None))
+        except ConnectionLost as error:
+            raise ConnectionLost(f"partition {partition} of topic {topic!r}: {error}") from None
+
+    async def committed_offsets(self) -> list[CommittedOffset]:
+        """What all named consumers have committed, by consumer, topic and partition."""
         try:
-            server = _Server(reader, writer)
-            await server.greet()
-            yield server
-        except (OSError, EOFError) as error:
-            raise lost(f"{address} closed the connection ({error!r}); try again") from None
-        except WireError as error:
-            raise lost(f"{address} does not answer as Fluvio does: {error}") from None
-        finally:
-            writer.transport.abort()
-
-
-class _Server:
-    """One connection, one question at a time."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._versions: dict[int, int] = {}
-        self.platform_version = ""
-
-    async def greet(self) -> None:
-        """Learn which versions the server speaks."""
-        answer = await self.ask(
-            admin.API_VERSIONS, admin.ApiVersionsRequest(client_version=PROTOCOL_VERSION)
-        )
-        self._versions = {api.api_key: api.version_max for api in answer.apis}
-        self.platform_version = answer.platform_version
-
-    async def ask(self, api: Api[Q, R], request: Q) -> R:
-        """Send a request and read its response."""
-        self._writer.write(self.encode(api, request))
-        (length,) = LENGTH.unpack(await self._reader.readexactly(LENGTH.size))
-        if not 0 <= length <= RESPONSE_BYTES_MAX:
-            raise WireError(f"a response of {length} bytes; at most {RESPONSE_BYTES_MAX} expected")
-        _, answer = decode_response(await self._reader.readexactly(length), api, self._version(api))
-        return answer
-
-    def encode(self, api: Api[Q, Any], request: Q) -> bytes:
-        """A request's bytes, in the newest version both sides speak."""
-        return encode_request(
-            api, request, version=self._version(api), correlation_id=1, client_id=CLIENT_ID
+            leader = await self.leader(_OFFSETS_TOPIC, _OFFSETS_PARTITION, system=True)
+        except TopicNotFound:  # the cluster makes it for the first commit
+            return []
+        async with self.servers.server(leader) as spu:
+            answer = await spu.ask(data.FETCH_CONSUMERS, data.FetchConsumersRequest(None))
+        if answer.error:
+            raise refusal(answer.error, f"list committed offsets on {self._endpoint}")
+        return sorted(
+            (
+                CommittedOffset(
+                    found.consumer_id,
+                    found.replica.topic,
+                    found.replica.partition,
+                    found.offset,
+                    found.modified_time_s,
+                )
+                for found in answer.consumers
+            ),
+            key=lambda found: (found.consumer_id, found.topic, found.partition),
         )
 
-    def _version(self, api: Api[Any, Any]) -> int:
-        return min(api.version_max, self._versions.get(api.key, api.version_max))
+    async def delete_committed_offset(self, consumer_id: str, topic: str, partition: int) -> None:
+        """Have the cluster forget what a named consumer has committed, if there is anything."""
+        try:
+            leader = await self.leader(_OFFSETS_TOPIC, _OFFSETS_PARTITION, system=True)
+        except TopicNotFound:
+            return
+        request = data.DeleteConsumerRequest(data.ReplicaKey(topic, partition), consumer_id)
+        async with self.servers.server(leader) as spu:
+            answer = await spu.ask(data.DELETE_CONSUMER, request)
+        if answer.error:
+            doing = f"delete the offset of consumer {consumer_id!r} on {self._endpoint}"
+            raise refusal(answer.error, doing)
 
-    async def list(self, kind: str) -> tuple[Any, ...]:
-        """All objects of one kind."""
-        answer = await self.ask(
-            admin.LIST, admin.ListRequest(Labelled(kind, admin.ListObjects(())))
+
+def _address(spu: metadata.SpuMetadata | None) -> Address:
+    if spu is None or not spu.spec.public.addresses:
+        raise ConnectionLost(
+            "it has no leader that clients can reach; try again when the SPU is back"
         )
-        objects: tuple[Any, ...] = answer.object.body.objects
-        return objects
-
-
-def _topic_info(topic: metadata.TopicMetadata) -> TopicInfo:
-    spec = topic.spec
-    if isinstance(spec.replicas, metadata.ComputedReplicas):
-        partitions = spec.replicas.partitions
-        replication = spec.replicas.replication_factor
-    else:
-        partitions = len(spec.replicas.partitions)
-        replication = max((len(p.replicas) for p in spec.replicas.partitions), default=1)
-    return TopicInfo(
-        name=topic.name,
-        partitions=partitions,
-        replication=replication,
-        retention_s=spec.cleanup.retention_s if spec.cleanup else None,
-        segment_bytes=spec.storage.segment_bytes if spec.storage else None,
-        max_partition_bytes=spec.storage.partition_bytes_max if spec.storage else None,
+    ingress = spu.spec.public
+    return Address(
+        f"{ingress.addresses[0].hostname or ingress.addresses[0].ip}:{ingress.port}", spu.name
     )
+
+
+def _offsets_request(topics: dict[str, list[int]]) -> data.FetchOffsetsRequest:
+    return data.FetchOffsetsRequest(
+        tuple(data.OffsetsTopic(topic, tuple(numbers)) for topic, numbers in topics.items())
+    )
+
+
+async def _fetch_offsets(
+    spu: Server, topics: dict[str, list[int]]
+) -> list[tuple[str, data.PartitionOffsets]]:
+    answer = await spu.ask(data.FETCH_OFFSETS, _offsets_request(topics))
+    return [(topic.name, told) for topic in answer.topics for told in topic.partitions]

@@ -173,7 +173,7 @@ class OfficialConsumer:
                 partition=self._partition,
                 offset=self._next_received,
                 known_end=bounds.end,
-                leader=bounds.leader,
+                leader=bounds.leader.host_port,
                 question=bounds.question.hex(),
                 fetch_bytes_max=self._limits.fetch_bytes_max,
                 refill_tries_max=self._limits.refill_tries_max,
