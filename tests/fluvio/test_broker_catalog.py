@@ -53,7 +53,6 @@ async def test_bad_names(tmp_path: Path, name: str) -> None:
     [
         (TopicSpec(ComputedReplicas(0)), "0 partitions"),
         (TopicSpec(ComputedReplicas(5_000)), "5000 partitions"),
-        (TopicSpec(ComputedReplicas(1, 2)), "2 replicas"),
         (TopicSpec(ComputedReplicas(1), SegmentCleanup(9)), "retention of 9 s"),
         (TopicSpec(ComputedReplicas(1), None, Storage(1_023)), "1023 bytes"),
         (TopicSpec(AssignedReplicas(())), "0 partitions"),

@@ -12,13 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from qd_fluvio.broker.errors import DamagedRecords
 from qd_fluvio.broker.log import PartitionLog
+from qd_fluvio.broker.policy import LogPolicy
 from qd_fluvio.broker.segment import INDEX_INTERVAL_BYTES
 from qd_fluvio.broker.settings import BATCH_BYTES_MAX
 from qd_fluvio.errors import LogError, OffsetOutOfRange, RecordTooLarge, WireError
 from support.broker import batch_of, opened, values_in
 
-SEGMENT_BYTES = 1 << 20
+SEGMENT_BYTES = 1 << 22
 MAX_BYTES = 1 << 20
 
 
@@ -28,7 +30,7 @@ def append(log: PartitionLog, *values: bytes) -> int:
 
 @contextmanager
 def opened_log(folder: Path, segment_bytes: int = SEGMENT_BYTES) -> Iterator[PartitionLog]:
-    log = PartitionLog(folder, segment_bytes)
+    log = PartitionLog(folder, LogPolicy(segment_bytes))
     try:
         yield log
     finally:
@@ -156,17 +158,35 @@ def test_garbage_after_the_last_batch_is_cut(tmp_path: Path, tail: bytes) -> Non
         assert append(log, b"more") == 1
 
 
-def test_a_batch_that_fails_its_checksum_ends_the_log(tmp_path: Path) -> None:
+def flip(path: Path, position: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_bad_last_batch_of_a_broker_that_died_ends_the_log(tmp_path: Path) -> None:
     with opened_log(tmp_path) as log:
         append(log, b"good")
         kept = log.size_bytes
         append(log, b"rotten")
-    path = last_file(tmp_path)
-    content = bytearray(path.read_bytes())
-    content[-3] ^= 1
-    path.write_bytes(content)
+    (tmp_path / "checkpoint").unlink()
+    flip(last_file(tmp_path), -3)
     with opened_log(tmp_path) as log:
         assert (log.end_offset, log.size_bytes) == (1, kept)
+
+
+def test_a_bad_last_batch_of_a_broker_that_ended_is_no_torn_tail(tmp_path: Path) -> None:
+    with opened_log(tmp_path) as log:
+        append(log, b"good")
+        append(log, b"rotten")
+    flip(last_file(tmp_path), -3)
+    with opened_log(tmp_path) as log:
+        assert log.end_offset == 2
+        assert values_in(log.read(0, MAX_BYTES).records) == [b"good"]
+        with pytest.raises(DamagedRecords, match="offsets 1 to 1 .* read on from offset 2"):
+            log.read(1, MAX_BYTES)
+        assert append(log, b"more") == 2
+        assert values_in(log.read(2, MAX_BYTES).records) == [b"more"]
 
 
 def test_damage_in_an_older_segment_is_an_error_when_read(tmp_path: Path) -> None:
@@ -247,7 +267,7 @@ def test_listeners_hear_of_appends_and_of_the_end(tmp_path: Path) -> None:
 
 
 async def test_callers_share_a_sync(tmp_path: Path) -> None:
-    log = PartitionLog(tmp_path, 2_000)
+    log = PartitionLog(tmp_path, LogPolicy(2_000))
     for number in range(6):
         append(log, b"%d" % number * 900)
     await asyncio.gather(*(log.sync() for _ in range(20)))
@@ -256,7 +276,7 @@ async def test_callers_share_a_sync(tmp_path: Path) -> None:
 
 
 async def test_a_sync_outlives_a_cancelled_caller(tmp_path: Path) -> None:
-    log = PartitionLog(tmp_path, SEGMENT_BYTES)
+    log = PartitionLog(tmp_path, LogPolicy(SEGMENT_BYTES))
     append(log, b"a")
     impatient = asyncio.create_task(log.sync())
     patient = asyncio.create_task(log.sync())

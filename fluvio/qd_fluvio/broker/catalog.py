@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import shutil
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from qd_fluvio.broker.deduplication import native_transform
 from qd_fluvio.broker.errors import InvalidTopicSettings
-from qd_fluvio.broker.files import sync_folder, write_durably
+from qd_fluvio.broker.files import FilePool, refused, sync_folder, write_durably
 from qd_fluvio.broker.log import PartitionLog
-from qd_fluvio.broker.settings import (
-    PARTITIONS_PER_TOPIC_MAX,
-    RETENTION_S_MIN,
-    SEGMENT_BYTES_DEFAULT,
-    SEGMENT_BYTES_MIN,
-    TOPIC_NAME_CHARACTERS_MAX,
-    TOPICS_MAX,
-)
+from qd_fluvio.broker.policy import check_spec, partition_count, policy_of
+from qd_fluvio.broker.settings import TOPIC_NAME_CHARACTERS_MAX, TOPICS_MAX, Durability
+from qd_fluvio.broker.transform import TransformFactory
 from qd_fluvio.errors import (
     InvalidTopicName,
     LogError,
@@ -32,11 +32,12 @@ from qd_fluvio.errors import (
     WireError,
 )
 from qd_fluvio.wire.codec import decode, encode
-from qd_fluvio.wire.metadata import AssignedReplicas, TopicSpec
+from qd_fluvio.wire.metadata import TopicSpec
 
 SYSTEM_TOPIC = "consumer-offset"
 _SPEC_NAME = "topic.json"
 _SPEC_VERSION = 19  # of the wire layout in which the spec is kept
+_log = logging.getLogger("broker.topics")
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
@@ -47,13 +48,6 @@ class Topic:
     name: str
     spec: TopicSpec
     logs: tuple[PartitionLog, ...]
-
-
-def partition_count(spec: TopicSpec) -> int:
-    """How many partitions a topic of this spec has."""
-    if isinstance(spec.replicas, AssignedReplicas):
-        return len(spec.replicas.partitions)
-    return spec.replicas.partitions
 
 
 def check_name(name: str) -> None:
@@ -71,38 +65,37 @@ def check_name(name: str) -> None:
         )
 
 
-def check_spec(spec: TopicSpec) -> None:
-    """Refuse what one local broker cannot be: replicas, no partitions, tiny limits."""
-    count = partition_count(spec)
-    if not 0 < count <= PARTITIONS_PER_TOPIC_MAX:
-        raise InvalidTopicSettings(
-            f"found {count} partitions, expected 1 to {PARTITIONS_PER_TOPIC_MAX}"
-        )
-    factor = getattr(spec.replicas, "replication_factor", 1)
-    if factor != 1:
-        raise InvalidTopicSettings(f"found {factor} replicas, expected 1: this cluster has one SPU")
-    if spec.cleanup is not None and spec.cleanup.retention_s < RETENTION_S_MIN:
-        raise InvalidTopicSettings(
-            f"found a retention of {spec.cleanup.retention_s} s, expected {RETENTION_S_MIN} or more"
-        )
-    segment_bytes = _segment_bytes(spec)
-    if segment_bytes < SEGMENT_BYTES_MIN:
-        raise InvalidTopicSettings(
-            f"found segments of {segment_bytes} bytes, expected {SEGMENT_BYTES_MIN} or more"
-        )
-
-
-def _segment_bytes(spec: TopicSpec) -> int:
-    if spec.storage is None or spec.storage.segment_bytes is None:
-        return SEGMENT_BYTES_DEFAULT
-    return spec.storage.segment_bytes
-
-
 class Catalog:
-    """All topics of one data folder."""
+    """All topics of one data folder.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there.
+    durability : Durability
+        What a committed record survives.
+    transforms : callable
+        Makes what a topic's deduplication asks for.
+    files : FilePool or None
+        Where descriptors come from; default: a share of what the process may open.
+    clock : callable
+        Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        durability: Durability = Durability.PROCESS,
+        transforms: TransformFactory = native_transform,
+        files: FilePool | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._folder = folder
+        self._durability = durability
+        self._transforms = transforms
+        self._files = files or FilePool()
+        self._clock = clock
         self._topics: dict[str, Topic] = {}
         self._busy: set[str] = set()
         self._serial = 0
@@ -134,6 +127,8 @@ class Catalog:
         """Refuse a topic that cannot be created."""
         check_name(name)
         check_spec(spec)
+        if spec.deduplication is not None:
+            self._transforms(spec.deduplication)
         if name == SYSTEM_TOPIC or name in self._topics or name in self._busy:
             raise TopicExists(f"topic '{name}' already exists")
         if len(self._topics) + len(self._busy) >= TOPICS_MAX:
@@ -156,7 +151,9 @@ class Catalog:
             self._topics[name] = self._load(self._folder / name)
         except (OSError, LogError) as error:
             await asyncio.to_thread(shutil.rmtree, self._folder / name, ignore_errors=True)
-            raise LogError(f"cannot create topic '{name}': {error}") from error
+            if isinstance(error, OSError):
+                raise refused(f"create topic '{name}'", error) from error
+            raise
         finally:
             self._busy.discard(name)
         return self._topics[name]
@@ -168,6 +165,8 @@ class Catalog:
         ------
         TopicNotFound
             If there is no such topic.
+        LogError
+            If the disk refuses; the next start finishes it, or the topic is there again.
         """
         topic = self._topics.pop(name, None)
         if topic is None:
@@ -179,9 +178,24 @@ class Catalog:
             await asyncio.to_thread(self._remove, name)
             for log in topic.logs:
                 await log.close()
+        except OSError as error:
+            raise refused(f"delete topic '{name}'", error) from error
         finally:
             self._busy.discard(name)
         return topic
+
+    async def clean(self) -> int:
+        """Apply every topic's retention once; gives how many files went.
+
+        A partition whose disk refuses is logged, and does not keep the others waiting.
+        """
+        count = 0
+        for log in [log for topic in self.topics() for log in topic.logs]:
+            try:
+                count += await log.clean()
+            except LogError as error:
+                _log.error("%s", error)
+        return count
 
     async def close(self) -> None:
         """Let go of all files."""
@@ -206,8 +220,21 @@ class Catalog:
                 f"cannot read {path / _SPEC_NAME}: {error}: restore it, or remove its folder"
             ) from error
         folders = [path / str(number) for number in range(partition_count(spec))]
-        size = _segment_bytes(spec)
-        return Topic(path.name, spec, tuple(PartitionLog(folder, size) for folder in folders))
+        try:
+            return Topic(path.name, spec, tuple(self._log(folder, spec) for folder in folders))
+        except OSError as error:
+            raise refused(f"open topic '{path.name}'", error) from error
+
+    def _log(self, folder: Path, spec: TopicSpec) -> PartitionLog:
+        wanted = spec.deduplication
+        return PartitionLog(
+            folder,
+            policy_of(spec),
+            durability=self._durability,
+            files=self._files,
+            make_transform=None if wanted is None else partial(self._transforms, wanted),
+            clock=self._clock,
+        )
 
     def _write(self, name: str, spec: TopicSpec) -> None:
         draft = self._hidden(name)

@@ -3,14 +3,21 @@
 ::
 
     FluvioError
-     ├─ InvalidModule         bytes or a name that no SmartModule can have
-     ├─ InvalidTopicSettings  a topic that one local broker cannot have
-     ├─ InvalidReplicas       replicas that no topic can have
-     ├─ ModuleNotFound        no SmartModule of that name
-     ├─ ReplicasUnplaced      replicas for which the cluster has not enough SPUs
-     ├─ SystemTopic           a topic that only the cluster itself can delete
+     ├─ CompressionRefused        a batch against its topic's compression policy
+     ├─ DeduplicationNameInvalid  a filter for duplicates that nothing can be named
+     ├─ DeduplicationUnknown      a filter for duplicates that this broker does not have
+     ├─ InvalidModule             bytes or a name that no SmartModule can have
+     ├─ InvalidTopicSettings      a topic that one local broker cannot have
+     ├─ InvalidReplicas           replicas that no topic can have
+     ├─ ModuleNotFound            no SmartModule of that name
+     ├─ ReplicasUnplaced          replicas for which the cluster has not enough SPUs
+     ├─ SystemTopic               a topic that only the cluster itself can delete
+     ├─ OffsetOutOfRange
+     │   └─ OffsetEvicted         retention deleted the record
      └─ LogError
-         └─ StorageFull       no room for a batch
+         ├─ DamagedRecords        records whose bytes are not those that were written
+         ├─ PartitionBroken       a partition that cannot take records until a restart
+         └─ StorageFull           no room for a batch
 """
 
 from __future__ import annotations

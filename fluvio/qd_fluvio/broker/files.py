@@ -1,11 +1,17 @@
-"""Files that are there whole or not at all, also after the machine lost power."""
+"""Files: written whole or not at all, also where the machine loses power; few open at once."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import resource
+from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 
+from qd_fluvio.broker.errors import StorageFull
+from qd_fluvio.broker.settings import SEGMENT_FILES_MAX, SEGMENT_FILES_SHARE
 from qd_fluvio.errors import LogError
 
 _LOCK_NAME = "broker.lock"
@@ -20,6 +26,25 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def sync_files(paths: Iterable[Path]) -> None:
+    """Bring files' data to the disk; one that was deleted meanwhile needs no more."""
+    for path in paths:
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
+
+
+def refused(what: str, error: OSError) -> LogError:
+    """The error for a disk that refused to do `what`."""
+    kind = StorageFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else LogError
+    return kind(f"cannot {what}: {error.strerror}")
+
+
 def write_durably(path: Path, data: bytes) -> None:
     """Replace the file: a reader, or the next start, sees the old or the new one."""
     part = path.with_name(f"{path.name}.part")
@@ -30,6 +55,49 @@ def write_durably(path: Path, data: bytes) -> None:
         os.fsync(fd)
     part.replace(path)
     sync_folder(path.parent)
+
+
+class FilePool:
+    """Descriptors of files in use: opened when needed, the least recently used closed first.
+
+    Not thread-safe: one event loop owns a pool.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = _files_limit() if limit is None else limit
+        self._open: OrderedDict[Path, int] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def descriptor(self, path: Path, *, create: bool = False) -> int:
+        """A descriptor for reading and writing; good until the next call of the pool.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be opened.
+        """
+        found = self._open.get(path)
+        if found is not None:
+            self._open.move_to_end(path)
+            return found
+        while len(self._open) >= self._limit:
+            os.close(self._open.popitem(last=False)[1])
+        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+        self._open[path] = os.open(path, flags, 0o644)
+        return self._open[path]
+
+    def close(self, path: Path) -> None:
+        """Let go of one file; one that is deleted frees its disk only then."""
+        found = self._open.pop(path, None)
+        if found is not None:
+            os.close(found)
+
+
+def _files_limit() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, min(soft // SEGMENT_FILES_SHARE, SEGMENT_FILES_MAX))
 
 
 class FolderLock:

@@ -1,42 +1,87 @@
 """One partition's log: segments in a folder, offsets without gaps, listeners.
 
-Batches are stored and given back without being opened. An append is in the kernel's
-hands before it returns, so it outlives this process however that dies; `sync` brings it
-to the disk. Not thread-safe: one event loop owns a log.
+Batches are stored and given back without being opened, except where the topic drops
+duplicates. An append is in the kernel's hands before it returns, so it outlives this
+process however that dies; `sync` brings it to the disk. Not thread-safe: one event loop
+owns a log.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
+import time
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from qd_fluvio.broker.errors import StorageFull
-from qd_fluvio.broker.files import sync_folder
-from qd_fluvio.broker.segment import SUFFIX, Portion, Segment
-from qd_fluvio.broker.settings import BATCH_BYTES_MAX
-from qd_fluvio.errors import LogError, OffsetOutOfRange, RecordTooLarge
-from qd_fluvio.wire.records import checked_batches, set_base_offset
+from qd_fluvio.broker.checkpoint import read_checkpoint, write_checkpoint
+from qd_fluvio.broker.errors import (
+    CompressionRefused,
+    OffsetEvicted,
+    PartitionBroken,
+)
+from qd_fluvio.broker.files import FilePool, refused, sync_files, sync_folder
+from qd_fluvio.broker.filtering import RecordFilter
+from qd_fluvio.broker.policy import LogPolicy
+from qd_fluvio.broker.retention import FileAge, expendable, expired
+from qd_fluvio.broker.segment import SUFFIX, Mark, Portion, Segment
+from qd_fluvio.broker.settings import BATCH_BYTES_MAX, Durability
+from qd_fluvio.broker.transform import Transform
+from qd_fluvio.errors import OffsetOutOfRange, RecordTooLarge
+from qd_fluvio.wire.compression import COMPRESSION_MASK
+from qd_fluvio.wire.records import Batch, checked_batches, set_base_offset
 
 _log = logging.getLogger("broker.log")
 
 
 class PartitionLog:
-    """The batches of one partition."""
+    """The batches of one partition.
 
-    def __init__(self, folder: Path, segment_bytes: int) -> None:
+    Parameters
+    ----------
+    folder : Path
+        Where its files are.
+    policy : LogPolicy
+        What the topic asks for.
+    durability : Durability
+        What a committed record survives.
+    files : FilePool or None
+        Where its descriptors come from; default: a pool of its own.
+    make_transform : callable or None
+        Makes what drops records before they are written.
+    clock : callable
+        Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        policy: LogPolicy,
+        *,
+        durability: Durability = Durability.PROCESS,
+        files: FilePool | None = None,
+        make_transform: Callable[[], Transform] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.deleted = False
         self._folder = folder
-        self._segment_bytes = segment_bytes
+        self._policy = policy
+        self._durability = durability
+        self._files = files or FilePool()
+        self._clock = clock
+        self._filter = RecordFilter(self.read, make_transform) if make_transform else None
         self._segments = self._open_segments()
         self._bases = [segment.base_offset for segment in self._segments]
         self._listeners: set[Callable[[], None]] = set()
-        self._synced_offset = self.end_offset
+        # What is on the disk for sure. An earlier process may have left more unsynced.
+        self._synced = Mark(0, self.start_offset)
+        self._synced_base = self.start_offset
+        self._names_synced = False
         self._syncing: asyncio.Task[None] | None = None
+        self._broken = ""
+        self._checkpoint: Mark | None = None
 
     @property
     def start_offset(self) -> int:
@@ -49,6 +94,13 @@ class PartitionLog:
         return self._segments[-1].end_offset
 
     @property
+    def committed_offset(self) -> int:
+        """The offset after the last record that survives what the durability promises."""
+        if self._durability is Durability.PROCESS:
+            return self.end_offset
+        return max(self._synced.offset, self.start_offset)
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of all segments."""
         return sum(segment.size for segment in self._segments)
@@ -59,36 +111,39 @@ class PartitionLog:
         Returns
         -------
         int
-            The offset of the first record.
+            The offset of the first record; where all were duplicates, the partition's end.
 
         Raises
         ------
         WireError
             If the bytes are not whole batches.
+        CompressionRefused
+            If the topic's policy does not allow a batch's compression.
         RecordTooLarge
             If one batch is over the limit.
-        StorageFull, LogError
+        StorageFull, PartitionBroken, LogError
             If the disk refuses; nothing is then written.
         """
+        if self._broken:
+            raise PartitionBroken(self._broken)
         batches = checked_batches(records)
+        self._check(batches)
+        if self._filter is not None:
+            records, batches = self._filter.apply(
+                records, batches, self.start_offset, self.end_offset
+            )
         offset = base_offset = self.end_offset
         for batch in batches:
-            if batch.end - batch.start > BATCH_BYTES_MAX:
-                raise RecordTooLarge(
-                    f"found a batch of {batch.end - batch.start} bytes, "
-                    f"expected at most {BATCH_BYTES_MAX}: send smaller records or batches"
-                )
             set_base_offset(records, batch, offset)
             offset += batch.record_count
-        try:
-            self._segment_for(len(records)).append(records, batches)
-        except OSError as error:
-            kind = StorageFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else LogError
-            raise kind(f"cannot write to {self._folder.name}: {error.strerror}") from error
-        self._notify()
+        if batches:
+            self._write(records, batches)
+            self._notify()
         return base_offset
 
-    def read(self, offset: int, max_bytes: int, *, cut: bool = False) -> Portion:
+    def read(
+        self, offset: int, max_bytes: int, *, cut: bool = False, committed: bool = False
+    ) -> Portion:
         """Batches from the one that holds `offset` on.
 
         Parameters
@@ -99,22 +154,38 @@ class PartitionLog:
             Whole batches up to this size, but one at least.
         cut : bool
             Cut the last batch at `max_bytes` instead.
+        committed : bool
+            Only what is before `committed_offset`; listeners hear when that moves.
 
         Raises
         ------
         OffsetOutOfRange
             If the log does not hold `offset`.
+        DamagedRecords
+            If the records there are not what was written.
         LogError
-            If the file is damaged there.
+            If the disk refuses.
         """
         self.check_offset(offset)
-        if offset == self.end_offset:
+        end = self.committed_offset if committed else self.end_offset
+        if committed and offset >= end and offset < self.end_offset:
+            self._start_sync()
+        if offset >= end:
             return Portion(memoryview(b""), offset)
         segment = self._segments[bisect_right(self._bases, offset) - 1]
-        return segment.read_cut(offset, max_bytes) if cut else segment.read(offset, max_bytes)
+        limit = self._committed_size(segment) if committed else None
+        try:
+            if not cut:
+                return segment.read(offset, max_bytes, limit)
+            portion = segment.read(offset, max_bytes + BATCH_BYTES_MAX, limit)
+            return Portion(portion.records[:max_bytes], offset)
+        except OSError as error:
+            raise refused(f"read {self._name}, {segment.path.name}", error) from error
 
     def check_offset(self, offset: int) -> None:
         """Refuse an offset that the log neither holds nor writes next."""
+        if 0 <= offset < self.start_offset:
+            raise OffsetEvicted(offset, self.start_offset)
         if not self.start_offset <= offset <= self.end_offset:
             raise OffsetOutOfRange(
                 f"found offset {offset}, expected {self.start_offset} to {self.end_offset}"
@@ -129,14 +200,44 @@ class PartitionLog:
             If the disk refuses.
         """
         wanted = self.end_offset
-        while self._synced_offset < wanted and not self.deleted:
-            if self._syncing is None or self._syncing.done():
-                self._syncing = asyncio.get_running_loop().create_task(self._sync_once())
+        while self._synced.offset < wanted and not self.deleted:
             # A caller that is cancelled must not take the sync away from the others.
-            await asyncio.shield(self._syncing)
+            await asyncio.shield(self._start_sync())
+
+    async def clean(self) -> int:
+        """Apply retention: delete full files that are too old or too many.
+
+        Where all records are too old, the file that is written to goes as well, and an
+        empty one takes its place.
+
+        Returns
+        -------
+        int
+            How many files went.
+
+        Raises
+        ------
+        LogError
+            If the disk refuses.
+        """
+        if self.deleted:
+            return 0
+        try:
+            if expired(_age(self._active), self._policy, self._clock()):
+                self._roll()
+                # The files before may go only once this one, which says where the log is,
+                # stays.
+                await asyncio.to_thread(sync_folder, self._folder)
+            doomed = self._retire()
+            for segment in doomed:
+                await asyncio.to_thread(segment.path.unlink, missing_ok=True)
+            self._keep_checkpoint()
+        except OSError as error:
+            raise refused(f"clean up {self._name}", error) from error
+        return len(doomed)
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Call `listener` after each append and when the log is deleted."""
+        """Call `listener` after each append or sync and when the log is deleted."""
         self._listeners.add(listener)
 
     def forget(self, listener: Callable[[], None]) -> None:
@@ -144,51 +245,163 @@ class PartitionLog:
         self._listeners.discard(listener)
 
     def mark_deleted(self) -> None:
-        """Tell all readers that there will be nothing more."""
+        """Tell all readers that there will be nothing more, and let go of the files."""
         self.deleted = True
+        self._close_files()
         self._notify()
 
     async def close(self) -> None:
         """Let go of the files, once nothing uses them."""
         if self._syncing is not None:
             await asyncio.wait([self._syncing])
-        for segment in self._segments:
+        if not self.deleted:
+            try:
+                self._keep_checkpoint()
+            except OSError as error:
+                _log.warning("the next start reads more: %s", error)
+        self._close_files()
+
+    def _check(self, batches: Sequence[Batch]) -> None:
+        limit = min(BATCH_BYTES_MAX, self._policy.segment_bytes)
+        for batch in batches:
+            if not self._policy.allows(batch.attributes & COMPRESSION_MASK):
+                raise CompressionRefused(
+                    f"found a batch of compression {batch.attributes & COMPRESSION_MASK}, "
+                    f"expected {self._policy.compression.name}, the policy of its topic"
+                )
+            if batch.end - batch.start > limit:
+                raise RecordTooLarge(
+                    f"found a batch of {batch.end - batch.start} bytes, "
+                    f"expected at most {limit}: send smaller records or batches"
+                )
+
+    def _write(self, records: memoryview, batches: Sequence[Batch]) -> None:
+        """Write all batches, to as many files as it takes, or none."""
+        known, end = len(self._segments), self._active.end
+        try:
+            for run in self._runs(batches):
+                self._active.append(records[run[0].start : run[-1].end], run, self._clock())
+        except OSError as error:
+            for segment in self._segments[known:]:
+                segment.close()
+                segment.path.unlink(missing_ok=True)
+            del self._segments[known:], self._bases[known:]
+            self._active.cut(end)
+            if self._filter is not None:
+                self._filter.forget()  # it remembers records that are not there
+            raise refused(f"write to {self._name}", error) from error
+
+    def _runs(self, batches: Sequence[Batch]) -> Iterator[list[Batch]]:
+        """Batches that fit into the last file, which is a new one where they do not."""
+        run: list[Batch] = []
+        for batch in batches:
+            size = self._active.size + batch.end - (run[0].start if run else batch.start)
+            if size > self._policy.segment_bytes and (run or self._active.size):
+                if run:
+                    yield run
+                    run = []
+                self._roll()
+            run.append(batch)
+        yield run
+
+    def _roll(self) -> None:
+        segment = Segment(self._folder, self.end_offset, self._files)
+        segment.create()
+        self._segments.append(segment)
+        self._bases.append(segment.base_offset)
+        self._names_synced = False
+
+    def _retire(self) -> list[Segment]:
+        """Forget the files that retention does not want; they are not deleted yet."""
+        ages = [_age(segment) for segment in self._segments]
+        count = expendable(ages, self._policy, self._clock())
+        doomed = self._segments[:count]
+        del self._segments[:count], self._bases[:count]
+        for segment in doomed:
             segment.close()
+        if doomed:
+            _log.info(
+                "%s begins at offset %d now: %d files are too old or too many",
+                self._name,
+                self.start_offset,
+                count,
+            )
+        return doomed
+
+    def _keep_checkpoint(self) -> None:
+        if self._active.size and self._active.end != self._checkpoint:
+            write_checkpoint(self._folder, self._active)
+            self._checkpoint = self._active.end
+
+    def _start_sync(self) -> asyncio.Task[None]:
+        if self._syncing is None or self._syncing.done():
+            self._syncing = asyncio.get_running_loop().create_task(self._sync_once())
+            self._syncing.add_done_callback(_take_exception)
+        return self._syncing
+
+    async def _sync_once(self) -> None:
+        if self._broken:
+            raise PartitionBroken(self._broken)
+        covered, covered_base = self._active.end, self._active.base_offset
+        pending = [item.path for item in self._segments if item.end_offset > self._synced.offset]
+        names_synced, self._names_synced = self._names_synced, True
+        try:
+            await asyncio.to_thread(sync_files, pending)
+            if not names_synced:
+                await asyncio.to_thread(sync_folder, self._folder)
+        except OSError as error:
+            if self.deleted:
+                return
+            # The kernel may have dropped what it could not write, and would not say so again.
+            self._broken = (
+                f"cannot sync {self._name}: {error.strerror}: records that were not acknowledged "
+                "may be lost; look after the disk, then restart the broker"
+            )
+            _log.error("%s", self._broken)
+            raise PartitionBroken(self._broken) from error
+        self._synced, self._synced_base = covered, covered_base
+        if self._durability is Durability.POWER:
+            self._notify()
+
+    def _committed_size(self, segment: Segment) -> int | None:
+        """How much of a file may be read by who wants committed records only."""
+        if self._durability is Durability.PROCESS or segment.base_offset < self._synced_base:
+            return None
+        return self._synced.position if segment.base_offset == self._synced_base else 0
+
+    @property
+    def _active(self) -> Segment:
+        return self._segments[-1]
+
+    @property
+    def _name(self) -> str:
+        return f"{self._folder.parent.name}-{self._folder.name}"
 
     def _notify(self) -> None:
         for listener in list(self._listeners):
             listener()
 
-    async def _sync_once(self) -> None:
-        covered = self.end_offset
-        pending = [item for item in self._segments if item.end_offset > self._synced_offset]
-        try:
-            await asyncio.to_thread(self._sync_files, pending)
-        except OSError as error:
-            raise LogError(f"cannot sync {self._folder.name}: {error.strerror}") from error
-        self._synced_offset = covered
-
-    def _sync_files(self, segments: list[Segment]) -> None:
-        for segment in segments:
-            segment.sync()
-        sync_folder(self._folder)  # there may be new segments
-
-    def _segment_for(self, count: int) -> Segment:
-        active = self._segments[-1]
-        if not active.size or active.size + count <= self._segment_bytes:
-            return active
-        segment = Segment(self._folder, active.end_offset)
-        self._segments.append(segment)
-        self._bases.append(segment.base_offset)
-        return segment
+    def _close_files(self) -> None:
+        for segment in self._segments:
+            segment.close()
 
     def _open_segments(self) -> list[Segment]:
         names = sorted(name for name in os.listdir(self._folder) if name.endswith(SUFFIX))
         bases = [int(name.removesuffix(SUFFIX)) for name in names] or [0]
-        segments = [Segment(self._folder, base) for base in bases]
+        segments = [Segment(self._folder, base, self._files) for base in bases]
         for segment, following in zip(segments, bases[1:], strict=False):
             segment.adopt(following)
-        cut = segments[-1].recover()
+        cut = segments[-1].recover(read_checkpoint(self._folder, bases[-1]))
         if cut:
             _log.warning("cut %d bytes of an unfinished write from %s", cut, segments[-1].path)
         return segments
+
+
+def _age(segment: Segment) -> FileAge:
+    return FileAge(segment.size, segment.modified_s)
+
+
+def _take_exception(task: asyncio.Task[None]) -> None:
+    """Keep the loop from complaining where nobody waits: it was logged."""
+    if not task.cancelled():
+        task.exception()

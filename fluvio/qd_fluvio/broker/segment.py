@@ -1,32 +1,43 @@
 """One file of a partition: batches back to back, exactly as they travel.
 
 The index is kept in memory only, one entry for some kilobytes of file, and rebuilt by
-walking the batch headers. This module knows no topics, no network and no asyncio.
+walking the batch headers. Batches that an earlier process wrote are checked once, before
+they are served first; damaged ones never are. This module knows no topics, no network and
+no asyncio.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import struct
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qd_fluvio.broker.settings import BATCH_BYTES_MAX
-from qd_fluvio.errors import LogError, WireError
-from qd_fluvio.wire.codec import Buffer
-from qd_fluvio.wire.records import (
-    HEADER_BYTES,
-    Batch,
-    batch_at,
-    checksum_holds,
-    iter_batches,
+from qd_fluvio.broker.errors import DamagedRecords
+from qd_fluvio.broker.files import FilePool
+from qd_fluvio.broker.scan import (
+    BLOCK_BYTES,
+    Damage,
+    fault_at,
+    good_batches,
+    header_at,
+    next_good,
 )
+from qd_fluvio.wire.codec import Buffer
+from qd_fluvio.wire.records import HEADER_BYTES, PREAMBLE_BYTES, Batch, batch_at
 
+# 16 bytes of memory for so many of file: 256 bytes a MiB.
 INDEX_INTERVAL_BYTES = 1 << 16
-_SCAN_BYTES = 2 * BATCH_BYTES_MAX  # any batch is whole in some block
 SUFFIX = ".log"
+_LENGTH = struct.Struct(">i")
+_LENGTH_AT = 8
+# Places where readers go on, so that who reads in order does not search.
+_HINTS_MAX = 64
+_log = logging.getLogger("broker.log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,43 +48,79 @@ class Portion:
     next_offset: int
 
 
-class Segment:
-    """Batches of consecutive offsets in one file."""
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in a file between two batches."""
 
-    def __init__(self, folder: Path, base_offset: int) -> None:
+    position: int
+    offset: int
+
+
+class Segment:
+    """Batches of consecutive offsets in one file, which the first append creates."""
+
+    def __init__(self, folder: Path, base_offset: int, files: FilePool) -> None:
         self.path = folder / f"{base_offset:020d}{SUFFIX}"
         self.base_offset = base_offset
         self.end_offset = base_offset
         self.size = 0
-        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self._indexed = True
-        self._suspect = False
+        self.modified_s = 0.0
+        self._files = files
         self._offsets = array("q")
         self._positions = array("q")
+        # What an earlier process wrote and nobody checked yet.
+        self._unverified = (0, 0)
+        self._damages: list[Damage] = []
+        self._hints: dict[int, int] = {}
 
-    def recover(self) -> int:
+    @property
+    def end(self) -> Mark:
+        """Where the next batch goes."""
+        return Mark(self.size, self.end_offset)
+
+    def recover(self, trusted: Mark | None = None) -> int:
         """Take what an earlier process wrote, checksums checked; cut a torn tail.
+
+        Damage that good batches follow is no torn tail: it stays, and is never served.
+
+        Parameters
+        ----------
+        trusted : Mark or None
+            Up to here there were whole batches once: they are checked when served.
 
         Returns
         -------
         int
             How many bytes were cut.
         """
-        found = os.fstat(self._fd).st_size
-        self._scan(found, verify=True)
+        if not self.path.exists():
+            return 0
+        status = self.path.stat()
+        self.modified_s, found = status.st_mtime, status.st_size
+        start = Mark(0, self.base_offset)
+        if trusted is not None and self._leads_on(trusted, found):
+            start = trusted
+        self._unverified = (0, start.position)
+        end = self._walk(start, found)
+        self.size, self.end_offset = end.position, end.offset
         if self.size < found:
-            os.ftruncate(self._fd, self.size)
-            os.fsync(self._fd)
+            fd = self._files.descriptor(self.path)
+            os.ftruncate(fd, self.size)
+            os.fsync(fd)
         return found - self.size
 
     def adopt(self, end_offset: int) -> None:
         """Take a full file of an earlier process; its batches are checked when served."""
-        self.size = os.fstat(self._fd).st_size
+        status = self.path.stat()
+        self.size, self.modified_s = status.st_size, status.st_mtime
         self.end_offset = end_offset
-        self._indexed = False
-        self._suspect = True
+        self._unverified = (0, self.size)
 
-    def append(self, data: Buffer, batches: Sequence[Batch]) -> None:
+    def create(self) -> None:
+        """Make the file, if it is not there yet."""
+        self._files.descriptor(self.path, create=True)
+
+    def append(self, data: Buffer, batches: Sequence[Batch], now_s: float) -> None:
         """Write whole batches that continue this segment; all of them or nothing.
 
         Raises
@@ -82,129 +129,221 @@ class Segment:
             If the disk refuses; the file is then as before.
         """
         view = memoryview(data)
+        fd = self._files.descriptor(self.path, create=True)
         written = 0
         try:
             while written < len(view):
-                written += os.pwrite(self._fd, view[written:], self.size + written)
+                written += os.pwrite(fd, view[written:], self.size + written)
         except OSError:
-            os.ftruncate(self._fd, self.size)
+            os.ftruncate(fd, self.size)
             raise
         offset = self.end_offset
         for batch in batches:
-            self._note(offset, self.size + batch.start)
+            self._note(offset, self.size + batch.start - batches[0].start)
             offset += batch.record_count
         self.size += len(view)
         self.end_offset = offset
+        self.modified_s = now_s
 
-    def read(self, offset: int, max_bytes: int) -> Portion:
-        """Whole batches from the one that holds `offset` on, one at least.
+    def cut(self, end: Mark) -> None:
+        """Take back what was appended after `end`.
 
         Raises
         ------
-        LogError
-            If the file is damaged there.
+        OSError
+            If the disk refuses; the file is longer then, and later appends overwrite that.
         """
-        position = self._locate(offset)
-        data = self._pread(max(max_bytes, HEADER_BYTES), position)
-        portion = self._whole(data, offset)
-        if portion.next_offset == offset:  # the first batch alone is larger
-            data = self._pread(self._first(data).end, position)
-            portion = self._whole(data, offset)
-            if portion.next_offset == offset:
-                raise LogError(f"{self.path.name} ends within the batch of offset {offset}")
+        kept = bisect_left(self._positions, end.position)
+        del self._positions[kept:], self._offsets[kept:]
+        if self.size > end.position:
+            self.size, self.end_offset = end.position, end.offset
+            os.ftruncate(self._files.descriptor(self.path), self.size)
+
+    def read(self, offset: int, max_bytes: int, size: int | None = None) -> Portion:
+        """Whole batches from the one that holds `offset` on, one at least.
+
+        Parameters
+        ----------
+        size : int or None
+            How much of the file may be read: up to a place between two batches.
+
+        Raises
+        ------
+        DamagedRecords
+            If the records at `offset` are not what was written.
+        OSError
+            If the disk refuses.
+        """
+        mark = self._locate(offset)
+        size = self._readable(mark.position, self.size if size is None else size)
+        if mark.position >= size:
+            return Portion(memoryview(b""), offset)
+        data = self._pread(max(max_bytes, HEADER_BYTES), mark.position, size)
+        claimed = _claimed_bytes(data)
+        if len(data) < claimed:  # the first batch alone is larger
+            data = self._pread(min(claimed, BLOCK_BYTES), mark.position, size)
+        portion = self._whole(data, mark)
+        if len(self._hints) >= _HINTS_MAX:
+            self._hints.clear()
+        self._hints[portion.next_offset] = mark.position + len(portion.records)
         return portion
-
-    def read_cut(self, offset: int, max_bytes: int) -> Portion:
-        """Bytes from the batch that holds `offset` on, cut at `max_bytes` wherever that is."""
-        data = self._pread(max_bytes, self._locate(offset))
-        return Portion(memoryview(data), offset)
-
-    def sync(self) -> None:
-        """Bring the file's data to the disk."""
-        os.fdatasync(self._fd)
 
     def close(self) -> None:
         """Let go of the file."""
-        os.close(self._fd)
+        self._files.close(self.path)
 
-    def _whole(self, data: bytes, offset: int) -> Portion:
-        end = 0
-        try:
-            for batch in iter_batches(data):
-                if self._suspect and not checksum_holds(data, batch):
-                    raise WireError(f"the batch of offset {batch.base_offset} fails its checksum")
-                end, offset = batch.end, batch.next_offset
-        except WireError as error:
-            if not end:
-                raise LogError(f"{self.path.name} is damaged: {error}") from None
+    def _whole(self, data: bytes, mark: Mark) -> Portion:
+        """The good batches at the start of `data`, of which there must be one."""
+        low, high = self._unverified
+        if mark.position >= high or mark.position + len(data) <= low:
+            return _trusted(data)
+        end, offset = 0, mark.offset
+        for batch in good_batches(data, 0, offset, verify=True):
+            end, offset = batch.end, batch.next_offset
+        if not end:
+            raise self._refusal(self._survey(mark))
+        if mark.position <= low:
+            self._unverified = (min(mark.position + end, high), high)
         return Portion(memoryview(data)[:end], offset)
 
-    def _first(self, data: bytes) -> Batch:
-        try:
-            return batch_at(data, 0)
-        except WireError as error:
-            raise LogError(f"{self.path.name} is damaged: {error}") from None
+    def _locate(self, offset: int) -> Mark:
+        """The batch that holds `offset`."""
+        mark, found = self._nearest(offset), False
+        while not found:
+            self._refuse(offset)
+            mark, found = self._step(self._after_damage(mark), offset)
+        return mark
 
-    def _locate(self, offset: int) -> int:
-        """The position of the batch that holds `offset`."""
-        if not self._indexed:
-            self._index_again()
-        position = self._positions[bisect_right(self._offsets, offset) - 1]
+    def _nearest(self, offset: int) -> Mark:
+        """A known batch that `offset` is in or behind."""
+        position = self._hints.get(offset)
+        if position is not None:
+            return Mark(position, offset)
+        entry = bisect_right(self._offsets, offset) - 1
+        if entry < 0:
+            return Mark(0, self.base_offset)
+        return Mark(self._positions[entry], self._offsets[entry])
+
+    def _step(self, mark: Mark, offset: int) -> tuple[Mark, bool]:
+        """Walk headers from `mark` towards `offset`, and say whether its batch was found."""
+        block = self._pread(INDEX_INTERVAL_BYTES + HEADER_BYTES, mark.position, self.size)
+        start, at = 0, mark.offset
+        while batch := header_at(block, start, at):
+            if offset < batch.next_offset:
+                return Mark(mark.position + start, at), True
+            start, at = batch.end, batch.next_offset
+        if not start:
+            damage = self._survey(mark)
+            return Mark(damage.end, damage.next_offset), False
+        self._note(at, mark.position + start)
+        return Mark(mark.position + start, at), False
+
+    def _walk(self, mark: Mark, size: int) -> Mark:
+        """Check all batches from `mark` on; gives where the last good one ends."""
         while True:
-            block = self._pread(INDEX_INTERVAL_BYTES + HEADER_BYTES, position)
-            start = 0
-            while len(block) - start >= HEADER_BYTES:
-                try:
-                    batch = batch_at(block, start)
-                except WireError as error:
-                    raise LogError(f"{self.path.name} is damaged: {error}") from None
-                if offset < batch.next_offset:
-                    return position + start
-                start = batch.end
-            if not start:
-                raise LogError(f"{self.path.name} ends before its offset {offset}")
-            position += start
+            block = self._pread(BLOCK_BYTES, mark.position, size)
+            reached = mark
+            for batch in good_batches(block, 0, mark.offset, verify=True):
+                self._note(batch.base_offset, mark.position + batch.start)
+                reached = Mark(mark.position + batch.end, batch.next_offset)
+            if reached == mark:
+                following = self._search(mark, size)
+                if following is None:
+                    return mark
+                self._keep_damage(mark, following, block)
+                reached = following
+            mark = reached
 
-    def _pread(self, count: int, position: int) -> bytes:
-        return os.pread(self._fd, min(count, self.size - position), position)
+    def _leads_on(self, mark: Mark, size: int) -> bool:
+        """Whether a batch begins at `mark`, or the file ends there."""
+        if mark.position == size:
+            return True
+        block = self._pread(HEADER_BYTES, mark.position, size)
+        return header_at(block, 0, mark.offset) is not None
+
+    def _survey(self, mark: Mark) -> Damage:
+        """How far the damage at `mark` goes."""
+        following = self._search(mark, self.size) or Mark(self.size, self.end_offset)
+        return self._keep_damage(
+            mark, following, self._pread(BLOCK_BYTES, mark.position, self.size)
+        )
+
+    def _search(self, mark: Mark, size: int) -> Mark | None:
+        """Where good batches go on after the bad bytes at `mark`."""
+        position = mark.position
+        while position < size:
+            block = self._pread(BLOCK_BYTES, position, size)
+            found = next_good(block, 0, mark.offset, whole=position + len(block) == size)
+            if found is not None:
+                return Mark(position + found.start, found.base_offset)
+            position += BLOCK_BYTES // 2
+        return None
+
+    def _keep_damage(self, mark: Mark, following: Mark, block: bytes) -> Damage:
+        """Remember bytes that are not to be served, and say so once."""
+        damage = Damage(
+            mark.position,
+            following.position,
+            mark.offset,
+            following.offset,
+            fault_at(block, 0, mark.offset),
+        )
+        if damage not in self._damages:
+            insort(self._damages, damage, key=lambda item: item.start)
+            _log.error("%s", self._refusal(damage))
+        low, high = self._unverified
+        if damage.start <= low < damage.end:
+            self._unverified = (min(damage.end, high), high)
+        return damage
+
+    def _refusal(self, damage: Damage) -> DamagedRecords:
+        name = f"{self.path.parent.parent.name}-{self.path.parent.name}, {self.path.name}"
+        return DamagedRecords(name, damage.first_offset, damage.next_offset, damage.reason)
+
+    def _refuse(self, offset: int) -> None:
+        for damage in self._damages:
+            if damage.first_offset <= offset < damage.next_offset:
+                raise self._refusal(damage)
+
+    def _after_damage(self, mark: Mark) -> Mark:
+        for damage in self._damages:
+            if damage.start == mark.position:
+                return Mark(damage.end, damage.next_offset)
+        return mark
+
+    def _readable(self, position: int, size: int) -> int:
+        """How far a read from `position` may go."""
+        return min([size, *(item.start for item in self._damages if item.start >= position)])
+
+    def _pread(self, count: int, position: int, size: int) -> bytes:
+        count = max(0, min(count, size - position))
+        return os.pread(self._files.descriptor(self.path), count, position)
 
     def _note(self, offset: int, position: int) -> None:
+        """Keep an index entry, unless one is near."""
         if not self._positions or position - self._positions[-1] >= INDEX_INTERVAL_BYTES:
             self._offsets.append(offset)
             self._positions.append(position)
+            return
+        at = bisect_right(self._positions, position)
+        if at == 0 or position - self._positions[at - 1] >= INDEX_INTERVAL_BYTES:
+            self._offsets.insert(at, offset)
+            self._positions.insert(at, position)
 
-    def _index_again(self) -> None:
-        size, end_offset = self.size, self.end_offset
-        self._scan(size, verify=False)
-        if self.end_offset != end_offset:
-            found, self.size, self.end_offset = self.end_offset, size, end_offset
-            raise LogError(
-                f"{self.path.name} is damaged: found batches up to offset {found}, "
-                f"expected {end_offset}"
-            )
-        self._indexed = True
 
-    def _scan(self, size: int, *, verify: bool) -> None:
-        """Walk the headers; `size` and `end_offset` become those of the good batches."""
-        self.size, self.end_offset = size, self.base_offset
-        self._offsets, self._positions = array("q"), array("q")
-        position = 0
-        while taken := self._scan_block(position, verify=verify):
-            position += taken
-        self.size = position
+def _claimed_bytes(data: bytes) -> int:
+    """The length of the first batch, of which there may be only the head."""
+    if len(data) < HEADER_BYTES:
+        return 0
+    return PREAMBLE_BYTES + int(_LENGTH.unpack_from(data, _LENGTH_AT)[0])
 
-    def _scan_block(self, position: int, *, verify: bool) -> int:
-        block = self._pread(_SCAN_BYTES, position)
-        taken = 0
-        try:
-            for batch in iter_batches(block):
-                if batch.base_offset != self.end_offset:
-                    break
-                if verify and not checksum_holds(block, batch):
-                    break
-                self._note(self.end_offset, position + batch.start)
-                self.end_offset = batch.next_offset
-                taken = batch.end
-        except WireError:
-            pass  # what is not a batch ends the good part, as a cut one does
-        return taken
+
+def _trusted(data: bytes) -> Portion:
+    """The whole batches of bytes that were checked before: only their lengths are read."""
+    last = end = 0
+    while len(data) - end >= HEADER_BYTES:
+        following = end + PREAMBLE_BYTES + _LENGTH.unpack_from(data, end + _LENGTH_AT)[0]
+        if following > len(data):
+            break
+        last, end = end, following
+    return Portion(memoryview(data)[:end], batch_at(data, last).next_offset)

@@ -54,7 +54,7 @@ async def broker(settings: BrokerSettings) -> AsyncIterator[Endpoints]:
     except OSError as error:
         raise LogError(f"cannot use the data folder {settings.data}: {error}") from error
     try:
-        catalog = Catalog(settings.data / "topics")
+        catalog = Catalog(settings.data / "topics", durability=settings.durability)
         consumers = ConsumerOffsets(settings.data / "consumers.json")
         modules = ModuleStore(settings.data / "smartmodules")
         try:

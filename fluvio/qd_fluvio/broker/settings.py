@@ -57,6 +57,11 @@ PLATFORM_VERSION = "0.18.2"
 class Durability(Enum):
     """What an acknowledged record survives."""
 
+# What Fluvio compares a partition's size with where a topic names no segment size.
+SEGMENT_BYTES_FLUVIO = 1 << 30
+PARTITION_BYTES_MIN = 2 * SEGMENT_BYTES_MIN  # Fluvio's, and the two that follow
+PARTITION_BYTES_DEFAULT = 107_374_182_400
+RETENTION_S_DEFAULT = 7 * 24 * 3_600
     PROCESS = "process"  # the death of the broker, however it dies
     POWER = "power"  # also the death of the machine
 

@@ -1,0 +1,35 @@
+"""How far a partition's last file was known to be whole, so that a start need not read it all.
+
+A hint only: one that is missing, torn or too old costs time, nothing else. What is before
+it is checked when it is first served.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qd_fluvio.broker.segment import Mark, Segment
+
+_NAME = "checkpoint"
+
+
+def read_checkpoint(folder: Path, base_offset: int) -> Mark | None:
+    """The place between two batches of the file of that base offset, if one was kept."""
+    try:
+        base, position, offset = map(int, (folder / _NAME).read_text().split())
+    except (OSError, ValueError):
+        return None
+    return Mark(position, offset) if base == base_offset and position >= 0 else None
+
+
+def write_checkpoint(folder: Path, segment: Segment) -> None:
+    """Keep the place where a partition's last file ends now.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses.
+    """
+    part = folder / f"{_NAME}.part"
+    part.write_text(f"{segment.base_offset} {segment.size} {segment.end_offset}\n")
+    part.replace(folder / _NAME)
