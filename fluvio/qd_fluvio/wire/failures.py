@@ -11,7 +11,8 @@ from enum import IntEnum
 from typing import Annotated, Any
 
 from qd_fluvio.errors import WireError
-from qd_fluvio.wire.codec import I64, STRING, U32, U64, Int, Option, Reader, codec_of
+from qd_fluvio.wire.codec import I64, STRING, U8, U32, U64, Int, Option, Reader, codec_of
+from qd_fluvio.wire.records import read_varint, varint
 
 
 class ErrorCode(IntEnum):
@@ -44,6 +45,10 @@ class ErrorCode(IntEnum):
     SMARTMODULE_ERROR = 6000
     SMARTMODULE_NOT_FOUND = 6001
     SMARTMODULE_INVALID = 6002
+    SMARTMODULE_RUNTIME_ERROR = 6004
+    SMARTMODULE_CHAIN_INIT_ERROR = 6005
+    SMARTMODULE_LOOKBACK_ERROR = 6007
+    SMARTMODULE_MEMORY_LIMIT_EXCEEDED = 6008
     TABLE_FORMAT_ERROR = 7000
     TABLE_FORMAT_NOT_FOUND = 7001
     COMPRESSION_ERROR = 9000
@@ -52,7 +57,24 @@ class ErrorCode(IntEnum):
     SYSTEM_DELETE_ATTEMPT = 12001
 
 
-_I64, _U64, _U32 = codec_of(I64), codec_of(U64), codec_of(U32)
+_I64, _U64, _U32, _U8 = codec_of(I64), codec_of(U64), codec_of(U32), codec_of(U8)
+
+
+class RecordDataCodec:
+    """A record's key or value, after its length as records count."""
+
+    def read(self, source: Reader, version: int) -> bytes:
+        """Take the bytes."""
+        length, source.position = read_varint(source.data, source.position)
+        return bytes(source.take(length))
+
+    def write(self, out: bytearray, value: bytes, version: int) -> None:
+        """Append the bytes."""
+        out += varint(len(value)) + value
+
+
+_RECORD_DATA = RecordDataCodec()
+RecordData = Annotated[bytes, _RECORD_DATA]
 # What follows a code on the wire. Codes that are absent here have nothing after them.
 _DETAILS = {
     2: (STRING,),
@@ -62,7 +84,10 @@ _DETAILS = {
     6001: (STRING,),
     6002: (STRING, Option(STRING)),
     6003: (STRING, STRING),
+    # Hint, offset, kind of SmartModule, the record's key and value.
+    6004: (STRING, _I64, _U8, Option(_RECORD_DATA), _RECORD_DATA),
     6005: (STRING,),
+    6006: (STRING,),
     6007: (STRING,),
     6008: (_U64, _U64),
     8001: (STRING,),
@@ -72,7 +97,7 @@ _DETAILS = {
     12002: (STRING, STRING),
 }
 # Codes with details of a layout that no message here needs.
-_UNREADABLE = frozenset({7, 6004, 6006})
+_UNREADABLE = frozenset({7})
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,10 +59,28 @@ class NoContext:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinContext:
+    """A topic to join with, which clusters of today ignore."""
+
+    topic: Str
+
+
+@dataclass(frozen=True, slots=True)
+class JoinStreamContext:
+    """A derived stream to join with, which clusters of today ignore."""
+
+    topic: Str
+    stream: Str
+
+
+@dataclass(frozen=True, slots=True)
 class GenericKind:
     """Whatever the module exports."""
 
-    context: Annotated[NoContext | AggregateKind, Tagged({0: NoContext, 1: AggregateKind})]
+    context: Annotated[
+        NoContext | AggregateKind | JoinContext | JoinStreamContext,
+        Tagged({0: NoContext, 1: AggregateKind, 2: JoinContext, 3: JoinStreamContext}),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
