@@ -76,5 +76,5 @@ def partition_info(
         replicas=partition.spec.replicas,
         start_offset=max(start, 0),
         end_offset=max(end, 0),
-        size_bytes=partition.status.size_bytes,
+        size_bytes=max(partition.status.size_bytes, -1),  # -2 is an SPU's failure to tell
     )
