@@ -11,10 +11,11 @@ from qd_cli.symdb import known_market, symdb_client
 from qd_client import alerts
 from qd_fluvio import Offset, connect
 from qd_schemas.enums import ExchangeId
+from qd_schemas.specs import FluvioSettings
 
 
 async def show_alerts(
-    fluvio_endpoint: str,
+    cluster: FluvioSettings,
     symdb_endpoint: str,
     *,
     follow: bool,
@@ -24,7 +25,7 @@ async def show_alerts(
 ) -> None:
     """Print alerts: those that are there, and with `follow` those to come."""
     offset = Offset.end() if from_end else Offset.beginning()
-    async with connect(fluvio_endpoint) as fluvio, symdb_client(symdb_endpoint) as symdb:
+    async with connect(cluster) as fluvio, symdb_client(symdb_endpoint) as symdb:
         if symbol is not None:
             await known_market(symdb, ExchangeId.KRAKEN, symbol)
         names = Names(symdb)

@@ -5,6 +5,7 @@ Results go to standard output, everything about the way there to standard error.
 
 from __future__ import annotations
 
+import enum
 import json
 import math
 import os
@@ -93,6 +94,8 @@ def json_line(value: Mapping[str, Any]) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, enum.Enum):
+        return value.value
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

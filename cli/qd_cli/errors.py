@@ -7,8 +7,12 @@
          ├─ NoStack          no stack to talk to, and no settings that name one
          ├─ StackBusy        another command is changing this stack
          ├─ StateBroken      the state folder's file is not readable
+         ├─ ProfileBroken    Fluvio's profile file cannot be used
+         ├─ FileBroken       a file that the user gave is not what it should be
          ├─ PartFailed       a part of the stack did not start
          ├─ PartDied         a command failed because a part of the stack died
+         ├─ NotAcknowledged  not every record that was to be produced is in the topic
+         ├─ NotDecoded       records that were to be decoded are no messages
          └─ RequestRefused   what the user asked for makes no sense here
 """
 
@@ -31,6 +35,8 @@ class ExitCode(enum.IntEnum):
     """``qd status``: a part of the stack died, or does not run."""
     NOT_RUNNING = 4
     """``qd status``: no stack is running here."""
+    DIFFERS = 5
+    """``qd topics apply``: the cluster's topics are not as they are declared."""
     DEFECT = 70
     """A defect of qd itself (EX_SOFTWARE of sysexits.h)."""
     SIGNALLED = 128
@@ -57,6 +63,22 @@ class StackBusy(CliError):
 
 class StateBroken(CliError):
     """The file in the state folder is not what ``qd`` wrote there."""
+
+
+class ProfileBroken(CliError):
+    """Fluvio's profile file cannot be read or written, or makes no sense."""
+
+
+class FileBroken(CliError):
+    """A file that the user gave is not what it should be; the message says where."""
+
+
+class NotAcknowledged(CliError):
+    """Not every record that was to be produced is in the topic; the message says how many."""
+
+
+class NotDecoded(CliError):
+    """Records that were to be decoded are no messages of the schema."""
 
 
 class PartFailed(CliError):

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from qd_cli import completion
 from qd_cli.stack.parts import DATABASE, FLUVIO, SYMDB
 from qd_cli.targets import Targets, state_folder
 
 STACK_PANEL = "Which stack"
+
 
 State = Annotated[
     Path | None,
@@ -28,8 +30,9 @@ FluvioOption = Annotated[
         "--fluvio",
         metavar="HOST:PORT",
         envvar=FLUVIO,
-        help="Fluvio cluster (its SC).",
+        help="Fluvio cluster (its SC), or the name of a profile (`qd profile list`).",
         rich_help_panel=STACK_PANEL,
+        autocompletion=completion.profiles,
     ),
 ]
 DatabaseOption = Annotated[
@@ -56,6 +59,22 @@ SymdbOption = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines for scripts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Exchange = Annotated[str, typer.Option("--exchange", metavar="NAME", help="The exchange.")]
+
+
+Topic = Annotated[
+    str,
+    typer.Argument(metavar="TOPIC", help="The topic's name.", autocompletion=completion.topics),
+]
+Topics = Annotated[
+    list[str],
+    typer.Argument(metavar="TOPIC...", help="Topics' names.", autocompletion=completion.topics),
+]
+OfTopic = Annotated[
+    str | None,
+    typer.Option(
+        "--topic", metavar="TOPIC", help="Only of this topic.", autocompletion=completion.topics
+    ),
+]
 
 
 def targets(

@@ -12,6 +12,7 @@ from qd_cli.symdb import known_market, symdb_client
 from qd_client import QDClient
 from qd_schemas.arrays import Rows
 from qd_schemas.enums import ExchangeId, Resolution
+from qd_schemas.specs import FluvioSettings
 
 
 class Format(enum.Enum):
@@ -50,7 +51,7 @@ class Wanted:
     pace: float = 0.0
 
 
-async def run_stream(fluvio: str, symdb: str, wanted: Wanted, layout: Format) -> None:
+async def run_stream(fluvio: FluvioSettings, symdb: str, wanted: Wanted, layout: Format) -> None:
     """Print a stream to its end, or to its limit."""
     left = wanted.limit
     async with symdb_client(symdb) as names:

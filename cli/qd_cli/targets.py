@@ -1,4 +1,5 @@
-"""Where the stack is that a command talks to: an option, else the environment, else a state.
+"""Where the stack is that a command talks to: an option, else the environment, else a state,
+and for the Fluvio cluster alone at last the current profile of Fluvio's own file.
 
 Nothing here connects to anything.
 """
@@ -6,18 +7,27 @@ Nothing here connects to anything.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 import os
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from qd_cli.errors import NoStack, PartDied
+from qd_cli import console
+from qd_cli.errors import NoStack, PartDied, RequestRefused
 from qd_cli.interrupts import Interrupts, run
 from qd_cli.stack.parts import DATABASE, FLUVIO, SYMDB
 from qd_cli.stack.processes import is_alive
 from qd_cli.stack.record import StateFolder
-from qd_schemas.errors import QdError
+from qd_schemas.errors import QdError, SettingError
+
+if TYPE_CHECKING:
+    from qd_cli.profiles import Profile
+    from qd_cli.stack.record import StackRecord
+    from qd_schemas.specs import FluvioSettings
 
 STATE = "QD_STATE"
 T = TypeVar("T")
@@ -54,12 +64,43 @@ class Targets:
     given: Mapping[str, str]
     folder: StateFolder
 
-    @property
-    def fluvio(self) -> str:
-        """``host:port`` of the Fluvio cluster."""
-        from qd_schemas.specs import FluvioSettings
+    def cluster(self) -> FluvioSettings:
+        """Find the Fluvio cluster, and how to speak to it.
 
-        return FluvioSettings.from_env({FLUVIO: self._find(FLUVIO)}).endpoint
+        That is what the option or QD_FLUVIO names (``host:port``, or a profile), else the
+        running stack's, else that of Fluvio's current profile. A person is told which one
+        when it was not named.
+        """
+        from qd_cli.profiles import ProfileFile
+
+        file = ProfileFile()
+        given = self._named(FLUVIO)
+        if given and ":" not in given and any(p.name == given for p in file.profiles()):
+            return _of_profile(file.find(given))
+        if given:
+            return _of_endpoint(given)
+        record = self.folder.read()
+        if record.parts:  # of a stack that died, it is said that it died
+            found = self._find(FLUVIO)
+            self._tell_of_profile(found)
+            return _of_stack(found, record)
+        profile = file.current()
+        if profile is None:
+            raise self._no_stack(FLUVIO)
+        _tell(f"using Fluvio's profile {profile.name} ({profile.endpoint}); --fluvio names another")
+        return _of_profile(profile)
+
+    def _tell_of_profile(self, used: str) -> None:
+        """Say that the running stack goes before a profile that names another cluster."""
+        from qd_cli.profiles import ProfileFile
+
+        with contextlib.suppress(QdError):  # a broken profile file is none of a stack's business
+            profile = ProfileFile().current()
+            if profile is not None and profile.endpoint != used:
+                _tell(
+                    f"using the running stack ({used}), not Fluvio's profile {profile.name} "
+                    f"({profile.endpoint}): `--fluvio {profile.name}` does"
+                )
 
     @property
     def database(self) -> str:
@@ -101,16 +142,63 @@ class Targets:
         parts = self.folder.read().parts.items()
         return ", ".join(name for name, part in parts if not is_alive(part.identity))
 
+    def _named(self, setting: str) -> str | None:
+        return self.given.get(setting) or os.environ.get(setting) or None
+
     def _find(self, setting: str) -> str:
-        found = self.given.get(setting) or os.environ.get(setting)
-        if found:
+        if found := self._named(setting):
             return found
         record = self.folder.read()
         value = record.settings.get(setting)
         alive = any(is_alive(part.identity) for part in record.parts.values())
         if not alive or value is None:
-            raise NoStack(
-                f"no stack is running in {self.folder.path}: start one with `qd up`, "
-                f"or set {setting} to use another"
-            )
+            raise self._no_stack(setting)
         return value
+
+    def _no_stack(self, setting: str) -> NoStack:
+        return NoStack(
+            f"no stack is running in {self.folder.path}: start one with `qd up`, "
+            f"or set {setting} to use another"
+        )
+
+
+def _tell(text: str) -> None:
+    if sys.stderr.isatty():
+        console.say(text)
+
+
+def _of_endpoint(endpoint: str) -> FluvioSettings:
+    """The cluster that the user names; how to speak to it is in the environment."""
+    from qd_schemas.specs import FluvioSettings
+
+    try:
+        return FluvioSettings.from_env({**os.environ, FLUVIO: endpoint})
+    except SettingError as error:
+        hint = "" if ":" in endpoint else "; no profile has this name either (`qd profile list`)"
+        raise RequestRefused(f"{error}{hint}") from None
+
+
+def without_tls(endpoint: str) -> FluvioSettings:
+    """The cluster at an endpoint where the environment's TLS settings are not meant for it."""
+    from qd_schemas.specs import FLUVIO_TLS_NAMES, FluvioSettings
+
+    env = {name: value for name, value in os.environ.items() if name not in FLUVIO_TLS_NAMES}
+    return FluvioSettings.from_env({**env, FLUVIO: endpoint})
+
+
+def _of_stack(endpoint: str, record: StackRecord) -> FluvioSettings:
+    """A stack's cluster; a broker of its own speaks without TLS."""
+    return _of_endpoint(endpoint) if FLUVIO in record.external else without_tls(endpoint)
+
+
+def _of_profile(profile: Profile) -> FluvioSettings:
+    from qd_cli.profile_tls import tls_of
+
+    try:
+        found = without_tls(profile.endpoint)
+    except SettingError:
+        raise RequestRefused(
+            f"profile {profile.name} has the endpoint {profile.endpoint!r}; expected host:port: "
+            f"correct it with `qd profile add {profile.name} HOST:PORT --replace`"
+        ) from None
+    return dataclasses.replace(found, tls=tls_of(profile))

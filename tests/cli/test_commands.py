@@ -25,6 +25,7 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("QD_FLUVIO", "QD_DATABASE", "QD_SYMDB"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("QD_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("FLV_PROFILE_PATH", str(tmp_path / "no-profiles"))
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -170,8 +170,8 @@ def stream(
         pace=pace,
     )
     layout = Format.JSON if json else Format.CSV if csv else Format.TEXT
-    fluvio_at, symdb_at = found.fluvio, found.symdb
-    found.run(lambda _: run_stream(fluvio_at, symdb_at, wanted, layout))
+    cluster, symdb_at = found.cluster(), found.symdb
+    found.run(lambda _: run_stream(cluster, symdb_at, wanted, layout))
 
 
 def alerts(
@@ -201,13 +201,13 @@ def alerts(
     if from_end and not follow:
         raise RequestRefused("--from-end shows only what is new: give --follow as well")
     found = targets(state, fluvio=fluvio, symdb=symdb)
-    fluvio_at, symdb_at = found.fluvio, found.symdb
+    cluster, symdb_at = found.cluster(), found.symdb
 
     async def show(_: Interrupts) -> None:
         # Who follows would wait for ever for a part that died.
         async with beside(*([found.until_one_dies()] if follow else [])):
             await show_alerts(
-                fluvio_at, symdb_at, follow=follow, from_end=from_end, symbol=symbol, json=json
+                cluster, symdb_at, follow=follow, from_end=from_end, symbol=symbol, json=json
             )
 
     found.run(show)

@@ -21,6 +21,7 @@ from qd_cli.names import Names
 from qd_cli.stack import StateFolder, qd_parts
 from qd_cli.stack.parts import DATABASE, FLUVIO, SYMDB
 from qd_cli.symdb import symdb_client
+from qd_cli.targets import without_tls
 from qd_cli.tasks import beside, together
 from qd_client import MarketInfo, QDClient, SymdbClient
 from qd_fluvio import connect
@@ -65,7 +66,7 @@ class Work:
         self._seconds["start"] = start_seconds
         try:
             async with (
-                connect(self._settings[FLUVIO]) as fluvio,
+                connect(without_tls(self._settings[FLUVIO])) as fluvio,
                 symdb_client(self._settings[SYMDB]) as names,
             ):
                 watch = AlertWatch(fluvio, Names(names), self._view)
@@ -151,7 +152,7 @@ class Work:
     async def _stream(self, market: str, trades: int) -> float:
         """Stream a market's trades and its daily bars side by side; returns the seconds."""
         self._view.stage(f"logging a client in and streaming {market}: trades and daily bars")
-        async with QDClient(endpoint=self._settings[FLUVIO], symdb=self._settings[SYMDB]) as qd:
+        async with _client(self._settings) as qd:
             begin = time.monotonic()
             async with beside(self._show_stream(begin, trades)):
                 await together(self._take_trades(qd, market), self._take_bars(qd, market))
@@ -177,6 +178,10 @@ class Work:
     def _show_received(self, begin: float, trades: int) -> None:
         rate = self._trades / max(time.monotonic() - begin, 1e-9)
         self._view.streaming(Progress(self._trades, trades, rate), self._bars)
+
+
+def _client(settings: Mapping[str, str]) -> QDClient:
+    return QDClient(endpoint=without_tls(settings[FLUVIO]), symdb=settings[SYMDB])
 
 
 def _chosen(markets: Sequence[MarketInfo], wanted: str | None) -> MarketInfo:
