@@ -1,0 +1,417 @@
+"""A consumer as a service holds it: records in order, each once, across lost connections.
+
+It opens a stream at an absolute offset, proves by each batch's header and checksum that
+nothing is missing, and opens another at the next offset when the stream breaks. What the
+cluster says then (topic gone, offset gone, not reachable) becomes a typed error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+
+from qd_fluvio.api import Isolation, Offset, Position, Record
+from qd_fluvio.control import Bounds, ControlPlane
+from qd_fluvio.deadline import deadline
+from qd_fluvio.errors import (
+    ClusterUnreachable,
+    ConnectionLost,
+    DeadlineExceeded,
+    FluvioError,
+    OffsetOutOfRange,
+    RecordsMissing,
+    TopicDeleted,
+    TopicNotFound,
+    WireError,
+)
+from qd_fluvio.limits import Limits
+from qd_fluvio.native.link import Link
+from qd_fluvio.native.links import Links
+from qd_fluvio.native.recovery import Recovery
+from qd_fluvio.native.stream import Stream
+from qd_fluvio.refusals import refusal
+from qd_fluvio.wire import data
+from qd_fluvio.wire.failures import ErrorCode, Failure
+from qd_fluvio.wire.records import Batch
+from qd_fluvio.wire.unpacking import unpack_columns
+from qd_schemas.errors import SettingError
+
+# Given out before other tasks may run: there may always be more.
+YIELD_BYTES = 256 * 1024
+# Fetched only to learn the number of a stream.
+_PROBE_BYTES = 1024
+_TEMPORARY = (ClusterUnreachable, ConnectionLost, DeadlineExceeded)
+_ISOLATION = {Isolation.READ_UNCOMMITTED: 0, Isolation.READ_COMMITTED: 1}
+# A named tuple's own constructor takes twice as long.
+_record = partial(tuple.__new__, Record)
+
+
+class NativeConsumer:
+    """One partition's records; see `qd_fluvio.api.Consumer`.
+
+    Parameters
+    ----------
+    topic, partition
+        What to read.
+    control, links
+        How the partition's leader is found and reached.
+    limits : Limits
+        Deadlines and sizes.
+    endpoint : str
+        The cluster, for messages.
+    consumer_id : str or None
+        Under which name `commit` keeps how far it is.
+    isolation : Isolation
+        Which records may be seen.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        partition: int,
+        *,
+        control: ControlPlane,
+        links: Links,
+        limits: Limits,
+        endpoint: str,
+        consumer_id: str | None,
+        isolation: Isolation,
+    ) -> None:
+        self._topic = topic
+        self._partition = partition
+        self._control = control
+        self._links = links
+        self._limits = limits
+        self._endpoint = endpoint
+        self._consumer_id = consumer_id
+        self._isolation = isolation
+        self._name = f"partition {partition} of topic {topic!r}"
+        self._loop = asyncio.get_running_loop()
+        self._stream: Stream | None = None
+        self._fetch_bytes = min(limits.fetch_bytes_max, max(limits.queue_bytes_max // 2, 1))
+        self._arrived = asyncio.Event()
+        self._batch: list[Record] = []  # opened, given out from the end of the reversed list
+        self._next_received = self._started_at = 0
+        self._closed = False
+        self._recovery = Recovery(limits.reconnect_seconds, self._loop.time)
+        self._refills = 0
+        self._behind_at: int | None = None
+        self._deleted = False
+        self._given_bytes = 0  # since other tasks could last run
+
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+        return self._topic
+
+    @property
+    def next_offset(self) -> int:
+        """The offset of the record that comes next."""
+        return self._batch[-1].offset if self._batch else self._next_received
+
+    def __aiter__(self) -> AsyncIterator[Record]:
+        """Records, for ever."""
+        return self
+
+    async def __anext__(self) -> Record:
+        """The next record; see `qd_fluvio.api.Consumer`."""
+        if not self._batch:
+            batch = await self._receive()
+            if batch is None:
+                raise StopAsyncIteration
+            batch.reverse()
+            self._batch = batch
+        return self._batch.pop()
+
+    async def batches(self) -> AsyncIterator[list[Record]]:
+        """Records as they arrive; see `qd_fluvio.api.Consumer.batches`."""
+        if self._batch:
+            batch, self._batch = self._batch[::-1], []
+            yield batch
+        while (received := await self._receive()) is not None:
+            yield received
+
+    async def read_until(self, end_offset: int) -> AsyncIterator[Record]:
+        """Records before `end_offset`; see `qd_fluvio.api.Consumer.read_until`."""
+        while self.next_offset < end_offset:
+            yield await anext(self)
+
+    async def commit(self) -> None:
+        """Keep how far this consumer is; see `qd_fluvio.api.Consumer.commit`."""
+        if self._consumer_id is None:
+            raise SettingError(
+                f"a consumer of topic {self._topic!r} without a consumer id cannot commit; "
+                "open it with one"
+            )
+        last_offset = self.next_offset - 1
+        if last_offset < self._started_at:
+            return
+        async with self._deadline(f"commit offset {last_offset} of {self._name}"):
+            stream = self._stream
+            if stream is not None and stream.stream_id is not None and not stream.ended:
+                await self._commit(stream.link, stream.stream_id, last_offset)
+            else:
+                await self._commit_elsewhere(last_offset)
+
+    async def aclose(self) -> None:
+        """Stop reading."""
+        self.close()
+
+    def close(self) -> None:
+        """Stop reading at once; who waits for a record sees the end."""
+        self._closed = True
+        self._arrived.set()
+        self._drop_stream()
+
+    async def start(self, offset: Offset) -> None:
+        """Find the offset and open a stream there."""
+        bounds = await self._bounds()
+        if offset.position is Position.ABSOLUTE:
+            self._next_received = offset.value
+        elif offset.position is Position.BEGINNING:
+            self._next_received = bounds.start
+        else:
+            self._next_received = bounds.end
+        self._started_at = self._next_received
+        await self._open(bounds)
+
+    async def _bounds(self) -> Bounds:
+        async with self._deadline(f"ask for the offsets of {self._name}"):
+            return await self._control.bounds(self._topic, self._partition)
+
+    def _deadline(self, doing: str) -> AbstractAsyncContextManager[None]:
+        return deadline(self._limits.call_seconds, doing, self._endpoint)
+
+    async def _open(self, bounds: Bounds) -> None:
+        """Open a stream at the next offset, which the partition must have."""
+        self._require_within(bounds.start, bounds.end)
+        async with self._deadline(f"open a stream of {self._name}"):
+            link = await self._links.take(bounds.leader)
+        if self._closed:
+            self._links.give_back(link)
+            return
+        self._recovery.opened()
+        request = self._request(self._next_received, self._fetch_bytes)
+        try:
+            self._stream = Stream(link, request, self._limits.queue_bytes_max, self._arrived.set)
+        except FluvioError:
+            self._links.give_back(link)
+            raise
+
+    def _request(self, offset: int, max_bytes: int) -> data.StreamFetchRequest:
+        return data.StreamFetchRequest(
+            self._topic,
+            self._partition,
+            offset,
+            max_bytes,
+            isolation=_ISOLATION[self._isolation],
+            consumer_id=self._consumer_id,
+        )
+
+    def _require_within(self, start: int, end: int) -> None:
+        if not start <= self._next_received <= end:
+            raise OffsetOutOfRange(
+                f"{self._name} has offsets {start} to {end} (its end), not "
+                f"{self._next_received}; retention removed it, the topic was made anew, or it was "
+                "never written: start within the partition"
+            )
+
+    async def _receive(self) -> list[Record] | None:
+        """The next records; None once this consumer is closed.
+
+        Nothing is awaited between taking records and returning them, so that a cancelled
+        call loses none.
+        """
+        while not self._closed:
+            stream = self._stream
+            if self._given_bytes >= YIELD_BYTES:
+                self._given_bytes = 0
+                await asyncio.sleep(0)
+            elif stream is None:
+                await self._reopen()
+            elif stream.batches:
+                if records := self._take(stream):
+                    return records
+            elif stream.ended or stream.wanted_bytes:
+                await self._broken(stream)
+            else:
+                await self._wait(stream)
+        return None
+
+    def _take(self, stream: Stream) -> list[Record]:
+        """The records that have arrived, up to a sensible amount."""
+        records: list[Record] = []
+        while stream.batches and self._given_bytes < YIELD_BYTES:
+            portion, batch = stream.batches[0]
+            try:
+                records += self._records(portion, batch)
+            except (RecordsMissing, WireError) as error:
+                if not records:  # else next time
+                    self._refill(error)
+                break
+            stream.take()
+            self._given_bytes += batch.end - batch.start
+        if records:
+            self._refills = 0
+            self._recovery.received()
+        return records
+
+    def _refill(self, error: FluvioError) -> None:
+        """Ask for the next offset again, unless that was done too often."""
+        self._drop_stream()
+        self._refills += 1
+        if self._refills > self._limits.refill_tries_max:
+            raise RecordsMissing(
+                f"{self._name}: offset {self._next_received} does not come whole, asked for "
+                f"{self._refills} times: {error}"
+            ) from None
+
+    def _records(self, portion: memoryview, batch: Batch) -> list[Record]:
+        """Open a batch; the records that were asked for."""
+        if batch.base_offset > self._next_received:
+            raise RecordsMissing(
+                f"{self._name}: offset {batch.base_offset} came where {self._next_received} was "
+                "expected"
+            )
+        if batch.next_offset <= self._next_received:
+            return []
+        found = unpack_columns(portion, batch)
+        offsets = range(batch.base_offset, batch.next_offset)
+        columns = zip(offsets, found.timestamps_ms, found.keys, found.values, strict=True)
+        records: list[Record] = list(map(_record, columns))
+        known = self._next_received - batch.base_offset
+        self._next_received = batch.next_offset
+        return records[known:] if known else records
+
+    async def _wait(self, stream: Stream) -> None:
+        """Wait for news; after a while without any, see whether there should be some."""
+        self._arrived.clear()
+        try:
+            async with asyncio.timeout(self._limits.idle_check_seconds):
+                await self._arrived.wait()
+        except TimeoutError:
+            await self._check_idle(stream)
+
+    async def _check_idle(self, stream: Stream) -> None:
+        """A stream may be dead without an end: its cluster gone, its topic deleted, or stuck."""
+        try:
+            found = await self._ends(stream.link)
+        except _TEMPORARY as error:
+            await self._recover(error)
+            return
+        if stream.batches or stream.ended:
+            return
+        self._require_within(found.start_offset, found.end_offset)
+        behind = found.end_offset > self._next_received
+        stuck = behind and self._behind_at == self._next_received
+        self._behind_at = self._next_received if behind else None
+        if stuck:
+            await self._recover(
+                ConnectionLost(
+                    f"{self._name}: the stream brings nothing since offset {self._next_received} "
+                    f"though there are records up to {found.end_offset}"
+                )
+            )
+
+    async def _ends(self, link: Link) -> data.PartitionOffsets:
+        """Where the partition begins and ends, asked on the stream's own connection."""
+        request = data.FetchOffsetsRequest((data.OffsetsTopic(self._topic, (self._partition,)),))
+        try:
+            async with self._deadline(f"ask for the offsets of {self._name}"):
+                answer = await link.ask(data.FETCH_OFFSETS, request)
+        except DeadlineExceeded:
+            link.suspect = True
+            raise
+        for topic in answer.topics:
+            for found in topic.partitions:
+                if found.error:
+                    raise ConnectionLost(f"{self._name}: its leader answers {found.error}")
+                return found
+        raise ConnectionLost(f"{self._name}: its leader says nothing of its offsets")
+
+    async def _broken(self, stream: Stream) -> None:
+        """Nothing more comes of this stream: see why, and whether to try again."""
+        if stream.error is not None:
+            await self._recover(stream.error)
+        elif stream.failure is not None:
+            self._deleted |= stream.failure.code == ErrorCode.TOPIC_DELETED
+            await self._recover(refusal(stream.failure, f"read {self._name} on {self._endpoint}"))
+        else:
+            self._fetch_more(stream.wanted_bytes)
+
+    def _fetch_more(self, wanted_bytes: int) -> None:
+        """Open the next stream with room for the batch that did not fit."""
+        self._drop_stream()
+        most = self._limits.fetch_bytes_max
+        if self._fetch_bytes >= most:
+            raise RecordsMissing(
+                f"{self._name}: the batch at offset {self._next_received} takes {wanted_bytes} "
+                f"bytes and does not come whole; raise fetch_bytes_max, which is {most}"
+            )
+        self._fetch_bytes = min(max(wanted_bytes, 2 * self._fetch_bytes), most)
+
+    async def _recover(self, cause: FluvioError) -> None:
+        """Wait a little before `_receive` opens again, unless it has failed for too long."""
+        self._drop_stream()
+        wait_seconds = self._recovery.failed()
+        if wait_seconds is not None:
+            await asyncio.sleep(wait_seconds)
+        elif not isinstance(cause, _TEMPORARY):
+            raise cause.with_traceback(None)
+        else:
+            raise ConnectionLost(
+                f"{self._name}: lost the stream at offset {self._next_received} and could not come "
+                f"back within {self._limits.reconnect_seconds:g} s: {cause}"
+            )
+
+    async def _reopen(self) -> None:
+        try:
+            bounds = await self._bounds()
+            if self._deleted:
+                self._require_within(bounds.start, bounds.end)
+                raise TopicDeleted(f"{self._name} was deleted and made anew; open a new consumer")
+            await self._open(bounds)
+        except _TEMPORARY as error:
+            await self._recover(error)
+        except TopicDeleted:
+            raise
+        except TopicNotFound as error:
+            raise TopicDeleted(f"{error}; it was deleted while it was read") from None
+
+    def _drop_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+            self._links.give_back(stream.link)
+
+    async def _commit(self, link: Link, stream_id: int, offset: int) -> None:
+        answer = await link.ask(data.UPDATE_CONSUMER, data.UpdateConsumerRequest(offset, stream_id))
+        if answer.error:
+            raise self._commit_refused(answer.error)
+
+    async def _commit_elsewhere(self, offset: int) -> None:
+        """Commit by a stream of its own: the SPU takes offsets only by one that has begun."""
+        link = await self._links.take(
+            (await self._control.bounds(self._topic, self._partition)).leader
+        )
+        begun = asyncio.Event()
+        request = self._request(offset, _PROBE_BYTES)
+        try:
+            probe = Stream(link, request, 0, begun.set)
+            try:
+                await begun.wait()
+                if probe.error is not None:
+                    raise probe.error.with_traceback(None)
+                if probe.failure is not None:
+                    raise self._commit_refused(probe.failure)
+                assert probe.stream_id is not None
+                await self._commit(link, probe.stream_id, offset)
+            finally:
+                probe.close()
+        finally:
+            self._links.give_back(link)
+
+    def _commit_refused(self, failure: Failure) -> FluvioError:
+        return refusal(failure, f"commit an offset of {self._name} on {self._endpoint}")

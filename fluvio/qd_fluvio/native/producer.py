@@ -1,0 +1,260 @@
+"""A producer as a service holds it: a window of unacknowledged records over its lanes.
+
+It bounds what is under way, keeps order, and keeps the first error for ever: after it nobody
+knows which later records the cluster has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+
+from qd_fluvio.errors import DeadlineExceeded, FluvioError, RecordTooLarge
+from qd_fluvio.limits import RECORD_BYTES_MAX, RECORD_OVERHEAD_BYTES, Limits
+from qd_fluvio.native.lane import BATCH_BYTES_MAX, Lane
+from qd_fluvio.native.partitioning import Partitioner
+from qd_fluvio.wire.packing import BATCH_RECORDS_MAX
+from qd_schemas.errors import SettingError
+
+_Keys = Sequence[bytes | None] | None
+
+
+class NativeProducer:
+    """Writes to one topic; see `qd_fluvio.api.Producer`.
+
+    Parameters
+    ----------
+    topic : str
+        Its topic, for messages.
+    limits : Limits
+        Deadlines and sizes.
+    make_lane : callable
+        Makes the way to the partition of a number; told what to do with news.
+    partitions : sequence of int
+        One: all records go there. More: they are spread.
+    on_closed : callable
+        Called once.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        limits: Limits,
+        make_lane: Callable[[int, Callable[[int, int], None], Callable[[FluvioError], None]], Lane],
+        partitions: Sequence[int],
+        on_closed: Callable[[NativeProducer], None],
+    ) -> None:
+        self._topic = topic
+        self._limits = limits
+        self._on_closed = on_closed
+        self._loop = asyncio.get_running_loop()
+        self._lanes = [make_lane(number, self._acked, self._failed) for number in partitions]
+        self._partitioner = Partitioner(len(partitions)) if len(partitions) > 1 else None
+        self._sent = self._acknowledged = 0  # records
+        self._in_flight_bytes = 0  # with the overhead of each record
+        self._error: FluvioError | None = None
+        self.error_was_raised = False  # a caller knows already
+        self._closed = False
+        self._progress = asyncio.Event()
+        self._turn = asyncio.Lock()  # senders go on in the order in which they came
+        self._watch: asyncio.TimerHandle | None = None
+        self.is_open = False
+
+    async def open(self) -> None:
+        """Reach the leaders of all partitions."""
+        await asyncio.gather(*(lane.open() for lane in self._lanes))
+        self.is_open = True
+
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+        return self._topic
+
+    @property
+    def sent(self) -> int:
+        """Records taken so far."""
+        return self._sent
+
+    @property
+    def acknowledged(self) -> int:
+        """Records the cluster has acknowledged so far."""
+        return self._acknowledged
+
+    @property
+    def is_usable(self) -> bool:
+        """See `qd_fluvio.api.Producer.is_usable`."""
+        return not self._closed and self._error is None
+
+    async def send(self, payload: bytes, key: bytes | None = None) -> None:
+        """Take one record; see `qd_fluvio.api.Producer.send`."""
+        size = len(payload) if key is None else len(payload) + len(key)
+        if size > RECORD_BYTES_MAX:
+            raise _too_large(size)
+        cost = size + RECORD_OVERHEAD_BYTES
+        if self._turn.locked() or not self._has_room(cost):
+            async with self._turn:
+                await self._until_room(cost)
+                shipped = self._add(payload, key, cost)
+        else:
+            shipped = self._add(payload, key, cost)
+        if shipped:
+            await asyncio.sleep(0)  # a loop of sends must not keep other tasks from running
+
+    async def send_many(self, payloads: Sequence[bytes], keys: _Keys = None) -> None:
+        """Take many records; see `qd_fluvio.api.Producer.send_many`."""
+        sizes = _sizes(payloads, keys)
+        if not sizes:
+            return
+        if (largest := max(sizes)) > RECORD_BYTES_MAX:
+            raise _too_large(largest)
+        async with self._turn:
+            if self._partitioner is not None:
+                await self._spread(payloads, keys, sizes)
+                return
+            ends = list(accumulate(sizes))
+            start = before = 0
+            while start < len(sizes):
+                end = bisect_right(ends, before + BATCH_BYTES_MAX, start)
+                end = max(start + 1, min(end, start + BATCH_RECORDS_MAX))
+                size = ends[end - 1] - before
+                cost = size + (end - start) * RECORD_OVERHEAD_BYTES
+                await self._until_room(cost)
+                part = None if keys is None else keys[start:end]
+                self._lanes[0].extend(payloads[start:end], part, size, cost)
+                self._took(end - start, cost)
+                start, before = end, ends[end - 1]
+                await asyncio.sleep(0)
+
+    async def flush(self) -> None:
+        """Return when all records so far are acknowledged, or raise."""
+        target = self._sent
+        self._raise_error()
+        for lane in self._lanes:
+            lane.ship()
+        while self._acknowledged < target:
+            await self._wait_for_progress()
+        self._raise_error()
+
+    async def aclose(self) -> None:
+        """Flush within `close_seconds` and close."""
+        if self._closed:
+            return
+        try:
+            async with asyncio.timeout(self._limits.close_seconds):
+                await self.flush()
+        except TimeoutError:
+            raise DeadlineExceeded(self._unacknowledged("were still unacknowledged")) from None
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close at once, whatever is unacknowledged."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._watch is not None:
+            self._watch.cancel()
+        for lane in self._lanes:
+            lane.close()
+        self._progress.set()
+        self._on_closed(self)
+
+    async def _spread(self, payloads: Sequence[bytes], keys: _Keys, sizes: list[int]) -> None:
+        for number, payload in enumerate(payloads):
+            cost = sizes[number] + RECORD_OVERHEAD_BYTES
+            if not self._has_room(cost):
+                await self._until_room(cost)
+            if self._add(payload, None if keys is None else keys[number], cost):
+                await asyncio.sleep(0)
+
+    def _add(self, payload: bytes, key: bytes | None, cost: int) -> bool:
+        number = 0 if self._partitioner is None else self._partitioner.choose(key)
+        self._took(1, cost)
+        return self._lanes[number].add(payload, key, cost)
+
+    def _took(self, records: int, cost: int) -> None:
+        self._sent += records
+        self._in_flight_bytes += cost
+        if self._watch is None:
+            self._watch = self._loop.call_later(self._limits.send_seconds, self._check_progress)
+
+    def _has_room(self, cost: int) -> bool:
+        if self._error is not None or self._closed:
+            self._raise_error()
+        in_flight = self._in_flight_bytes
+        return not in_flight or in_flight + cost <= self._limits.in_flight_bytes_max
+
+    async def _until_room(self, cost: int) -> None:
+        while not self._has_room(cost):
+            for lane in self._lanes:
+                lane.ship()
+            await self._wait_for_progress()
+
+    async def _wait_for_progress(self) -> None:
+        self._raise_error()
+        self._progress.clear()
+        await self._progress.wait()
+        self._raise_error()
+
+    def _acked(self, records: int, cost_bytes: int) -> None:
+        self._acknowledged += records
+        self._in_flight_bytes -= cost_bytes
+        self._progress.set()
+
+    def _failed(self, error: FluvioError) -> None:
+        """Keep the first error, and stop."""
+        self._fail(type(error), f"are not acknowledged: {error}")
+
+    def _fail(self, kind: type[FluvioError], what: str) -> None:
+        if self._error is None and not self._closed:
+            self._error = kind(self._unacknowledged(what))
+            for lane in self._lanes:
+                lane.close()
+            self._progress.set()
+
+    def _check_progress(self) -> None:
+        """Fail if the oldest batch waits for too long; look again when it would."""
+        self._watch = None
+        if self._acknowledged == self._sent or not self.is_usable:
+            return
+        since = [lane.waiting_since for lane in self._lanes]
+        oldest = min((at for at in since if at is not None), default=self._loop.time())
+        due = oldest + self._limits.send_seconds
+        if due > self._loop.time():
+            self._watch = self._loop.call_at(due, self._check_progress)
+        else:
+            seconds = self._limits.send_seconds
+            self._fail(DeadlineExceeded, f"were not acknowledged within {seconds:g} s")
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            self.error_was_raised = True
+            raise self._error.with_traceback(None)
+        if self._closed:
+            raise FluvioError(f"the producer of topic {self._topic!r} is closed; open another")
+
+    def _unacknowledged(self, what: str) -> str:
+        count = self._sent - self._acknowledged
+        return (
+            f"topic {self._topic!r}: the last {count} of {self._sent} records {what}; "
+            "the cluster may have some of them. Check the cluster, then send on a new producer"
+        )
+
+
+def _sizes(payloads: Sequence[bytes], keys: _Keys) -> list[int]:
+    if keys is None:
+        return list(map(len, payloads))
+    if len(keys) != len(payloads):
+        raise SettingError(f"{len(keys)} keys for {len(payloads)} records; give as many, or none")
+    return [
+        len(payload) if key is None else len(payload) + len(key)
+        for payload, key in zip(payloads, keys, strict=True)
+    ]
+
+
+def _too_large(size: int) -> RecordTooLarge:
+    return RecordTooLarge(
+        f"a record of {size} bytes; at most {RECORD_BYTES_MAX} are taken, split it"
+    )
