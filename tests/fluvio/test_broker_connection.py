@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 
-from qd_fluvio.broker.connection import Connection, Hub, Session
+from qd_fluvio.broker.connection import Connection, Session
+from qd_fluvio.broker.hub import Hub
 from qd_fluvio.broker.settings import (
     INBOX_BYTES_MAX,
     OUTBOX_BYTES_MAX,
     SEND_CHUNK_BYTES,
     WATCH_BACKLOG_BYTES_MAX,
+    ConnectionLimits,
 )
 from qd_fluvio.broker.views import topic_view
 from qd_fluvio.broker.watch import Watcher, Watchers
@@ -84,7 +86,7 @@ async def serving(
     make: Callable[[Connection], Session], connections_max: int = 10
 ) -> AsyncIterator[Callable[[], Any]]:
     """A server of such sessions; gives a function that connects to it."""
-    hub = Hub(connections_max)
+    hub = Hub(ConnectionLimits(connections_max=connections_max))
     server = await asyncio.get_running_loop().create_server(
         lambda: Connection(hub, make), "127.0.0.1", 0
     )

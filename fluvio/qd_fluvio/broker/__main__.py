@@ -8,7 +8,14 @@ from pathlib import Path
 
 from qd_fluvio import service
 from qd_fluvio.broker.server import Endpoints, serve
-from qd_fluvio.broker.settings import BrokerSettings, Durability, parse_faults
+from qd_fluvio.broker.settings import (
+    FAULTS_HELP,
+    BrokerSettings,
+    ConnectionLimits,
+    Durability,
+    TlsFiles,
+    parse_faults,
+)
 from qd_schemas.errors import SettingError
 
 
@@ -30,9 +37,50 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FAULT",
-        help="misbehave: cut-batches, drop-after=BYTES, late-topics=SECONDS",
+        help=f"misbehave as a real cluster can; may be given again: {FAULTS_HELP}",
     )
+    _add_tls(parser)
+    _add_limits(parser)
     return parser
+
+
+def _add_tls(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="speak TLS with this PEM")
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="the certificate's key")
+    parser.add_argument(
+        "--tls-client-ca",
+        type=Path,
+        metavar="FILE",
+        help="serve only clients whose certificate these sign",
+    )
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    limits = ConnectionLimits()
+    parser.add_argument(
+        "--connections-max",
+        type=int,
+        default=limits.connections_max,
+        metavar="COUNT",
+        help="open connections to both ports (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--memory-max",
+        type=int,
+        default=limits.memory_bytes_max,
+        metavar="BYTES",
+        help="memory for requests and answers of all connections (default: %(default)s)",
+    )
+
+
+def _tls_files(arguments: argparse.Namespace) -> TlsFiles | None:
+    cert, key, client_ca = arguments.tls_cert, arguments.tls_key, arguments.tls_client_ca
+    if cert is None and key is None and client_ca is None:
+        return None
+    if cert is None or key is None:
+        missing = "--tls-cert" if cert is None else "--tls-key"
+        raise SettingError(f"found TLS settings without {missing}: give a certificate and its key")
+    return TlsFiles(cert, key, client_ca)
 
 
 def _settings(arguments: argparse.Namespace) -> BrokerSettings:
@@ -44,6 +92,8 @@ def _settings(arguments: argparse.Namespace) -> BrokerSettings:
         spu_port=arguments.spu_port,
         durability=Durability(arguments.durability),
         faults=parse_faults(arguments.faults),
+        tls=_tls_files(arguments),
+        limits=ConnectionLimits(arguments.connections_max, arguments.memory_max),
     )
 
 

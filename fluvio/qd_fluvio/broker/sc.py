@@ -13,7 +13,13 @@ from typing import Any
 from qd_fluvio.broker.answers import failure_of
 from qd_fluvio.broker.cluster import Cluster
 from qd_fluvio.broker.connection import Connection
-from qd_fluvio.broker.settings import PLATFORM_VERSION, SPU_ID, WATCHES_PER_CONNECTION_MAX
+from qd_fluvio.broker.settings import (
+    LIST_NAMES_MAX,
+    PLATFORM_VERSION,
+    REQUEST_ELEMENTS_MAX,
+    SPU_ID,
+    WATCHES_PER_CONNECTION_MAX,
+)
 from qd_fluvio.broker.watch import Watcher
 from qd_fluvio.errors import FluvioError, WireError
 from qd_fluvio.wire import admin, metadata
@@ -41,8 +47,9 @@ class ScSession:
     async def handle(self, payload: bytearray) -> None:
         """Answer one request."""
         await self._connection.drained()
-        request = decode_request(payload, admin.SC_APIS)
+        request = decode_request(payload, admin.SC_APIS, elements_max=REQUEST_ELEMENTS_MAX)
         answer = await self._handlers[request.header.api_key](request)
+        await self._connection.delayed()
         if answer is not None and not self._connection.closing:
             header = request.header
             self._connection.push(
@@ -91,6 +98,11 @@ class ScSession:
         wanted: Labelled = request.body.object
         if wanted.label not in admin.LISTED:
             raise WireError(f"found a list of {wanted.label!r}, expected one of {admin.LISTED}")
+        if len(wanted.body.names) > LIST_NAMES_MAX:
+            raise WireError(
+                f"found {len(wanted.body.names)} names in a list's filter, "
+                f"expected at most {LIST_NAMES_MAX}"
+            )
         layout = _LISTS.get(wanted.label)
         if layout is None:
             return admin.ListResponse(Labelled(wanted.label, _EMPTY_LIST))

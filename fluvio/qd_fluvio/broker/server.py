@@ -9,22 +9,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from qd_fluvio.broker.background import beside
 from qd_fluvio.broker.catalog import Catalog
 from qd_fluvio.broker.cluster import Cluster
-from qd_fluvio.broker.connection import Connection, Hub
+from qd_fluvio.broker.connection import Connection
 from qd_fluvio.broker.consumers import ConsumerOffsets
 from qd_fluvio.broker.files import FolderLock
+from qd_fluvio.broker.hub import Hub
 from qd_fluvio.broker.modules import ModuleStore
+from qd_fluvio.broker.ports import Port, play_restarts
 from qd_fluvio.broker.sc import ScSession
-from qd_fluvio.broker.settings import CONNECTIONS_MAX, BrokerSettings
+from qd_fluvio.broker.settings import BrokerSettings
 from qd_fluvio.broker.spu import SpuSession
+from qd_fluvio.broker.tls import server_context
 from qd_fluvio.broker.views import spu_view
 from qd_fluvio.errors import LogError
-from qd_schemas.errors import SettingError
 
 _log = logging.getLogger("broker")
 
@@ -46,19 +50,20 @@ async def broker(settings: BrokerSettings) -> AsyncIterator[Endpoints]:
     LogError
         If the data folder cannot be used.
     SettingError
-        If a port is taken.
+        If a port is taken, or a file for TLS cannot be used.
     """
+    tls = None if settings.tls is None else server_context(settings.tls)
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
         lock = FolderLock(settings.data)
     except OSError as error:
         raise LogError(f"cannot use the data folder {settings.data}: {error}") from error
     try:
-        catalog = Catalog(settings.data / "topics", durability=settings.durability)
+        catalog = Catalog(settings.data / "topics")
         consumers = ConsumerOffsets(settings.data / "consumers.json")
         modules = ModuleStore(settings.data / "smartmodules")
         try:
-            async with _ports(settings, catalog, consumers, modules) as endpoints:
+            async with _serving(settings, tls, catalog, consumers, modules) as endpoints:
                 yield endpoints
         finally:
             await catalog.close()
@@ -67,10 +72,15 @@ async def broker(settings: BrokerSettings) -> AsyncIterator[Endpoints]:
 
 
 @asynccontextmanager
-async def _ports(
-    settings: BrokerSettings, catalog: Catalog, consumers: ConsumerOffsets, modules: ModuleStore
+async def _serving(
+    settings: BrokerSettings,
+    tls: ssl.SSLContext | None,
+    catalog: Catalog,
+    consumers: ConsumerOffsets,
+    modules: ModuleStore,
 ) -> AsyncIterator[Endpoints]:
-    hub = Hub(CONNECTIONS_MAX)
+    hub = Hub(settings.limits)
+    faults = settings.faults
 
     def spu_session(connection: Connection) -> SpuSession:
         return SpuSession(
@@ -78,42 +88,26 @@ async def _ports(
             catalog=catalog,
             consumers=consumers,
             durability=settings.durability,
-            faults=settings.faults,
+            faults=faults,
         )
 
-    def spu_connection() -> Connection:
-        return Connection(hub, spu_session, drop_after_bytes=settings.faults.drop_after_bytes)
+    def sc_session(connection: Connection) -> ScSession:
+        return ScSession(connection, cluster)
 
-    spu = await _listen(spu_connection, settings.host, settings.spu_port)
-    host = settings.advertise or settings.host
-    spu_port = _port(spu)
-    view = spu_view(host, spu_port, tls=False)
-    cluster = Cluster(catalog, consumers, modules, spu=view, faults=settings.faults)
-    sc = await _listen(
-        lambda: Connection(hub, lambda connection: ScSession(connection, cluster)),
-        settings.host,
-        settings.sc_port,
-    )
+    spu = Port(hub, spu_session, address=(settings.host, settings.spu_port), tls=tls, faults=faults)
+    sc = Port(hub, sc_session, address=(settings.host, settings.sc_port), tls=tls, faults=faults)
     try:
-        yield Endpoints(f"{host}:{_port(sc)}", f"{host}:{spu_port}")
+        await spu.open()
+        host = settings.advertise or settings.host
+        view = spu_view(host, spu.number, tls=tls is not None)
+        cluster = Cluster(catalog, consumers, modules, spu=view, faults=faults)
+        await sc.open()
+        async with beside(hub.run(), play_restarts(hub, (sc, spu), faults)):
+            yield Endpoints(f"{host}:{sc.number}", f"{host}:{spu.number}")
     finally:
         sc.close()
         spu.close()
         await hub.close()
-
-
-async def _listen(make: Callable[[], Connection], host: str, port: int) -> asyncio.Server:
-    try:
-        return await asyncio.get_running_loop().create_server(make, host, port)
-    except OSError as error:
-        raise SettingError(
-            f"cannot listen on {host}:{port}: {error.strerror}: free the port or choose another"
-        ) from error
-
-
-def _port(server: asyncio.Server) -> int:
-    port: int = server.sockets[0].getsockname()[1]
-    return port
 
 
 def allow_files() -> None:

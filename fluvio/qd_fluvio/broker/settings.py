@@ -203,6 +203,13 @@ class ConnectionLimits:
     request_s_max: float = 30.0
     stall_s_max: float = 1.0
 
+    def __post_init__(self) -> None:
+        if self.connections_max < 1 or self.memory_bytes_max < REQUEST_BYTES_MAX:
+            raise SettingError(
+                f"found limits of {self.connections_max} connections and {self.memory_bytes_max} "
+                f"bytes of memory, expected 1 and {REQUEST_BYTES_MAX} or more"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:

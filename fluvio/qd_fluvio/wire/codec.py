@@ -27,14 +27,18 @@ Buffer = bytes | bytearray | memoryview
 T = TypeVar("T")
 
 
+ELEMENTS_MAX = 1 << 31  # of all lists in one message: as many as its bytes allow
+
+
 class Reader:
     """A position in bytes that were received; never reads past their end."""
 
-    __slots__ = ("data", "position")
+    __slots__ = ("data", "elements_left", "position")
 
-    def __init__(self, data: Buffer) -> None:
+    def __init__(self, data: Buffer, elements_max: int = ELEMENTS_MAX) -> None:
         self.data = memoryview(data).cast("B")
         self.position = 0
+        self.elements_left = elements_max
 
     def take(self, count: int) -> memoryview:
         """The next `count` bytes, not copied."""
@@ -69,6 +73,14 @@ class Reader:
                 "the message is cut short or its count is wrong"
             )
         return max(count, 0)
+
+    def elements(self, layout: struct.Struct) -> int:
+        """A number of values that follow; a message may have so many only."""
+        count = self.count(layout)
+        self.elements_left -= count
+        if self.elements_left < 0:
+            raise WireError(f"found {count} elements in a list, more than a message may have")
+        return count
 
     def finish(self, what: str) -> None:
         """Refuse bytes that belong to nothing."""
@@ -187,7 +199,7 @@ class Array:
 
     def read(self, source: Reader, version: int) -> tuple[Any, ...]:
         """Take all the values."""
-        return tuple([self._item.read(source, version) for _ in range(source.count(_I32))])
+        return tuple([self._item.read(source, version) for _ in range(source.elements(_I32))])
 
     def write(self, out: bytearray, value: tuple[Any, ...], version: int) -> None:
         """Append all the values."""
@@ -223,7 +235,7 @@ class PairsCodec:
         """Take all the pairs."""
         return tuple(
             (self._key.read(source, version), self._value.read(source, version))
-            for _ in range(source.count(_U16))
+            for _ in range(source.elements(_U16))
         )
 
     def write(self, out: bytearray, value: tuple[tuple[Any, Any], ...], version: int) -> None:
@@ -277,7 +289,7 @@ class LabelledCodec:
         body = BYTES.read(source, version)
         if label not in self._layouts:
             return Labelled(label, bytes(body))
-        inner = Reader(body)
+        inner = Reader(body, source.elements_left)
         value = self._layouts[label].read(inner, version)
         inner.finish(f"the {label}")
         return Labelled(label, value)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from qd_fluvio.errors import WireError
-from qd_fluvio.wire.codec import I16, I32, U16, Buffer, Reader, Str, encode, struct_of
+from qd_fluvio.wire.codec import ELEMENTS_MAX, I16, I32, U16, Buffer, Reader, Str, encode, struct_of
 
 LENGTH = struct.Struct(">i")
 _CORRELATION = struct.Struct(">i")
@@ -51,15 +51,17 @@ class Request:
     body: Any
 
 
-def decode_request(payload: Buffer, apis: Mapping[int, Api[Any, Any]]) -> Request:
-    """Read a request's frame, without its length.
+def decode_request(
+    payload: Buffer, apis: Mapping[int, Api[Any, Any]], *, elements_max: int = ELEMENTS_MAX
+) -> Request:
+    """Read a request's frame, without its length, if its lists have not too many elements.
 
     Raises
     ------
     WireError
         If the bytes are not a request, or not of an API and version in `apis`.
     """
-    source = Reader(payload)
+    source = Reader(payload, elements_max)
     header: RequestHeader = struct_of(RequestHeader).read(source, 0)
     api = apis.get(header.api_key)
     if api is None:
@@ -140,6 +142,16 @@ class FrameBuffer:
         self._filled = 0
         self._large: bytearray | None = None
         self._large_bytes = 0
+
+    @property
+    def partial(self) -> bool:
+        """Whether a frame has begun and is not whole."""
+        return self._filled > 0 or self._large is not None
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory of the large frame being read; 0 between frames."""
+        return 0 if self._large is None else len(self._large)
 
     @property
     def missing(self) -> int:
