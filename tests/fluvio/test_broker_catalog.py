@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 from pathlib import Path
 
 import pytest
 
 from qd_fluvio.broker.catalog import Catalog, Topic
-from qd_fluvio.broker.consumers import ConsumerOffsets
 from qd_fluvio.broker.errors import InvalidTopicSettings
 from qd_fluvio.broker.files import FolderLock
 from qd_fluvio.broker.settings import Faults, parse_faults
 from qd_fluvio.errors import InvalidTopicName, LogError, TopicExists, TopicNotFound
-from qd_fluvio.wire.data import ConsumerFilter, ReplicaKey
 from qd_fluvio.wire.metadata import (
     AssignedPartition,
     AssignedReplicas,
@@ -148,46 +145,6 @@ def test_a_folder_has_one_broker(tmp_path: Path) -> None:
         FolderLock(tmp_path)
     lock.release()
     FolderLock(tmp_path).release()
-
-
-def test_consumers_offsets_are_kept(tmp_path: Path) -> None:
-    path = tmp_path / "consumers.json"
-    offsets = ConsumerOffsets(path, clock=lambda: 1_234.9)
-    offsets.commit("a", 0, "c1", 7)
-    offsets.commit("a", 1, "c1", 8)
-    offsets.commit("b", 0, "c2", 9)
-    offsets.commit("a", 0, "c1", 10)
-    again = ConsumerOffsets(path)
-    assert [item.offset for item in again.find(None)] == [10, 8, 9]
-    (one,) = again.find(ConsumerFilter(ReplicaKey("a", 0), "c1"))
-    assert (one.offset, one.modified_time_s) == (10, 1_234)
-    assert len(again.find(ConsumerFilter(consumer_id="c1"))) == 2
-    again.delete("a", 1, "c1")
-    again.delete("a", 1, "c1")
-    again.delete_topic("b")
-    again.delete_topic("unknown")
-    assert [item.offset for item in ConsumerOffsets(path).find(None)] == [10]
-
-
-def test_a_disk_with_room_for_a_part_keeps_the_file_before(tmp_path: Path) -> None:
-    path = tmp_path / "consumers.json"
-    offsets = ConsumerOffsets(path)
-    offsets.commit("a", 0, "c1", 7)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 1, hard))
-    try:
-        with pytest.raises(LogError, match="cannot write"):
-            offsets.commit("a", 0, "c2", 8)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [item.offset for item in ConsumerOffsets(path).find(None)] == [7]
-
-
-def test_damaged_consumers_offsets_are_a_clear_error(tmp_path: Path) -> None:
-    path = tmp_path / "consumers.json"
-    path.write_bytes(b"[1]")
-    with pytest.raises(LogError, match=r"consumers\.json"):
-        ConsumerOffsets(path)
 
 
 def test_faults_are_read() -> None:

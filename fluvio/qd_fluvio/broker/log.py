@@ -28,6 +28,7 @@ from qd_fluvio.broker.policy import LogPolicy
 from qd_fluvio.broker.retention import FileAge, expendable, expired
 from qd_fluvio.broker.segment import SUFFIX, Mark, Portion, Segment
 from qd_fluvio.broker.settings import BATCH_BYTES_MAX, Durability
+from qd_fluvio.broker.sharing import SharedTask
 from qd_fluvio.broker.transform import Transform
 from qd_fluvio.errors import OffsetOutOfRange, RecordTooLarge
 from qd_fluvio.wire.compression import COMPRESSION_MASK
@@ -79,7 +80,7 @@ class PartitionLog:
         self._synced = Mark(0, self.start_offset)
         self._synced_base = self.start_offset
         self._names_synced = False
-        self._syncing: asyncio.Task[None] | None = None
+        self._syncing = SharedTask(self._sync_once)
         self._broken = ""
         self._checkpoint: Mark | None = None
 
@@ -168,8 +169,8 @@ class PartitionLog:
         """
         self.check_offset(offset)
         end = self.committed_offset if committed else self.end_offset
-        if committed and offset >= end and offset < self.end_offset:
-            self._start_sync()
+        if committed and end <= offset < self.end_offset and not self._broken:
+            self._syncing.start()
         if offset >= end:
             return Portion(memoryview(b""), offset)
         segment = self._segments[bisect_right(self._bases, offset) - 1]
@@ -201,8 +202,7 @@ class PartitionLog:
         """
         wanted = self.end_offset
         while self._synced.offset < wanted and not self.deleted:
-            # A caller that is cancelled must not take the sync away from the others.
-            await asyncio.shield(self._start_sync())
+            await self._syncing.join()
 
     async def clean(self) -> int:
         """Apply retention: delete full files that are too old or too many.
@@ -252,8 +252,7 @@ class PartitionLog:
 
     async def close(self) -> None:
         """Let go of the files, once nothing uses them."""
-        if self._syncing is not None:
-            await asyncio.wait([self._syncing])
+        await self._syncing.finish()
         if not self.deleted:
             try:
                 self._keep_checkpoint()
@@ -333,12 +332,6 @@ class PartitionLog:
             write_checkpoint(self._folder, self._active)
             self._checkpoint = self._active.end
 
-    def _start_sync(self) -> asyncio.Task[None]:
-        if self._syncing is None or self._syncing.done():
-            self._syncing = asyncio.get_running_loop().create_task(self._sync_once())
-            self._syncing.add_done_callback(_take_exception)
-        return self._syncing
-
     async def _sync_once(self) -> None:
         if self._broken:
             raise PartitionBroken(self._broken)
@@ -399,9 +392,3 @@ class PartitionLog:
 
 def _age(segment: Segment) -> FileAge:
     return FileAge(segment.size, segment.modified_s)
-
-
-def _take_exception(task: asyncio.Task[None]) -> None:
-    """Keep the loop from complaining where nobody waits: it was logged."""
-    if not task.cancelled():
-        task.exception()
