@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from qd_fluvio.broker.background import beside
 from qd_fluvio.broker.catalog import Catalog
+from qd_fluvio.broker.cleaning import keep_clean
 from qd_fluvio.broker.cluster import Cluster
 from qd_fluvio.broker.connection import Connection
 from qd_fluvio.broker.consumers import ConsumerOffsets
@@ -25,6 +26,7 @@ from qd_fluvio.broker.modules import ModuleStore
 from qd_fluvio.broker.ports import Port, play_restarts
 from qd_fluvio.broker.sc import ScSession
 from qd_fluvio.broker.settings import BrokerSettings
+from qd_fluvio.broker.smartmodules.runner import ModuleRunner
 from qd_fluvio.broker.spu import SpuSession
 from qd_fluvio.broker.tls import server_context
 from qd_fluvio.broker.views import spu_view
@@ -59,13 +61,16 @@ async def broker(settings: BrokerSettings) -> AsyncIterator[Endpoints]:
     except OSError as error:
         raise LogError(f"cannot use the data folder {settings.data}: {error}") from error
     try:
-        catalog = Catalog(settings.data / "topics")
-        consumers = ConsumerOffsets(settings.data / "consumers.json")
-        modules = ModuleStore(settings.data / "smartmodules")
+        catalog = Catalog(settings.data / "topics", durability=settings.durability)
+        consumers = ConsumerOffsets(settings.data / "consumers.log")
         try:
-            async with _serving(settings, tls, catalog, consumers, modules) as endpoints:
+            consumers.keep_topics({topic.name for topic in catalog.topics()})
+            modules = ModuleStore(settings.data / "smartmodules")
+        runner = ModuleRunner(modules.payload)
+            async with _serving(settings, tls, catalog, consumers, modules, runner) as endpoints:
                 yield endpoints
         finally:
+            consumers.close()
             await catalog.close()
     finally:
         lock.release()
@@ -78,6 +83,7 @@ async def _serving(
     catalog: Catalog,
     consumers: ConsumerOffsets,
     modules: ModuleStore,
+    runner: ModuleRunner,
 ) -> AsyncIterator[Endpoints]:
     hub = Hub(settings.limits)
     faults = settings.faults
@@ -87,6 +93,7 @@ async def _serving(
             connection,
             catalog=catalog,
             consumers=consumers,
+            runner=runner,
             durability=settings.durability,
             faults=faults,
         )
@@ -102,7 +109,7 @@ async def _serving(
         view = spu_view(host, spu.number, tls=tls is not None)
         cluster = Cluster(catalog, consumers, modules, spu=view, faults=faults)
         await sc.open()
-        async with beside(hub.run(), play_restarts(hub, (sc, spu), faults)):
+        async with beside(hub.run(), keep_clean(catalog), play_restarts(hub, (sc, spu), faults)):
             yield Endpoints(f"{host}:{sc.number}", f"{host}:{spu.number}")
     finally:
         sc.close()
