@@ -1,4 +1,4 @@
-"""Print rates, ratios and memory of the main job: ``python -m bench [CSV]``.
+"""Print rates, ratios and memory: ``python -m bench [CSV]``, or of Fluvio only ``… fluvio``.
 
 The CSV is one market of Kraken's layout; by default the million real trades of
 ``../shared/data/trades_large`` where they are, else as many generated ones.
@@ -22,6 +22,7 @@ import psycopg
 from bench.causal import causal
 from bench.decoding import decoding
 from bench.end_to_end import end_to_end
+from bench.fluvio import fluvio
 from bench.memory import memory
 from bench.report import show
 from bench.storing import storing
@@ -76,10 +77,21 @@ async def measure(csv: Path, folder: Path, external: dict[str, str]) -> None:
         await stack.down()
 
 
+async def everything(csv: Path, folder: Path, external: dict[str, str]) -> None:
+    """Measure the main job, then Fluvio by itself."""
+    await measure(csv, folder, external)
+    await fluvio(folder)
+
+
 def main() -> None:
     """Measure in a temporary folder."""
-    with tempfile.TemporaryDirectory(prefix="qd-bench-") as name, external_parts() as external:
-        asyncio.run(measure(market_file(sys.argv[1:], Path(name)), Path(name), external))
+    with tempfile.TemporaryDirectory(prefix="qd-bench-") as name:
+        folder = Path(name)
+        if sys.argv[1:] == ["fluvio"]:
+            asyncio.run(fluvio(folder))
+            return
+        with external_parts() as external:
+            asyncio.run(everything(market_file(sys.argv[1:], folder), folder, external))
 
 
 main()

@@ -35,25 +35,25 @@ def part_of(csv: Path, lines: int, path: Path) -> Path:
     return path
 
 
-def import_peak_bytes(dsn: str, csv: Path, folder: Path) -> int:
+def importpeak_bytes(dsn: str, csv: Path, folder: Path) -> int:
     """Import a file in a process of its own and return its peak memory."""
     command = [sys.executable, "-c", IMPORT, dsn, str(csv), str(folder)]
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return int(answer) * KIB
 
 
-async def stream_peak_bytes(record: StackRecord, symbol: str) -> int:
+async def streampeak_bytes(record: StackRecord, symbol: str) -> int:
     """Stream a market and return the peak memory of the gateway and its helpers meanwhile."""
     settings, gateway = record.settings, record.parts["gateway"].pid
     async with QDClient(endpoint=settings[FLUVIO], symdb=settings[SYMDB]) as qd:
         for process in family(gateway):
-            _forget_peak(process.pid)
+            forget_peak(process.pid)
         async for _ in qd.trades(symbol):
             pass
-        return sum(_peak_bytes(process.pid) for process in family(gateway))
+        return sum(peak_bytes(process.pid) for process in family(gateway))
 
 
-def _peak_bytes(pid: int) -> int:
+def peak_bytes(pid: int) -> int:
     """Return the most that a process had resident (VmHWM of proc(5)).
 
     Not getrusage's: that counts what the parent had when it started the process.
@@ -62,7 +62,8 @@ def _peak_bytes(pid: int) -> int:
     return next(int(line.split()[1]) * KIB for line in lines if line.startswith("VmHWM"))
 
 
-def _forget_peak(pid: int) -> None:
+def forget_peak(pid: int) -> None:
+    """Begin the peak of a process anew."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
@@ -71,9 +72,9 @@ async def memory(record: StackRecord, csv: Path, trades: int, folder: Path) -> l
     lines = {"SHORT": trades // SHORT, "LONG": trades}
     files = {name: part_of(csv, count, folder / f"{name}.csv") for name, count in lines.items()}
     dsn = record.settings[DATABASE]
-    imports = [import_peak_bytes(dsn, path, folder) for path in files.values()]
-    await stream_peak_bytes(record, "SHORT")  # the first stream loads what all need
-    streams = [await stream_peak_bytes(record, name) for name in files]
+    imports = [importpeak_bytes(dsn, path, folder) for path in files.values()]
+    await streampeak_bytes(record, "SHORT")  # the first stream loads what all need
+    streams = [await streampeak_bytes(record, name) for name in files]
     return [
         row
         for name, (short, long) in {"import": imports, "gateway streaming": streams}.items()

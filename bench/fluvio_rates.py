@@ -1,0 +1,133 @@
+"""Rates of the three clients, side by side on one broker and, where given, on a real cluster.
+
+Every repetition measures all sides one after another, so that what disturbs the machine
+disturbs all; of each the best repetition counts. All read what the raw client has written. The
+clock of a consumer starts at its first records, so that no process's start is measured.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from bench.fluvio_sides import Measured, Side, side
+from bench.report import Row, compared
+from qd_fluvio import connect
+
+RECORDS = {28: 200_000, 1_000: 50_000, 16_000: 4_000, 64_000: 1_200}
+"""How many records of each size (in bytes) one measurement takes."""
+REPEATS = 3
+RUST_PRODUCER = {28: 27e6, 1_000: 51e6, 64_000: 62e6}
+"""Bytes a second of `fluvio benchmark producer`, as measured on a machine with two processors."""
+CLIENTS = ("raw", "official", "native")
+_NAMES = {
+    "raw": "raw client",
+    "official": "official client in the layer",
+    "native": "native client",
+}
+
+
+@dataclass(slots=True)
+class Cluster:
+    """A cluster with a process for each client."""
+
+    name: str
+    endpoint: str
+    sides: dict[str, Side]
+    topics: list[str] = field(default_factory=list)
+
+    async def topic(self) -> str:
+        """Create a topic; all go at the end, since a deletion disturbs who is connected."""
+        self.topics.append(f"bench-{self.sides['raw'].pid}-{len(self.topics)}")
+        async with connect(self.endpoint) as fluvio:
+            await fluvio.create_topic(self.topics[-1])
+        return self.topics[-1]
+
+
+@asynccontextmanager
+async def cluster_sides(name: str, endpoint: str) -> AsyncIterator[Cluster]:
+    """Start the clients of a cluster; end them and delete the topics afterwards."""
+    async with AsyncExitStack() as stack:
+        raw = side(f"raw on {name}", "bench.fluvio_raw", endpoint)
+        sides = {"raw": await stack.enter_async_context(raw)}
+        for kind in CLIENTS[1:]:
+            layer = side(f"{kind} on {name}", "bench.fluvio_layer", endpoint, kind)
+            sides[kind] = await stack.enter_async_context(layer)
+        cluster = Cluster(name, endpoint, sides)
+        yield cluster
+    async with connect(endpoint) as fluvio:
+        for topic in cluster.topics:
+            await fluvio.delete_topic(topic, missing_ok=True)
+
+
+Key = tuple[str, str, str, int]  # cluster, client, "produce" or "consume", bytes of a record
+Best = dict[Key, float]  # bytes a second
+
+
+async def measure_rates(clusters: list[Cluster]) -> Best:
+    """Measure every client on every cluster with every size."""
+    best: Best = {}
+
+    def note(key: Key, measured: Measured) -> None:
+        best[key] = max(best.get(key, 0.0), measured.rate * key[3])
+
+    for size, count in RECORDS.items():
+        topics = {(one.name, client): await one.topic() for one in clusters for client in CLIENTS}
+        for _, cluster, client in itertools.product(range(REPEATS), clusters, CLIENTS):
+            found = await cluster.sides[client].measure(
+                "produce", topic=topics[cluster.name, client], size=size, count=count
+            )
+            note((cluster.name, client, "produce", size), found)
+        for _, cluster, client in itertools.product(range(REPEATS), clusters, CLIENTS):
+            found = await cluster.sides[client].measure(
+                "consume", topic=topics[cluster.name, "raw"], count=count * REPEATS
+            )
+            note((cluster.name, client, "consume", size), found)
+    return best
+
+
+def raw_rows(best: Best, local: str, real: str | None) -> list[Row]:
+    """Return the official client by itself: the local broker against the real cluster."""
+    rows = []
+    for does, size in itertools.product(("produce", "consume"), RECORDS):
+        row = _row(best, local, "raw", does, size)
+        if real is None:
+            rows.append(row)
+            continue
+        limit = _row(best, real, "raw", does, size)
+        rows += [limit, _against(row, limit)]
+    return rows
+
+
+def lossless_rows(best: Best, cluster: str) -> list[Row]:
+    """Return what the proof that no record is missing leaves of the raw client's rate."""
+    return [_compared(best, cluster, "official", "raw", "consume", size) for size in RECORDS]
+
+
+def native_rows(best: Best, cluster: str) -> list[Row]:
+    """Return the native client against the official one, and against the Rust producer."""
+    rows = [
+        _compared(best, cluster, "native", "official", does, size)
+        for does, size in itertools.product(("produce", "consume"), RECORDS)
+    ]
+    for size, rate in RUST_PRODUCER.items():
+        rust = Row(f"fluvio benchmark producer, {size:,} B (published)", rate, "bytes/s")
+        rows.append(_against(_row(best, cluster, "native", "produce", size), rust))
+    return rows
+
+
+def _compared(best: Best, cluster: str, one: str, other: str, does: str, size: int) -> Row:
+    limit = _row(best, cluster, other, does, size)
+    return _against(_row(best, cluster, one, does, size), limit)
+
+
+def _against(row: Row, limit: Row) -> Row:
+    assert row.value
+    return compared(row.name, row.value, row.unit, limit)
+
+
+def _row(best: Best, cluster: str, client: str, does: str, size: int) -> Row:
+    name = f"{does} {size:,} B, {_NAMES[client]}, {cluster}"
+    return Row(name, best[cluster, client, does, size], "bytes/s")
