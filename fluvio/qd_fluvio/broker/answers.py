@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from qd_fluvio.broker.errors import (
+    CompressionRefused,
+    DamagedRecords,
+    DeduplicationNameInvalid,
+    DeduplicationUnknown,
     InvalidModule,
     InvalidReplicas,
     InvalidTopicSettings,
     ModuleNotFound,
+    OffsetEvicted,
+    PartitionBroken,
     ReplicasUnplaced,
     StorageFull,
     SystemTopic,
 )
+from qd_fluvio.broker.smartmodules.errors import ModuleFailed
 from qd_fluvio.errors import (
     FluvioError,
     InvalidTopicName,
@@ -29,16 +36,27 @@ _CODES: tuple[tuple[type[FluvioError], ErrorCode], ...] = (
     (InvalidReplicas, ErrorCode.TOPIC_ERROR),
     (ReplicasUnplaced, ErrorCode.TOPIC_NOT_PROVISIONED),
     (InvalidTopicSettings, ErrorCode.TOPIC_INVALID_CONFIGURATION),
+    (DeduplicationUnknown, ErrorCode.DEDUPLICATION_NOT_LOADED),
+    (CompressionRefused, ErrorCode.COMPRESSION_ERROR),
     (OffsetOutOfRange, ErrorCode.OFFSET_OUT_OF_RANGE),
     (RecordTooLarge, ErrorCode.MESSAGE_TOO_LARGE),
+    (PartitionBroken, ErrorCode.PARTITION_SHORT_CIRCUITED),
     (LogError, ErrorCode.STORAGE_ERROR),
 )
 
 
 def failure_of(error: FluvioError, *, topic: str = "", partition: int = 0) -> Failure:
     """The error field for `error`; errors without a code of their own keep their words."""
+    if isinstance(error, ModuleFailed):
+        return error.failure
     if isinstance(error, StorageFull):
         return Failure(ErrorCode.PARTITION_FULL, (topic, partition))
+    if isinstance(error, OffsetEvicted):
+        return Failure(ErrorCode.OFFSET_EVICTED, (error.offset, error.start_offset))
+    if isinstance(error, DamagedRecords):
+        return other(str(error))  # Fluvio has no code that says which offsets
+    if isinstance(error, DeduplicationNameInvalid):
+        return Failure(ErrorCode.DEDUPLICATION_NAME_INVALID, (str(error),))
     if isinstance(error, SystemTopic):
         return Failure(ErrorCode.SYSTEM_DELETE_ATTEMPT, ("topic", error.name))
     if isinstance(error, ModuleNotFound):

@@ -100,10 +100,20 @@ class ModuleStore:
         InvalidModule
             If its bytes are no WASM.
         """
+        return wasm_of(self.payload(name), name)
+
+    def payload(self, name: str) -> bytes:
+        """The bytes of the module of that name as they are kept, maybe compressed.
+
+        Raises
+        ------
+        ModuleNotFound
+            If there is none.
+        """
         found = self.select((name,))
         if not found:
             raise ModuleNotFound(name)
-        return wasm_of(bytes(found[0].spec.wasm.payload), name)
+        return bytes(found[0].spec.wasm.payload)
 
     async def create(self, name: str, spec: ModuleSpec, *, dry_run: bool = False) -> ModuleMetadata:
         """Keep a module, in place of one of the same name; on the disk when this returns.

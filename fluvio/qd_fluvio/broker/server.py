@@ -11,7 +11,7 @@ import logging
 import resource
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
 from qd_fluvio.broker.background import beside
@@ -66,9 +66,11 @@ async def broker(settings: BrokerSettings) -> AsyncIterator[Endpoints]:
         try:
             consumers.keep_topics({topic.name for topic in catalog.topics()})
             modules = ModuleStore(settings.data / "smartmodules")
-        runner = ModuleRunner(modules.payload)
-            async with _serving(settings, tls, catalog, consumers, modules, runner) as endpoints:
-                yield endpoints
+            with closing(ModuleRunner(modules.payload)) as runner:
+                async with _serving(
+                    settings, tls, catalog, consumers, modules, runner
+                ) as endpoints:
+                    yield endpoints
         finally:
             consumers.close()
             await catalog.close()

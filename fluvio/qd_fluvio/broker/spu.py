@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from qd_fluvio.broker.answers import failure_of
@@ -17,13 +18,15 @@ from qd_fluvio.broker.connection import Connection
 from qd_fluvio.broker.consumers import ConsumerOffsets
 from qd_fluvio.broker.log import PartitionLog
 from qd_fluvio.broker.settings import STREAMS_PER_CONNECTION_MAX, Durability, Faults
-from qd_fluvio.broker.stream import FetchStream, fetch_bytes
+from qd_fluvio.broker.smartmodules.lookback import look_back
+from qd_fluvio.broker.smartmodules.runner import ModuleRunner
+from qd_fluvio.broker.smartmodules.transform import stored
+from qd_fluvio.broker.stream import FetchStream, fetch_bytes, now_ms
 from qd_fluvio.errors import FluvioError
 from qd_fluvio.wire import data
 from qd_fluvio.wire.admin import API_VERSIONS, ApiVersionsResponse, versions_of
 from qd_fluvio.wire.failures import OK, ErrorCode, Failure, other
 from qd_fluvio.wire.frames import Request, decode_request, encode_response
-from qd_fluvio.wire.smartmodules import Invocation
 
 _SPU_VERSION = "0.0.0"  # what real SPUs say
 _log = logging.getLogger("broker.spu")
@@ -38,12 +41,14 @@ class SpuSession:
         *,
         catalog: Catalog,
         consumers: ConsumerOffsets,
+        runner: ModuleRunner,
         durability: Durability,
         faults: Faults,
     ) -> None:
         self._connection = connection
         self._catalog = catalog
         self._consumers = consumers
+        self._runner = runner
         self._durability = durability
         self._faults = faults
         self._streams: dict[int, FetchStream] = {}
@@ -83,14 +88,7 @@ class SpuSession:
         body: data.ProduceRequest = request.body
         written: set[PartitionLog] = set()
         topics = tuple(
-            data.ProducedTopic(
-                topic.name,
-                tuple(
-                    self._append(topic.name, item, body.smartmodules, written)
-                    for item in topic.partitions
-                ),
-            )
-            for topic in body.topics
+            [await self._produce_topic(topic, request, written) for topic in body.topics]
         )
         if self._durability is Durability.POWER:
             try:
@@ -100,18 +98,30 @@ class SpuSession:
                 topics = tuple(_unsure(topic, failure_of(error)) for topic in topics)
         return data.ProduceResponse(topics)
 
-    def _append(
+    async def _produce_topic(
+        self, topic: data.ProduceTopic, request: Request, written: set[PartitionLog]
+    ) -> data.ProducedTopic:
+        results = [
+            await self._append(topic.name, item, request, written) for item in topic.partitions
+        ]
+        return data.ProducedTopic(topic.name, tuple(results))
+
+    async def _append(
         self,
         topic: str,
         item: data.ProducePartition,
-        smartmodules: tuple[Invocation, ...],
+        request: Request,
         written: set[PartitionLog],
     ) -> data.ProducedPartition:
-        if smartmodules:
-            return data.ProducedPartition(item.partition, _NO_SMARTMODULES)
+        records = memoryview(item.records)
         try:
             log = self._catalog.log(topic, item.partition)
-            base_offset = log.append(memoryview(item.records))
+            if request.body.smartmodules:
+                records = await self._transformed(records, log, request)
+                if not records:
+                    return data.ProducedPartition(item.partition)  # as real SPUs say it
+                log = self._catalog.log(topic, item.partition)  # it may be gone by now
+            base_offset = log.append(records)
         except FluvioError as error:
             _log.warning("refusing batches for %s-%d: %s", topic, item.partition, error)
             failure = failure_of(error, topic=topic, partition=item.partition)
@@ -119,28 +129,44 @@ class SpuSession:
         written.add(log)
         return data.ProducedPartition(item.partition, base_offset=base_offset)
 
+    async def _transformed(
+        self, records: memoryview, log: PartitionLog, request: Request
+    ) -> memoryview:
+        """What a producer's SmartModules make of its batches."""
+        chain = await self._runner.open(request.body.smartmodules, request.header.api_version)
+        try:
+            await look_back(chain, log, now_ms)
+            return memoryview(await chain.run(partial(stored, data=records)))
+        finally:
+            chain.close()
+
     async def _fetch(self, request: Request) -> data.FetchResponse:
         body: data.FetchRequest = request.body
         topics = tuple(
             data.FetchedTopic(
                 topic.name,
-                tuple(self._read(topic.name, item, body.max_bytes) for item in topic.partitions),
+                tuple(self._read(topic.name, item, body) for item in topic.partitions),
             )
             for topic in body.topics
         )
         return data.FetchResponse(0, OK, 0, topics)
 
-    def _read(self, topic: str, item: data.FetchPartition, max_bytes: int) -> data.FetchedPartition:
+    def _read(
+        self, topic: str, item: data.FetchPartition, request: data.FetchRequest
+    ) -> data.FetchedPartition:
         try:
             log = self._catalog.log(topic, item.partition)
             portion = log.read(
-                item.fetch_offset, fetch_bytes(max_bytes), cut=self._faults.cut_batches
+                item.fetch_offset,
+                fetch_bytes(request.max_bytes),
+                cut=self._faults.cut_batches,
+                committed=request.isolation == data.READ_COMMITTED,
             )
         except FluvioError as error:
             return data.FetchedPartition(item.partition, failure_of(error, topic=topic))
         return data.FetchedPartition(
             item.partition,
-            high_watermark=log.end_offset,
+            high_watermark=log.committed_offset,
             log_start_offset=log.start_offset,
             records=portion.records,
         )
@@ -161,12 +187,10 @@ class SpuSession:
             log = self._catalog.log(topic, partition)
         except FluvioError as error:
             return data.PartitionOffsets(failure_of(error), partition)
-        return data.PartitionOffsets(OK, partition, log.start_offset, log.end_offset)
+        return data.PartitionOffsets(OK, partition, log.start_offset, log.committed_offset)
 
     async def _stream_fetch(self, request: Request) -> data.StreamFetchResponse | None:
         body: data.StreamFetchRequest = request.body
-        if body.smartmodules:
-            return _refused(body, _NO_SMARTMODULES)
         try:
             log = self._catalog.log(body.topic, body.partition)
         except FluvioError as error:
@@ -185,9 +209,11 @@ class SpuSession:
             request.body,
             stream_id=stream_id,
             log=log,
+            runner=self._runner,
             cut=self._faults.cut_batches,
         )
-        task = asyncio.get_running_loop().create_task(stream.run())
+        run = stream.run(request.body.smartmodules)
+        task = asyncio.get_running_loop().create_task(run)
         self._streams[stream_id] = stream
         self._tasks[stream_id] = task
         task.add_done_callback(lambda done: self._ended(stream_id, done))
@@ -233,6 +259,7 @@ class SpuSession:
             self._consumers.commit(
                 stream.request.topic, stream.request.partition, consumer_id, body.offset
             )
+            await self._keep_consumers()
         except FluvioError as error:
             return data.UpdateConsumerResponse(0, failure_of(error))
         return data.UpdateConsumerResponse(body.offset)
@@ -241,9 +268,14 @@ class SpuSession:
         body: data.DeleteConsumerRequest = request.body
         try:
             self._consumers.delete(body.replica.topic, body.replica.partition, body.consumer_id)
+            await self._keep_consumers()
         except FluvioError as error:
             return data.DeleteConsumerResponse(failure_of(error))
         return data.DeleteConsumerResponse()
+
+    async def _keep_consumers(self) -> None:
+        if self._durability is Durability.POWER:
+            await self._consumers.sync()
 
     async def _fetch_consumers(self, request: Request) -> data.FetchConsumersResponse:
         body: data.FetchConsumersRequest = request.body
@@ -251,9 +283,6 @@ class SpuSession:
 
 
 _NO_STREAM = Failure(ErrorCode.FETCH_SESSION_NOT_FOUND)
-_NO_SMARTMODULES = other(
-    "the local broker runs no SmartModules: leave them out, or use a Fluvio cluster"
-)
 
 
 def _unsure(topic: data.ProducedTopic, failure: Failure) -> data.ProducedTopic:

@@ -24,6 +24,10 @@ from qd_fluvio.wire.failures import OK, Error
 from qd_fluvio.wire.frames import Api
 from qd_fluvio.wire.smartmodules import Invocation
 
+# The isolation of a fetch: only records that survive what the cluster promises, or all.
+READ_UNCOMMITTED = 0
+READ_COMMITTED = 1
+
 
 @dataclass(frozen=True, slots=True)
 class ProducePartition:
@@ -165,7 +169,7 @@ class StreamFetchRequest:
     partition: U32
     fetch_offset: I64
     max_bytes: I32
-    isolation: U8 = 0
+    isolation: U8 = READ_UNCOMMITTED
     smartmodules: tuple[Invocation, ...] = ()
     consumer_id: Annotated[Str | None, Since(23)] = None
 

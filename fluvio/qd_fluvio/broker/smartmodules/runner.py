@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qd_fluvio.broker.smartmodules.chain import Chain, Compiled, Source, make_chain
-from qd_fluvio.broker.smartmodules.errors import ModuleFailed, cannot_start, too_much_memory
+from qd_fluvio.broker.smartmodules.errors import cannot_start, too_much_memory
 from qd_fluvio.broker.smartmodules.limits import (
     CHAINS_MAX,
     THREADS,

@@ -8,14 +8,15 @@ comes after a consumer's `max_bytes`, and a producer's times; here neither is lo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from qd_fluvio.broker.segment import Portion
 from qd_fluvio.broker.smartmodules.chain import Chain
 from qd_fluvio.broker.smartmodules.errors import ModuleFailed, ModuleFault
 from qd_fluvio.broker.smartmodules.interface import ModuleInput
 from qd_fluvio.broker.smartmodules.limits import INPUT_BYTES_MAX, SCAN_BYTES_MAX, WORK_BYTES
-from qd_fluvio.broker.smartmodules.lookback import Log
 from qd_fluvio.broker.smartmodules.records import EMPTY, Block, joined, take_block, without_first
 from qd_fluvio.broker.smartmodules.runner import RunningChain
 from qd_fluvio.errors import WireError
@@ -62,16 +63,27 @@ class Response:
 class TransformedLog:
     """A partition as one consumer sees it through its SmartModules.
 
+    Parameters
+    ----------
+    chain : RunningChain
+        The modules, which this does not close.
+    read : callable
+        Whole batches from the one that holds an offset on, up to so many bytes.
+    position : int
+        Where to begin.
+
     Attributes
     ----------
     position : int
         The offset up to which records have passed the modules and were sent, or dropped.
     """
 
-    def __init__(self, chain: RunningChain, log: Log, position: int) -> None:
+    def __init__(
+        self, chain: RunningChain, read: Callable[[int, int], Portion], position: int
+    ) -> None:
         self.position = position
         self._chain = chain
-        self._log = log
+        self._read = read
         self._held: Made | None = None
 
     def seek(self, offset: int) -> None:
@@ -113,7 +125,7 @@ class TransformedLog:
         size = sum(made.size for made in gathered)
         scanned = 0
         while not (gathered and gathered[-1].failure) and size <= max_bytes:
-            portion = self._log.read(offset, WORK_BYTES)
+            portion = self._read(offset, WORK_BYTES)
             if not portion.records or (size and scanned >= SCAN_BYTES_MAX):
                 break
             room = max_bytes - size
