@@ -151,13 +151,7 @@ class NativeFluvio(Administration):
             isolation=isolation,
         )
         self._consumers.add(consumer)
-        start = offset or Offset.beginning()
-        if consumer_id is not None:
-            committed = await self.committed_offsets(consumer_id=consumer_id, topic=topic)
-            for found in committed:
-                if found.partition == partition:
-                    start = Offset.absolute(found.offset + 1)
-        await consumer.start(start)
+        await consumer.start(offset or Offset.beginning())
         return consumer
 
     def _require_open(self) -> None:

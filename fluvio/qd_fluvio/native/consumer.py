@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 from qd_fluvio.api import Isolation, Offset, Position, Record
+from qd_fluvio.commits import Commits
 from qd_fluvio.control import Bounds, ControlPlane
 from qd_fluvio.deadline import deadline
 from qd_fluvio.errors import (
@@ -33,15 +34,13 @@ from qd_fluvio.native.recovery import Recovery
 from qd_fluvio.native.stream import Stream
 from qd_fluvio.refusals import refusal
 from qd_fluvio.wire import data
-from qd_fluvio.wire.failures import ErrorCode, Failure
+from qd_fluvio.wire.failures import ErrorCode
 from qd_fluvio.wire.records import Batch
 from qd_fluvio.wire.unpacking import unpack_columns
 from qd_schemas.errors import SettingError
 
 # Given out before other tasks may run: there may always be more.
 YIELD_BYTES = 256 * 1024
-# Fetched only to learn the number of a stream.
-_PROBE_BYTES = 1024
 _TEMPORARY = (ClusterUnreachable, ConnectionLost, DeadlineExceeded)
 _ISOLATION = {Isolation.READ_UNCOMMITTED: 0, Isolation.READ_COMMITTED: 1}
 # A named tuple's own constructor takes twice as long.
@@ -85,7 +84,9 @@ class NativeConsumer:
         self._links = links
         self._limits = limits
         self._endpoint = endpoint
-        self._consumer_id = consumer_id
+        self._commits = (
+            None if consumer_id is None else Commits(control, topic, partition, consumer_id)
+        )
         self._isolation = isolation
         self._name = f"partition {partition} of topic {topic!r}"
         self._loop = asyncio.get_running_loop()
@@ -140,7 +141,7 @@ class NativeConsumer:
 
     async def commit(self) -> None:
         """Keep how far this consumer is; see `qd_fluvio.api.Consumer.commit`."""
-        if self._consumer_id is None:
+        if self._commits is None:
             raise SettingError(
                 f"a consumer of topic {self._topic!r} without a consumer id cannot commit; "
                 "open it with one"
@@ -149,11 +150,7 @@ class NativeConsumer:
         if last_offset < self._started_at:
             return
         async with self._deadline(f"commit offset {last_offset} of {self._name}"):
-            stream = self._stream
-            if stream is not None and stream.stream_id is not None and not stream.ended:
-                await self._commit(stream.link, stream.stream_id, last_offset)
-            else:
-                await self._commit_elsewhere(last_offset)
+            await self._commits.commit(last_offset)
 
     async def aclose(self) -> None:
         """Stop reading."""
@@ -164,11 +161,19 @@ class NativeConsumer:
         self._closed = True
         self._arrived.set()
         self._drop_stream()
+        if self._commits is not None:
+            self._commits.close()
 
     async def start(self, offset: Offset) -> None:
-        """Find the offset and open a stream there."""
+        """Find the offset, after the committed one where there is one, and open a stream."""
+        resumed = None
+        if self._commits is not None:
+            async with self._deadline(f"ask for the committed offset of {self._name}"):
+                resumed = await self._commits.resume()
         bounds = await self._bounds()
-        if offset.position is Position.ABSOLUTE:
+        if resumed is not None:
+            self._next_received = resumed
+        elif offset.position is Position.ABSOLUTE:
             self._next_received = offset.value
         elif offset.position is Position.BEGINNING:
             self._next_received = bounds.start
@@ -193,22 +198,18 @@ class NativeConsumer:
             self._links.give_back(link)
             return
         self._recovery.opened()
-        request = self._request(self._next_received, self._fetch_bytes)
+        request = data.StreamFetchRequest(
+            self._topic,
+            self._partition,
+            self._next_received,
+            self._fetch_bytes,
+            isolation=_ISOLATION[self._isolation],
+        )
         try:
             self._stream = Stream(link, request, self._limits.queue_bytes_max, self._arrived.set)
         except FluvioError:
             self._links.give_back(link)
             raise
-
-    def _request(self, offset: int, max_bytes: int) -> data.StreamFetchRequest:
-        return data.StreamFetchRequest(
-            self._topic,
-            self._partition,
-            offset,
-            max_bytes,
-            isolation=_ISOLATION[self._isolation],
-            consumer_id=self._consumer_id,
-        )
 
     def _require_within(self, start: int, end: int) -> None:
         if not start <= self._next_received <= end:
@@ -385,33 +386,3 @@ class NativeConsumer:
         if stream is not None:
             stream.close()
             self._links.give_back(stream.link)
-
-    async def _commit(self, link: Link, stream_id: int, offset: int) -> None:
-        answer = await link.ask(data.UPDATE_CONSUMER, data.UpdateConsumerRequest(offset, stream_id))
-        if answer.error:
-            raise self._commit_refused(answer.error)
-
-    async def _commit_elsewhere(self, offset: int) -> None:
-        """Commit by a stream of its own: the SPU takes offsets only by one that has begun."""
-        link = await self._links.take(
-            (await self._control.bounds(self._topic, self._partition)).leader
-        )
-        begun = asyncio.Event()
-        request = self._request(offset, _PROBE_BYTES)
-        try:
-            probe = Stream(link, request, 0, begun.set)
-            try:
-                await begun.wait()
-                if probe.error is not None:
-                    raise probe.error.with_traceback(None)
-                if probe.failure is not None:
-                    raise self._commit_refused(probe.failure)
-                assert probe.stream_id is not None
-                await self._commit(link, probe.stream_id, offset)
-            finally:
-                probe.close()
-        finally:
-            self._links.give_back(link)
-
-    def _commit_refused(self, failure: Failure) -> FluvioError:
-        return refusal(failure, f"commit an offset of {self._name} on {self._endpoint}")
