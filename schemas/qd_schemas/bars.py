@@ -86,12 +86,24 @@ class Resampler:
 
     Its state is one unfinished bar. A bar is given when a trade of a later one has been
     seen, or by `finish`.
+
+    Parameters
+    ----------
+    resolution : Resolution
+        Any but NONE.
+    unfinished : ndarray of BAR, optional
+        The `unfinished` bar of another one, to go on from.
     """
 
-    def __init__(self, resolution: Resolution) -> None:
+    def __init__(self, resolution: Resolution, unfinished: Rows | None = None) -> None:
         bar_starts(resolution, np.empty(0, np.int64))  # refuse a wrong one now
         self._resolution = resolution
-        self._open: Rows = np.empty(0, BAR)
+        self._open: Rows = np.empty(0, BAR) if unfinished is None else unfinished
+
+    @property
+    def unfinished(self) -> Rows:
+        """The bar that may go on: an array of one, or of none."""
+        return self._open
 
     def feed(self, trades: Rows) -> Rows:
         """Take trades that follow those taken so far; return the bars they finish.

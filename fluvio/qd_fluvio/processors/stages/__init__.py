@@ -1,0 +1,1 @@
+"""The steps at work: each holds its state, takes items and gives items. No input or output."""
