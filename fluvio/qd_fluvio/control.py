@@ -31,13 +31,15 @@ _Ends = dict[str, tuple[int, int]]  # a partition's name: its first and its next
 class Bounds:
     """The oldest offset a partition still has, and the next one it will give.
 
-    `leader` is the SPU that says so, and `question` the bytes it was asked with.
+    `leader` is the SPU that says so, `question` the bytes it was asked with, and `replicas` how
+    many SPUs keep the partition. The end is the one that all of them have reached.
     """
 
     start: int
     end: int
     leader: Address
     question: bytes = b""
+    replicas: int = 1
 
 
 class ControlPlane:
@@ -140,7 +142,7 @@ class ControlPlane:
         ConnectionLost
             The partition's leader cannot be reached, or does not serve it (yet).
         """
-        leader = await self.leader(topic, partition)
+        leader, replicas = await self._place(topic, partition, system=False)
         async with self.servers.server(leader) as spu:
             ((_, found),) = await _fetch_offsets(spu, {topic: [partition]})
             question = spu.encode(data.FETCH_OFFSETS, _offsets_request({topic: [partition]}))
@@ -149,7 +151,7 @@ class ControlPlane:
                 f"partition {partition} of topic {topic!r}: its leader answers {found.error}; "
                 "it may not be ready yet, try again"
             )
-        return Bounds(found.start_offset, found.end_offset, leader, question)
+        return Bounds(found.start_offset, found.end_offset, leader, question, replicas)
 
     async def leader(self, topic: str, partition: int, *, system: bool = False) -> Address:
         """The SPU that leads a partition, of a topic of users or of the system.
@@ -161,17 +163,22 @@ class ControlPlane:
         ConnectionLost
             The partition has no leader at the moment.
         """
+        return (await self._place(topic, partition, system=system))[0]
+
+    async def _place(self, topic: str, partition: int, *, system: bool) -> tuple[Address, int]:
+        """The SPU that leads a partition, and how many keep it."""
         async with self.servers.server(self.servers.sc) as sc:
             name = f"{topic}-{partition}"
             partitions = await sc.list(metadata.PARTITION, system=system)
-            leader = next((p.spec.leader for p in partitions if p.name == name), None)
-            if leader is None:
+            found = next((p.spec for p in partitions if p.name == name), None)
+            if found is None:
                 known = any(p.name.rpartition("-")[0] == topic for p in partitions)
                 what = f"partition {partition} of topic {topic!r}" if known else f"topic {topic!r}"
                 raise TopicNotFound(f"{what} is not on the cluster {self._endpoint}; create it")
             spus = await sc.list(metadata.SPU)
         try:
-            return _address(next((spu for spu in spus if spu.spec.spu_id == leader), None))
+            leader = next((spu for spu in spus if spu.spec.spu_id == found.leader), None)
+            return _address(leader), len(found.replicas)
         except ConnectionLost as error:
             raise ConnectionLost(f"partition {partition} of topic {topic!r}: {error}") from None
 

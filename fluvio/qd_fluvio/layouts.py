@@ -20,11 +20,13 @@ def topic_spec(settings: TopicSettings) -> metadata.TopicSpec:
         cleanup=cleanup or None,
         storage=metadata.Storage(*sizes) if any(sizes) else None,
         compression=metadata.Compression[settings.compression.name],
-        deduplication=settings.deduplication and _deduplication(settings.deduplication),
+        deduplication=_deduplication(settings.deduplication),
     )
 
 
-def _deduplication(wanted: Deduplication) -> metadata.Deduplication:
+def _deduplication(wanted: Deduplication | None) -> metadata.Deduplication | None:
+    if wanted is None:
+        return None
     age = None if wanted.age_s is None else metadata.Duration(wanted.age_s, 0)
     return metadata.Deduplication(
         metadata.DeduplicationBounds(wanted.count, age),

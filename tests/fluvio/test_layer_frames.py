@@ -26,7 +26,8 @@ from qd_fluvio.worker.frames import (
 KINDS = st.sampled_from(list(Kind))
 U32 = st.integers(0, 2**32 - 1)
 I64 = st.integers(-(2**63), 2**63 - 1)
-RECORD = st.tuples(I64, st.none() | st.binary(max_size=40), st.binary(max_size=200))
+KEY = st.none() | st.binary(max_size=40)
+RECORD = st.tuples(I64, KEY, st.binary(max_size=200))
 
 
 def only(data: bytes) -> Frame:
@@ -46,11 +47,14 @@ def test_frames_survive_any_cutting(sent: list[tuple[Kind, int, bytes]], piece: 
     assert received == [Frame(*fields) for fields in sent]
 
 
-@given(st.lists(st.binary(max_size=300)), U32)
-def test_payloads(payloads: list[bytes], channel: int) -> None:
+@given(st.lists(st.tuples(KEY, st.binary(max_size=300))), U32)
+def test_payloads(records: list[tuple[bytes | None, bytes]], channel: int) -> None:
+    payloads = [payload for _, payload in records]
     found = only(send_frame(channel, payloads))
     assert (found.kind, found.channel) == (Kind.SEND, channel)
-    assert read_send(found.body) == payloads
+    assert read_send(found.body) == (payloads, None)
+    keys = [key for key, _ in records]
+    assert read_send(only(send_frame(channel, payloads, keys)).body) == (payloads, keys)
 
 
 @given(st.lists(RECORD), st.integers(0, 2**62))

@@ -11,6 +11,7 @@ from qd_fluvio import (
     FluvioError,
     OffsetOutOfRange,
     RecordTooLarge,
+    TopicDeleted,
     TopicNotFound,
 )
 from qd_fluvio.official.texts import typed_error
@@ -21,7 +22,7 @@ SEEN = [
     ("Topic not found", TopicNotFound),
     ("Partition not found: nope-0", TopicNotFound),
     ("the topic was not found", TopicNotFound),
-    ("the topic was deleted", TopicNotFound),
+    ("the topic was deleted", TopicDeleted),
     ("Other error: start offset: 99 is greater than leo: 0", OffsetOutOfRange),
     ("Offset out of range", OffsetOutOfRange),
     ("Offset 3 is evicted. The next available is 9", OffsetOutOfRange),

@@ -8,6 +8,7 @@ from typing import Any
 
 from qd_fluvio.errors import FluvioError
 from qd_fluvio.official.process import Worker
+from qd_fluvio.official.reach import Reach
 from qd_fluvio.official.texts import typed_error
 from qd_fluvio.worker.frames import Frame, Kind, json_frame
 
@@ -15,8 +16,8 @@ from qd_fluvio.worker.frames import Frame, Kind, json_frame
 class Calls:
     """The calls of one worker that were not answered yet."""
 
-    def __init__(self, endpoint: str) -> None:
-        self._endpoint = endpoint
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
         self._numbers = itertools.count(1)
         self._open: dict[int, asyncio.Future[Frame]] = {}
 
@@ -31,12 +32,12 @@ class Calls:
         answer = asyncio.get_running_loop().create_future()
         self._open[channel] = answer
         try:
-            worker.send(json_frame(Kind.CALL, channel, endpoint=self._endpoint, **fields))
+            worker.send(json_frame(Kind.CALL, channel, **self._reach.fields(), **fields))
             frame: Frame = await answer
         finally:
             self._open.pop(channel, None)
         if frame.kind is Kind.FAILED:
-            raise typed_error(frame.json()["text"], doing, self._endpoint)
+            raise typed_error(frame.json()["text"], doing, self._reach.cluster.endpoint)
         return frame.json()
 
     def take(self, frame: Frame) -> bool:

@@ -9,18 +9,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import replace
 
 from qd_fluvio.administration import POLL_SECONDS, Administration
-from qd_fluvio.api import Consumer, Fluvio, Offset, Producer
+from qd_fluvio.api import Compression, Consumer, Fluvio, Isolation, Offset, Producer
 from qd_fluvio.deadline import deadline
 from qd_fluvio.errors import ClusterUnreachable, ConnectionLost, FluvioError, TopicNotFound
 from qd_fluvio.limits import Limits
 from qd_fluvio.official.consumer import OfficialConsumer
 from qd_fluvio.official.hosts import ProduceHost
 from qd_fluvio.official.process import Worker, WorkerProcess, uninterrupted
+from qd_fluvio.official.producer import OfficialProducer
+from qd_fluvio.official.reach import Reach
+from qd_fluvio.official.spreading import SpreadingProducer
 from qd_fluvio.worker.frames import Frame
 from qd_schemas.specs import FluvioSettings
+
+# The client's names; without one it takes the topic's own, or none.
+_COMPRESSIONS = {
+    Compression.NONE: "None_",
+    Compression.GZIP: "Gzip",
+    Compression.SNAPPY: "Snappy",
+    Compression.LZ4: "Lz4",
+    Compression.ZSTD: "Zstd",
+    Compression.ANY: None,
+}
 
 
 @contextlib.asynccontextmanager
@@ -40,6 +54,7 @@ class OfficialFluvio(Administration):
 
     def __init__(self, cluster: FluvioSettings, limits: Limits) -> None:
         super().__init__(cluster, limits)
+        self._reach = Reach(cluster)
         self._processes: list[WorkerProcess] = []
         self._warm: list[WorkerProcess] = []
         self._hosts: list[ProduceHost] = []
@@ -76,22 +91,56 @@ class OfficialFluvio(Administration):
             process.kill()
         await uninterrupted(*(asyncio.ensure_future(p.reaped()) for p in processes))
 
-    async def producer(self, topic: str, *, partition: int = 0) -> Producer:
+    async def producer(
+        self,
+        topic: str,
+        *,
+        partition: int | None = 0,
+        compression: Compression = Compression.NONE,
+    ) -> Producer:
         """See `qd_fluvio.api.Fluvio.producer`."""
         doing = f"open a producer for topic {topic!r}"
+        name = _COMPRESSIONS[compression]
         async with self._deadline(doing):
+            if partition is not None:
+                return await self._producer(topic, partition, name, self._limits, doing)
+            count = (await self.describe_topic(topic)).partitions
+            share = replace(
+                self._limits, in_flight_bytes_max=self._limits.in_flight_bytes_max // count
+            )
+            return SpreadingProducer(
+                await _all_open(
+                    self._producer(topic, number, name, share, doing) for number in range(count)
+                )
+            )
+
+    async def _producer(
+        self, topic: str, partition: int, compression: str | None, limits: Limits, doing: str
+    ) -> OfficialProducer:
+        async def look() -> None:
             await self._control.bounds(topic, partition)
-            while True:
-                try:
-                    return await (await self._host()).open(topic, partition, doing)
-                except (TopicNotFound, ConnectionLost):
-                    # The worker may not know yet what the cluster knows: a new topic, or that
-                    # it was restarted.
-                    await self._control.bounds(topic, partition)
-                    await asyncio.sleep(POLL_SECONDS)
+
+        await look()
+        while True:
+            try:
+                host = await self._host()
+                return await host.open(
+                    topic, partition, look, doing, limits=limits, compression=compression
+                )
+            except (TopicNotFound, ConnectionLost):
+                # The worker may not know yet what the cluster knows: a new topic, or that it
+                # was restarted.
+                await look()
+                await asyncio.sleep(POLL_SECONDS)
 
     async def consumer(
-        self, topic: str, *, partition: int = 0, offset: Offset | None = None
+        self,
+        topic: str,
+        *,
+        partition: int = 0,
+        offset: Offset | None = None,
+        consumer_id: str | None = None,
+        isolation: Isolation = Isolation.READ_UNCOMMITTED,
     ) -> Consumer:
         """See `qd_fluvio.api.Fluvio.consumer`."""
         consumer = OfficialConsumer(
@@ -100,7 +149,9 @@ class OfficialFluvio(Administration):
             control=self._control,
             start_worker=self._start_worker,
             limits=self._limits,
-            endpoint=self._endpoint,
+            reach=self._reach,
+            consumer_id=consumer_id,
+            isolation=isolation,
         )
         self._consumers.add(consumer)
         await consumer.start(offset or Offset.beginning())
@@ -112,7 +163,7 @@ class OfficialFluvio(Administration):
             for host in self._hosts:
                 if host.usable:
                     return host
-            host = ProduceHost(self._endpoint, self._limits)
+            host = ProduceHost(self._reach)
             await host.start(self._start_worker)
             self._hosts = [other for other in self._hosts if other.producers]
             self._hosts.append(host)
@@ -133,3 +184,15 @@ class OfficialFluvio(Administration):
         self._processes = [other for other in self._processes if not other.gone]
         self._processes.append(process)
         return process
+
+
+async def _all_open(opening: Iterable[Awaitable[OfficialProducer]]) -> list[OfficialProducer]:
+    """All producers, or none: those that opened are closed where another does not."""
+    found = await asyncio.gather(*opening, return_exceptions=True)
+    failed = [outcome for outcome in found if isinstance(outcome, BaseException)]
+    opened = [outcome for outcome in found if isinstance(outcome, OfficialProducer)]
+    if failed:
+        for producer in opened:
+            producer.close()
+        raise failed[0]
+    return opened

@@ -14,9 +14,11 @@ from qd_fluvio.limits import Limits
 from qd_fluvio.official.calls import Calls
 from qd_fluvio.official.process import Worker
 from qd_fluvio.official.producer import OfficialProducer
+from qd_fluvio.official.reach import Reach
 from qd_fluvio.official.texts import typed_error
 from qd_fluvio.worker.frames import Frame, Kind, read_acked
 
+Look = Callable[[], Awaitable[object]]
 StartWorker = Callable[[Callable[[Frame], None]], Awaitable[Worker]]
 
 
@@ -29,10 +31,9 @@ def _ended(worker: Worker) -> ConnectionLost:
 class ProduceHost:
     """A worker with producers, each on its own channel and thread."""
 
-    def __init__(self, endpoint: str, limits: Limits) -> None:
-        self._endpoint = endpoint
-        self._limits = limits
-        self._calls = Calls(endpoint)
+    def __init__(self, reach: Reach) -> None:
+        self._endpoint = reach.cluster.endpoint
+        self._calls = Calls(reach)
         self._worker: Worker | None = None
         self._producers: dict[int, OfficialProducer] = {}
         self._opening = 0
@@ -53,14 +54,29 @@ class ProduceHost:
         self._worker = await start_worker(self._take)
         self._worker.on_lost = self._lost
 
-    async def open(self, topic: str, partition: int, doing: str) -> OfficialProducer:
+    async def open(
+        self,
+        topic: str,
+        partition: int,
+        look: Look,
+        doing: str,
+        *,
+        limits: Limits,
+        compression: str | None,
+    ) -> OfficialProducer:
         """Open a producer; when cancelled, the worker counts as hanging."""
         assert self._worker is not None
         channel = self._calls.number()
         self._opening += 1
         try:
             await self._calls.call(
-                self._worker, channel, doing, role="produce", topic=topic, partition=partition
+                self._worker,
+                channel,
+                doing,
+                role="produce",
+                topic=topic,
+                partition=partition,
+                compression=compression,
             )
         except asyncio.CancelledError:
             self._suspect = True
@@ -68,7 +84,7 @@ class ProduceHost:
         finally:
             self._opening -= 1
             self._kill_if_done()
-        producer = OfficialProducer(topic, channel, self._worker, self._limits, self._closed)
+        producer = OfficialProducer(topic, look, channel, self._worker, limits, self._closed)
         self._producers[channel] = producer
         return producer
 

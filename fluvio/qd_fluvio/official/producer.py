@@ -7,14 +7,25 @@ knows which later records the cluster has. It retries nothing, so nothing is wri
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from qd_fluvio.errors import DeadlineExceeded, FluvioError, RecordTooLarge
+from qd_fluvio.deadline import deadline
+from qd_fluvio.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    FluvioError,
+    RecordTooLarge,
+    TopicDeleted,
+    TopicNotFound,
+)
 from qd_fluvio.limits import RECORD_BYTES_MAX, RECORD_OVERHEAD_BYTES, Limits
 from qd_fluvio.official.process import Worker
 from qd_fluvio.worker.frames import Kind, frame, send_frame
+from qd_schemas.errors import SettingError
 
 SHIP_BYTES = 256 * 1024  # one frame to the worker; small records gather until the loop's next turn
+EXPLAIN_SECONDS = 1.0  # for asking whether the topic is still there, after something failed
+Keys = Sequence[bytes | None]
 
 
 class OfficialProducer:
@@ -23,7 +34,9 @@ class OfficialProducer:
     Parameters
     ----------
     topic : str
-        Its topic, for messages.
+        Its topic.
+    look : callable
+        Asks the cluster about its partition; raises `TopicNotFound` if there is none any more.
     channel : int
         Its number within the worker.
     worker : Worker
@@ -37,22 +50,26 @@ class OfficialProducer:
     def __init__(
         self,
         topic: str,
+        look: Callable[[], Awaitable[object]],
         channel: int,
         worker: Worker,
         limits: Limits,
         on_closed: Callable[[OfficialProducer, bool], None],
     ) -> None:
         self._topic = topic
+        self._look = look
         self._channel = channel
         self._worker = worker
         self._limits = limits
         self._on_closed = on_closed
         self._loop = asyncio.get_running_loop()
         self._waiting: list[bytes] = []  # taken, not yet shipped to the worker
+        self._waiting_keys: list[bytes | None] = []
         self._waiting_bytes = 0
         self._sent = self._acknowledged = 0  # records
         self._sent_bytes = self._acknowledged_bytes = 0  # with the overhead of each record
         self._error: FluvioError | None = None
+        self._explained = False  # the error is the final one
         self.error_was_raised = False  # a caller knows already
         self._closed = False
         self._progress = asyncio.Event()
@@ -78,31 +95,32 @@ class OfficialProducer:
         """See `qd_fluvio.api.Producer.is_usable`."""
         return not self._closed and self._error is None and self._worker.alive
 
-    async def send(self, payload: bytes) -> None:
+    async def send(self, payload: bytes, key: bytes | None = None) -> None:
         """Take one record; see `qd_fluvio.api.Producer.send`."""
-        cost = self._cost(payload)
+        (cost,) = require_small([payload], [key])
         async with self._turn:
-            await self._take([payload], cost)
+            await self._take([payload], [key], cost)
 
-    async def send_many(self, payloads: Sequence[bytes]) -> None:
+    async def send_many(self, payloads: Sequence[bytes], keys: Keys | None = None) -> None:
         """Take many records; see `qd_fluvio.api.Producer.send_many`."""
-        costs = list(map(self._cost, payloads))
+        keys = keys_for(payloads, keys)
+        costs = require_small(payloads, keys)
         async with self._turn:
             start = total = 0
             for end, cost in enumerate(costs, 1):
                 total += cost
                 if total >= SHIP_BYTES or end == len(costs):
-                    await self._take(payloads[start:end], total)
+                    await self._take(payloads[start:end], keys[start:end], total)
                     start, total = end, 0
 
     async def flush(self) -> None:
         """Return when all records so far are acknowledged, or raise."""
         target = self._sent
-        self._raise_error()
+        await self._raise_error()
         self._ship()
         while self._acknowledged < target:
             await self._wait_for_progress()
-        self._raise_error()
+        await self._raise_error()
 
     async def aclose(self) -> None:
         """Flush within `close_seconds` and close."""
@@ -123,6 +141,7 @@ class OfficialProducer:
         stuck = self._acknowledged < self._sent or self._error is not None
         self._closed = True
         self._waiting.clear()
+        self._waiting_keys.clear()
         if self._worker.alive:
             self._worker.send(frame(Kind.CLOSE, self._channel))
         self._progress.set()
@@ -140,14 +159,15 @@ class OfficialProducer:
             self._error = error
         self._progress.set()
 
-    async def _take(self, payloads: Sequence[bytes], cost: int) -> None:
-        self._raise_error()
+    async def _take(self, payloads: Sequence[bytes], keys: Keys, cost: int) -> None:
+        await self._raise_error()
         while self._in_flight and self._in_flight + cost > self._limits.in_flight_bytes_max:
             self._ship()
             await self._wait_for_progress()
         if not self._waiting:
             self._loop.call_soon(self._ship_quietly)
         self._waiting += payloads
+        self._waiting_keys += keys
         self._waiting_bytes += cost
         self._sent += len(payloads)
         self._sent_bytes += cost
@@ -161,8 +181,9 @@ class OfficialProducer:
 
     def _ship(self) -> None:
         if self._waiting and self._error is None:
-            payloads, self._waiting, self._waiting_bytes = self._waiting, [], 0
-            self._worker.send(send_frame(self._channel, payloads))
+            payloads, keys = self._waiting, self._waiting_keys
+            self._waiting, self._waiting_keys, self._waiting_bytes = [], [], 0
+            self._worker.send(send_frame(self._channel, payloads, keys if any(keys) else None))
 
     def _ship_quietly(self) -> None:
         try:
@@ -172,7 +193,7 @@ class OfficialProducer:
 
     async def _wait_for_progress(self) -> None:
         """Wait for an acknowledgement; without any for too long the producer has failed."""
-        self._raise_error()
+        await self._raise_error()
         before = self._acknowledged
         self._progress.clear()
         try:
@@ -187,14 +208,35 @@ class OfficialProducer:
                         )
                     )
                 )
-        self._raise_error()
+        await self._raise_error()
 
-    def _raise_error(self) -> None:
+    async def _raise_error(self) -> None:
         if self._error is not None:
             self.error_was_raised = True
+            await self._explain()
             raise self._error.with_traceback(None)
         if self._closed:
             raise FluvioError(f"the producer of topic {self._topic!r} is closed; open another")
+
+    async def _explain(self) -> None:
+        """See whether the topic was deleted: the client then waits for its leader for ever."""
+        if self._explained or not isinstance(
+            self._error, (ConnectionLost, DeadlineExceeded, TopicNotFound)
+        ):
+            return
+        self._explained = True
+        try:
+            async with deadline(EXPLAIN_SECONDS, "look for the topic", self._topic):
+                await self._look()
+        except TopicNotFound:
+            self._error = TopicDeleted(
+                self._unacknowledged("are lost, because it was deleted meanwhile")
+            )
+        except FluvioError:
+            pass  # nothing better is known
+        except BaseException:
+            self._explained = False
+            raise
 
     def _unacknowledged(self, what: str) -> str:
         count = self._sent - self._acknowledged
@@ -203,11 +245,30 @@ class OfficialProducer:
             "the cluster may have some of them. Check the cluster, then send on a new producer"
         )
 
-    @staticmethod
-    def _cost(payload: bytes) -> int:
-        """What a record takes of the bound of bytes in flight."""
-        if len(payload) > RECORD_BYTES_MAX:
-            raise RecordTooLarge(
-                f"a record of {len(payload)} bytes; at most {RECORD_BYTES_MAX} are taken, split it"
-            )
-        return len(payload) + RECORD_OVERHEAD_BYTES
+
+def keys_for(payloads: Sequence[bytes], keys: Keys | None) -> Keys:
+    """As many keys as payloads; `SettingError` if other ones were given."""
+    if keys is None:
+        return [None] * len(payloads)
+    if len(keys) != len(payloads):
+        raise SettingError(f"{len(keys)} keys for {len(payloads)} records; give as many, or none")
+    return keys
+
+
+def require_small(payloads: Sequence[bytes], keys: Keys) -> list[int]:
+    """What each record takes of the bound of bytes in flight.
+
+    Raises
+    ------
+    RecordTooLarge
+        One of them is over the limit.
+    """
+    sizes = [len(payload) for payload in payloads]
+    if any(keys):
+        sizes = [size + len(key or b"") for size, key in zip(sizes, keys, strict=True)]
+    if (largest := max(sizes, default=0)) > RECORD_BYTES_MAX:
+        raise RecordTooLarge(
+            f"a record of {largest} bytes, its key included; at most {RECORD_BYTES_MAX} are taken, "
+            "split it"
+        )
+    return [size + RECORD_OVERHEAD_BYTES for size in sizes]

@@ -15,13 +15,15 @@ from qd_fluvio.errors import (
     FluvioError,
     OffsetOutOfRange,
     RecordTooLarge,
+    TopicDeleted,
     TopicNotFound,
 )
 
 # (what the text contains, the error, what to do); the first that matches counts.
 TEXTS: tuple[tuple[str, type[FluvioError], str], ...] = (
+    (r"topic was deleted", TopicDeleted, "create it anew, or use another"),
     (
-        r"(topic|partition) (was )?not found|topic was deleted",
+        r"(topic|partition) (was )?not found",
         TopicNotFound,
         "create it, or wait until it is ready",
     ),

@@ -5,19 +5,24 @@ Runs in worker processes only: every call here may block, hang, or hold the inte
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import fluvio
 
 
-def config(endpoint: str) -> fluvio.FluvioConfig:
-    """A configuration without TLS for a cluster's SC at ``host:port``."""
+def config(endpoint: str, tls: Mapping[str, str] | None) -> fluvio.FluvioConfig:
+    """A configuration for a cluster's SC at ``host:port``, with or without TLS."""
     found = fluvio.FluvioConfig.new(endpoint)
-    found.disable_tls()
+    if tls is None:
+        found.disable_tls()
+    else:
+        found.set_tls_file_paths(tls["domain"], tls["key"], tls["cert"], tls["ca"])
     return found
 
 
-def connect(endpoint: str) -> fluvio.Fluvio:
+def connect(endpoint: str, tls: Mapping[str, str] | None) -> fluvio.Fluvio:
     """A client for producing and consuming."""
-    return fluvio.Fluvio.connect_with_config(config(endpoint))
+    return fluvio.Fluvio.connect_with_config(config(endpoint, tls))
 
 
 def open_stream(

@@ -240,7 +240,7 @@ class Pump:
 def run(pipe: Pipe, call: dict[str, Any]) -> None:
     """Serve one consumer until its stream ends."""
     try:
-        connected = client.connect(call["endpoint"])
+        connected = client.connect(call["endpoint"], call["tls"])
 
         def open_source(offset: int, fetch_bytes_max: int) -> Source:
             return client.open_stream(
@@ -257,7 +257,7 @@ def run(pipe: Pipe, call: dict[str, Any]) -> None:
             fetch_bytes_max=call["fetch_bytes_max"],
             next_offset=call["offset"],
             known_end=call["known_end"],
-            ask_end=Ends(call["leader"], bytes.fromhex(call["question"])).ask,
+            ask_end=Ends(**call["ends"]).ask,
             refill_tries_max=call["refill_tries_max"],
         )
         # The client looks after Python's signals ten times a second while a stream waits.

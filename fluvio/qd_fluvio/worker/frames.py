@@ -19,7 +19,7 @@ from typing import Any
 FRAME_BYTES_MAX = 256 * 1024 * 1024  # far over any fetch; more is a defect, not data
 
 _HEADER = struct.Struct("<IBI")
-_COUNT = struct.Struct("<I")
+_SEND = struct.Struct("<I?")
 _RECORDS = struct.Struct("<qI")
 _ACKED = struct.Struct("<QQ")
 _U32, _I64 = "I", "q"  # array type codes; four and eight bytes wherever Fluvio's client runs
@@ -92,19 +92,26 @@ def json_frame(kind: Kind, channel: int, **fields: object) -> bytes:
     return frame(kind, channel, json.dumps(fields).encode())
 
 
-def send_frame(channel: int, payloads: Sequence[bytes]) -> bytes:
-    """Payloads for a producer's channel."""
-    lengths = array(_U32, map(len, payloads))
-    return frame(
-        Kind.SEND, channel, _COUNT.pack(len(payloads)), lengths.tobytes(), b"".join(payloads)
-    )
+def send_frame(
+    channel: int, payloads: Sequence[bytes], keys: Sequence[bytes | None] | None = None
+) -> bytes:
+    """Payloads for a producer's channel, with as many keys or none."""
+    parts = [_SEND.pack(len(payloads), keys is not None)]
+    if keys is not None:
+        parts += [_key_lengths(keys), *(key for key in keys if key)]
+    parts += [array(_U32, map(len, payloads)).tobytes(), *payloads]
+    return frame(Kind.SEND, channel, *parts)
 
 
-def read_send(body: bytes) -> list[bytes]:
-    """The payloads of a SEND frame."""
-    (count,) = _COUNT.unpack_from(body)
-    lengths, start = _array(_U32, body, _COUNT.size, count)
-    return _cut(body, start, lengths)
+def read_send(body: bytes) -> tuple[list[bytes], list[bytes | None] | None]:
+    """The payloads of a SEND frame, and their keys if they have any."""
+    count, keyed = _SEND.unpack_from(body)
+    start, keys = _SEND.size, None
+    if keyed:
+        key_lengths, start = _array(_U32, body, start, count)
+        keys, start = _cut_keys(body, start, key_lengths)
+    lengths, start = _array(_U32, body, start, count)
+    return _cut(body, start, lengths), keys
 
 
 def acked_frame(channel: int, records: int, cost_bytes: int) -> bytes:
@@ -126,13 +133,12 @@ def records_frame(
     values: Sequence[bytes],
 ) -> bytes:
     """Records with contiguous offsets from `first_offset`."""
-    key_lengths = array(_U32, (_NO_KEY if key is None else len(key) for key in keys))
     return frame(
         Kind.RECORDS,
         channel,
         _RECORDS.pack(first_offset, len(values)),
         array(_I64, timestamps_ms).tobytes(),
-        key_lengths.tobytes(),
+        _key_lengths(keys),
         array(_U32, map(len, values)).tobytes(),
         b"".join(key for key in keys if key),
         b"".join(values),
@@ -157,14 +163,20 @@ def read_records(body: bytes) -> Records:
     lengths, start = _array(_U32, body, start, count)
     keys: list[bytes | None] = [None] * count
     if any(length != _NO_KEY for length in key_lengths):
-        widths = array(_U32, (0 if length == _NO_KEY else length for length in key_lengths))
-        found = _cut(body, start, widths)
-        keys = [
-            None if length == _NO_KEY else key
-            for length, key in zip(key_lengths, found, strict=True)
-        ]
-        start += sum(widths)
+        keys, start = _cut_keys(body, start, key_lengths)
     return Records(first_offset, timestamps.tolist(), keys, _cut(body, start, lengths))
+
+
+def _key_lengths(keys: Sequence[bytes | None]) -> bytes:
+    return array(_U32, (_NO_KEY if key is None else len(key) for key in keys)).tobytes()
+
+
+def _cut_keys(body: bytes, start: int, lengths: array[int]) -> tuple[list[bytes | None], int]:
+    """The keys from `start`, and where they end."""
+    widths = array(_U32, (0 if length == _NO_KEY else length for length in lengths))
+    found = _cut(body, start, widths)
+    keys = [None if length == _NO_KEY else key for length, key in zip(lengths, found, strict=True)]
+    return keys, start + sum(widths)
 
 
 def _array(code: str, body: bytes, start: int, count: int) -> tuple[array[int], int]:

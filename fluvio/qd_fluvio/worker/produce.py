@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Mapping
+from itertools import repeat
 from typing import Any
 
 import fluvio
@@ -25,15 +27,19 @@ FLUSH_BYTES = 2 * 1024 * 1024
 # Records of at most this size go to the client in groups, larger ones by themselves.
 SMALL_RECORD_BYTES = 4096
 ASKED_EACH_MAX = 64
+_NO_KEY = b""  # the client writes a key always; consumers here take an empty one for none
 GROUP_RECORDS_MAX = 4096
 GROUP_BYTES_MAX = 512 * 1024
+
+_Sent = tuple[list[bytes], list[bytes | None] | None]
 
 
 class Clients:
     """The connection that all producers share; replaced after a failure."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, tls: Mapping[str, str] | None) -> None:
         self._endpoint = endpoint
+        self._tls = tls
         self._client: fluvio.Fluvio | None = None
         self._connecting = threading.Lock()
 
@@ -41,7 +47,7 @@ class Clients:
         """The connection, made when it is first needed."""
         with self._connecting:
             if self._client is None:
-                self._client = client.connect(self._endpoint)
+                self._client = client.connect(self._endpoint, self._tls)
             return self._client
 
     def forget(self) -> None:
@@ -59,23 +65,24 @@ class Channel(threading.Thread):
         self._clients = clients
         self._topic: str = call["topic"]
         self._partition: int = call["partition"]
-        self._inbox: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
+        self._compression: str | None = call["compression"]
+        self._inbox: queue.SimpleQueue[_Sent | None] = queue.SimpleQueue()
         self._unproven: list[fluvio.ProduceOutput] = []
         self._unproven_bytes = 0
         self._records = 0
         self._cost_bytes = 0
 
-    def put(self, payloads: list[bytes] | None) -> None:
-        """Payloads to send, or None: there will be no more."""
-        self._inbox.put(payloads)
+    def put(self, sent: _Sent | None) -> None:
+        """Payloads to send with their keys, or None: there will be no more."""
+        self._inbox.put(sent)
 
     def run(self) -> None:
         """Serve the channel; the thread's body."""
         try:
             producer = self._open()
             self._pipe.write(json_frame(Kind.RESULT, self._number))
-            while (payloads := self._inbox.get()) is not None:
-                self._send(producer, payloads)
+            while (sent := self._inbox.get()) is not None:
+                self._send(producer, *sent)
                 if self._inbox.empty() or self._unproven_bytes >= FLUSH_BYTES:
                     self._prove(producer)
         except BaseException as error:  # a panic of the client is no Exception
@@ -88,28 +95,37 @@ class Channel(threading.Thread):
             .batch_size(BATCH_BYTES)
             .linger(LINGER_MS)
             .set_specific_partitioner(self._partition)
-            .build()
+            # Acknowledged is what is as safe as the topic promises, on all its replicas.
+            .isolation(fluvio.Isolation.ReadCommitted)
         )
-        return self._clients.get().topic_producer_with_config(self._topic, settings)
+        if self._compression is not None:
+            settings = settings.compression(getattr(fluvio.Compression, self._compression))
+        return self._clients.get().topic_producer_with_config(self._topic, settings.build())
 
-    def _send(self, producer: fluvio.TopicProducer, payloads: list[bytes]) -> None:
+    def _send(
+        self,
+        producer: fluvio.TopicProducer,
+        payloads: list[bytes],
+        keys: list[bytes | None] | None,
+    ) -> None:
         group: list[tuple[bytes, bytes]] = []
         group_bytes = 0
-        for payload in payloads:
-            small = len(payload) <= SMALL_RECORD_BYTES
+        for key, payload in zip(keys or repeat(None), payloads, strict=False):
+            size = len(payload) + len(key or _NO_KEY)
+            self._unproven_bytes += size + RECORD_OVERHEAD_BYTES
+            small = size <= SMALL_RECORD_BYTES
             if small:
-                group.append((b"", payload))
-                group_bytes += len(payload)
+                group.append((key or _NO_KEY, payload))
+                group_bytes += size
             if group and (
                 not small or len(group) >= GROUP_RECORDS_MAX or group_bytes >= GROUP_BYTES_MAX
             ):
                 self._unproven += producer.send_all(group)
                 group, group_bytes = [], 0
             if not small:
-                self._unproven.append(producer.send([], payload))
+                self._unproven.append(producer.send(key or _NO_KEY, payload))
         if group:
             self._unproven += producer.send_all(group)
-        self._unproven_bytes += sum(map(len, payloads)) + len(payloads) * RECORD_OVERHEAD_BYTES
 
     def _prove(self, producer: fluvio.TopicProducer) -> None:
         """Wait for the cluster, make sure that it took every record, and say so."""
@@ -140,7 +156,7 @@ def require_written(outputs: list[fluvio.ProduceOutput]) -> None:
 
 def run(pipe: Pipe, first: Frame) -> None:
     """Serve producers until the parent closes."""
-    clients = Clients(first.json()["endpoint"])
+    clients = Clients(first.json()["endpoint"], first.json()["tls"])
     channels: dict[int, Channel] = {}
     frame = first
     while True:
