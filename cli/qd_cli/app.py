@@ -6,7 +6,10 @@ import importlib
 
 import typer
 
-_GROUPS = ("demo", "stack", "data", "topics", "services")
+_GROUPS = (
+    *("demo", "stack", "data", "topics", "produce", "consume"),
+    *("services",),
+)
 
 _HELP = """Market replay and streaming causal analytics on Fluvio.
 

@@ -65,6 +65,21 @@ def out(text: str) -> None:
         raise OutputClosed from None
 
 
+def out_bytes(data: bytes) -> None:
+    """Write bytes to standard output at once, as they are.
+
+    Raises
+    ------
+    OutputClosed
+        Nobody reads it any more.
+    """
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise OutputClosed from None
+
+
 def confirm(question: str) -> None:
     """Ask a yes-or-no question; anything but yes ends the command.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from qd_schemas.errors import QdError
+
+T = TypeVar("T")
 
 
 @contextlib.asynccontextmanager
@@ -29,6 +31,14 @@ async def together(*work: Coroutine[Any, Any, None]) -> None:
         async with asyncio.TaskGroup() as group:
             for each in work:
                 group.create_task(each)
+
+
+async def all_of(*work: Coroutine[Any, Any, T]) -> list[T]:
+    """Run coroutines to their results, in order; one's error cancels the others."""
+    with _first_error():
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in work]
+    return [task.result() for task in tasks]
 
 
 @contextlib.contextmanager
