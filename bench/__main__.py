@@ -1,5 +1,8 @@
 """Print rates, ratios and memory: ``python -m bench [CSV]``, or of Fluvio only ``… fluvio``.
 
+``python -m bench soak [--minutes 10] [--seed N]`` measures nothing: it kills broker, producers and
+consumers at random, and fails where what was acknowledged is not what was consumed.
+
 The CSV is one market of Kraken's layout; by default the million real trades of
 ``../shared/data/trades_large`` where they are, else as many generated ones.
 With QD_DATABASE the server is that one, with a database for the time of the run.
@@ -10,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import subprocess
 import sys
 import tempfile
 import uuid
@@ -32,6 +36,8 @@ from qd_cli.stack.record import StateFolder
 from qd_cli.stack.supervisor import Supervisor
 
 REAL = Path(__file__).resolve().parents[2] / "shared/data/trades_large/XBTUSDM.csv.gz"
+SOAK = Path(__file__).resolve().parents[1] / "tests"
+"""The package `soak` is there: a short one is part of the suite."""
 GENERATED_TRADES = 1_000_000
 
 
@@ -84,7 +90,11 @@ async def everything(csv: Path, folder: Path, external: dict[str, str]) -> None:
 
 
 def main() -> None:
-    """Measure in a temporary folder."""
+    """Measure in a temporary folder, or soak."""
+    if sys.argv[1:2] == ["soak"]:
+        paths = os.pathsep.join([str(SOAK), *filter(None, sys.path)])
+        command = [sys.executable, "-m", "soak", *sys.argv[2:]]
+        sys.exit(subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}).returncode)
     with tempfile.TemporaryDirectory(prefix="qd-bench-") as name:
         folder = Path(name)
         if sys.argv[1:] == ["fluvio"]:
