@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from qd_fluvio.errors import ClusterUnreachable, ConnectionLost, FluvioError, TlsFailed, WireError
-from qd_fluvio.tls import ALERT, client_context, server_name, tls_failure
+from qd_fluvio.tls import ALERT, client_context, client_refused, server_name, tls_failure
 from qd_fluvio.wire import admin
 from qd_fluvio.wire.codec import Labelled
 from qd_fluvio.wire.frames import LENGTH, Api, decode_response, encode_request
@@ -25,6 +25,9 @@ RESPONSE_BYTES_MAX = 64 * 1024 * 1024
 CLIENT_ID = "qd"
 # Servers refuse a greeting without a semver version: that of the official client of today.
 PROTOCOL_VERSION = "0.15.2"
+# For agreeing on TLS: a server that speaks none may wait for more, and say nothing.
+HANDSHAKE_SECONDS = 4.0
+_GREETING_ENDED = (ConnectionResetError, ConnectionAbortedError, EOFError)
 _CORRELATION_BYTES = 4
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -73,10 +76,33 @@ class Servers:
     async def open(self, address: Address) -> Server:
         """A connection that greeted; the caller closes it."""
         context, name = self.security(address)
+        if name is None:
+            return await self._greeted(address, context, name)
+        try:
+            return await self._greeted(address, context, name)
+        except (ClusterUnreachable, ConnectionLost) as error:
+            if not isinstance(error.__cause__, ConnectionResetError | EOFError):
+                raise
+        try:
+            return await self._greeted(address, context, name)
+        except (ClusterUnreachable, ConnectionLost) as error:
+            # Once it may have died; who does so twice after TLS was agreed does not like us.
+            cause = error.__cause__
+            if isinstance(cause, ConnectionResetError | EOFError):
+                raise client_refused(address.host_port) from None
+            raise
+
+    async def _greeted(
+        self, address: Address, context: ssl.SSLContext | None, name: str | None
+    ) -> Server:
         host, _, port = address.host_port.rpartition(":")
         try:
             reader, writer = await asyncio.open_connection(
-                host.strip("[]"), int(port), ssl=context, server_hostname=name
+                host.strip("[]"),
+                int(port),
+                ssl=context,
+                server_hostname=name,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None,
             )
         except (OSError, ValueError, EOFError) as error:
             raise self._refused(error, address, name) from None
@@ -91,7 +117,7 @@ class Servers:
 
     def _refused(self, error: Exception, address: Address, name: str | None) -> FluvioError:
         # Refused and unreachable are told by other numbers than what ends a TLS greeting.
-        if name is not None and isinstance(error, ssl.SSLError | ConnectionResetError | EOFError):
+        if name is not None and isinstance(error, (ssl.SSLError, *_GREETING_ENDED)):
             return tls_failure(error, address.host_port, name)
         return self._lost(address)(
             f"nobody answers at {address.host_port} ({error}); is the cluster up?"
@@ -108,7 +134,8 @@ class Servers:
         except (OSError, EOFError) as error:
             raise self._lost(address)(
                 f"{where} closed the connection ({error!r}); try again"
-            ) from None
+                + ("" if self._cluster.tls else ", or with QD_FLUVIO_TLS_CA if it expects TLS")
+            ) from error
         except _SpeaksTls:
             raise TlsFailed(
                 f"{where} expects TLS; set QD_FLUVIO_TLS_CA to the certificates that sign its own"

@@ -93,10 +93,11 @@ def server_name(settings: TlsSettings, endpoint: str, spu: str = "") -> str:
         The SPU's name; empty for the SC.
     """
     domain = settings.domain or endpoint.rpartition(":")[0].strip("[]")
-    return f"{spu}.{domain}" if spu and not _is_address(domain) else domain
+    return f"{spu}.{domain}" if spu and not is_address(domain) else domain
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address and not a name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -119,21 +120,30 @@ def tls_failure(error: Exception, address: str, name: str) -> TlsFailed:
     return TlsFailed(f"no secure connection to {address}: {_words(error, name)}")
 
 
+def client_refused(address: str) -> TlsFailed:
+    """The server closes the connection as soon as TLS is agreed on."""
+    return TlsFailed(f"no secure connection to {address}: {_refused_words('it says no more')}")
+
+
+def _refused_words(said: object) -> str:
+    return (
+        f"the cluster does not accept this client ({said}); set QD_FLUVIO_TLS_CERT and "
+        "QD_FLUVIO_TLS_KEY to a certificate that it accepts, and its key"
+    )
+
+
 def _words(error: Exception, name: str) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _certificate_words(error, name)
     if any(text in str(error) for text in _CLIENT_REFUSED):
-        return (
-            f"the cluster does not accept this client ({error}); it expects a certificate of its "
-            "own choice: set QD_FLUVIO_TLS_CERT and QD_FLUVIO_TLS_KEY"
-        )
+        return _refused_words(error)
     if isinstance(error, OSError | EOFError) and not isinstance(error, ssl.SSLError):
-        found = "it closed the connection in the middle of the greeting"
+        found = "it does not answer the greeting"
     elif any(text in str(error) for text in _PLAIN_SERVER):
         found = "it does not answer as a TLS server"
     else:
         return str(error)
-    return f"{found} ({error}); check that this port speaks TLS, or unset QD_FLUVIO_TLS_CA"
+    return f"{found} ({str(error) or 'closed'}); check that this port speaks TLS, or unset QD_FLUVIO_TLS_CA"
 
 
 def _certificate_words(error: ssl.SSLCertVerificationError, name: str) -> str:

@@ -230,7 +230,8 @@ class OfficialProducer:
                 await self._look()
         except TopicNotFound:
             self._error = TopicDeleted(
-                self._unacknowledged("are lost, because it was deleted meanwhile")
+                f"topic {self._topic!r} was deleted while it was written: the last "
+                f"{self._sent - self._acknowledged} of {self._sent} records were not acknowledged"
             )
         except FluvioError:
             pass  # nothing better is known

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from qd_fluvio.control import Bounds
 from qd_fluvio.errors import TlsFailed
-from qd_fluvio.tls import server_name
+from qd_fluvio.tls import is_address, server_name
 from qd_schemas.specs import FluvioSettings
 
 
@@ -25,18 +25,28 @@ class Reach:
     Raises
     ------
     TlsFailed
-        The client would connect without making sure of the cluster: it verifies the
-        cluster's certificate only when it has one itself.
+        The client could not connect, or would without making sure of the cluster: it verifies
+        the cluster's certificate only when it has one itself.
     """
 
     cluster: FluvioSettings
 
     def __post_init__(self) -> None:
-        if self.cluster.tls is not None and not self.cluster.tls.cert:
+        tls = self.cluster.tls
+        if tls is None:
+            return
+        if not tls.cert:
             raise TlsFailed(
                 "QD_FLUVIO_TLS_CA is set without QD_FLUVIO_TLS_CERT and QD_FLUVIO_TLS_KEY: the "
                 "official client verifies a cluster only when it has a certificate itself. Give it "
                 "any, where the cluster asks for none, or set QD_FLUVIO_CLIENT=native"
+            )
+        domain = server_name(tls, self.cluster.endpoint)
+        if is_address(domain):
+            raise TlsFailed(
+                f"the cluster's certificates would have to be for {domain}, an address: the "
+                "official client puts an SPU's name in front of it. Set QD_FLUVIO_TLS_DOMAIN to a "
+                "name, or QD_FLUVIO_CLIENT=native"
             )
 
     def fields(self) -> dict[str, object]:
