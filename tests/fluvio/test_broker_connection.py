@@ -6,15 +6,11 @@ import asyncio
 import contextlib
 import logging
 import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from qd_fluvio.broker.connection import Connection, Session
-from qd_fluvio.broker.hub import Hub
 from qd_fluvio.broker.settings import (
     INBOX_BYTES_MAX,
     OUTBOX_BYTES_MAX,
@@ -24,100 +20,12 @@ from qd_fluvio.broker.settings import (
 )
 from qd_fluvio.broker.views import topic_view
 from qd_fluvio.broker.watch import Watcher, Watchers
-from qd_fluvio.errors import FluvioError
 from qd_fluvio.wire import admin
 from qd_fluvio.wire.codec import Labelled
 from qd_fluvio.wire.frames import decode_response
 from qd_fluvio.wire.metadata import TOPIC, ComputedReplicas, TopicMetadata, TopicSpec
 from support.broker import WireClient
-
-SECONDS_MAX = 30.0
-
-
-class Base:
-    """A session that takes requests and does nothing."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.closed = asyncio.Event()
-        self.handled = 0
-
-    async def handle(self, payload: bytearray) -> None:
-        self.handled += 1
-
-    def close(self) -> None:
-        self.closed.set()
-
-
-class Echo(Base):
-    async def handle(self, payload: bytearray) -> None:
-        await self.connection.send(struct.pack(">i", len(payload)), payload)
-
-
-class Flood(Base):
-    """Sends until the client's slowness stops it."""
-
-    async def handle(self, payload: bytearray) -> None:
-        while True:
-            await self.connection.send(b"", bytes(SEND_CHUNK_BYTES))
-            self.handled += 1
-
-
-class Stuck(Base):
-    """Never answers."""
-
-    async def handle(self, payload: bytearray) -> None:
-        self.handled += 1
-        await asyncio.Event().wait()
-
-
-class Broken(Base):
-    async def handle(self, payload: bytearray) -> None:
-        raise ZeroDivisionError("a defect")
-
-
-class Refusing(Base):
-    async def handle(self, payload: bytearray) -> None:
-        raise FluvioError("this is refused")
-
-
-@asynccontextmanager
-async def serving(
-    make: Callable[[Connection], Session], connections_max: int = 10
-) -> AsyncIterator[Callable[[], Any]]:
-    """A server of such sessions; gives a function that connects to it."""
-    hub = Hub(ConnectionLimits(connections_max=connections_max))
-    server = await asyncio.get_running_loop().create_server(
-        lambda: Connection(hub, make), "127.0.0.1", 0
-    )
-    port = server.sockets[0].getsockname()[1]
-    writers: list[asyncio.StreamWriter] = []
-
-    async def connect() -> WireClient:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 16)
-        writers.append(writer)
-        return WireClient(reader, writer)
-
-    try:
-        async with asyncio.timeout(SECONDS_MAX):
-            yield connect
-    finally:
-        for writer in writers:
-            writer.transport.abort()
-        server.close()
-        await hub.close()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Let the event loop run until something holds; `serving` bounds the time."""
-    while True:
-        if holds():
-            return
-        await asyncio.sleep(0)
-
-
-def frame(payload: bytes) -> bytes:
-    return struct.pack(">i", len(payload)) + payload
+from support.connections import Base, Broken, Echo, Flood, Refusing, Stuck, frame, serving, until
 
 
 @pytest.mark.parametrize("size", [0, 1, 1_000, 65_536, 3_000_000])
@@ -131,7 +39,7 @@ async def test_frames_of_any_size_pass(size: int) -> None:
 
 
 async def test_connections_over_the_limit_are_refused(caplog: pytest.LogCaptureFixture) -> None:
-    async with serving(Echo, connections_max=2) as connect:
+    async with serving(Echo, ConnectionLimits(connections_max=2)) as connect:
         first, second = await connect(), await connect()
         for client in (first, second):
             client.writer.write(frame(b"here"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import struct
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator
@@ -129,10 +130,15 @@ class WireClient:
 
 
 @asynccontextmanager
-async def connected(address: str) -> AsyncIterator[WireClient]:
+async def connected(
+    address: str, context: ssl.SSLContext | None = None
+) -> AsyncIterator[WireClient]:
     """A connection to ``host:port`` while the block runs."""
     host, _, port = address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port), limit=1 << 26)
+    name = "localhost" if context else None
+    reader, writer = await asyncio.open_connection(
+        host, int(port), limit=1 << 26, ssl=context, server_hostname=name
+    )
     try:
         yield WireClient(reader, writer)
     finally:

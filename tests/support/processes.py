@@ -9,7 +9,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +56,28 @@ class Process:
 
     def wait_ready(self) -> dict[str, Any]:
         """What the service wrote into its ready file."""
+        if not self._wait_until(self.ready_file.exists):
+            raise ServiceDied(f"{self.module} was not ready: {self.log()[-3000:]}")
+        found: dict[str, Any] = json.loads(self.ready_file.read_text())
+        return found
+
+    def wait_logged(self, words: str, times: int = 1) -> None:
+        """Wait until the service has logged these words so many times."""
+        if not self._wait_until(lambda: self.log().count(words) >= times):
+            raise AssertionError(f"{self.module} did not log {words!r}: {self.log()[-3000:]}")
+
+    def _wait_until(self, holds: Callable[[], bool]) -> bool:
+        """Look again and again; false once the process has ended or the time is over."""
         exited = os.pidfd_open(self.pid)
         try:
             for _ in range(int(START_SECONDS_MAX / 0.05)):
-                if self.ready_file.exists():
-                    found: dict[str, Any] = json.loads(self.ready_file.read_text())
-                    return found
+                if holds():
+                    return True
                 if select.select([exited], [], [], 0.05)[0]:
-                    break
+                    return holds()
         finally:
             os.close(exited)
-        raise ServiceDied(f"{self.module} was not ready: {self.log()[-3000:]}")
+        return False
 
     def kill(self) -> None:
         """Kill -9, as a crash does, and collect the process."""

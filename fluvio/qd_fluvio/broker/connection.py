@@ -66,6 +66,7 @@ class Connection(asyncio.BufferedProtocol):
         self._sent_bytes = 0
         self._sending_bytes = 0
         self._frames = FrameBuffer(REQUEST_BYTES_MAX)
+        self._growing_bytes = 0
         self._low_settable = False
         self._receive_low = 1
         self._inbox: deque[bytearray] = deque()
@@ -103,7 +104,6 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Queue the frames that are now whole."""
         self._received_bytes += nbytes
-        grown = self._frames.held_bytes
         try:
             frames = self._frames.received(nbytes)
         except WireError as error:
@@ -111,7 +111,8 @@ class Connection(asyncio.BufferedProtocol):
             return
         if frames:
             self._queue(frames)
-        if frames or self._frames.held_bytes != grown:
+        if frames or self._frames.held_bytes != self._growing_bytes:
+            self._growing_bytes = self._frames.held_bytes
             self._account()
         self._wait_for_more(self._frames.missing)
 
@@ -121,6 +122,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         """Most is sent."""
+        self._hub.account(self)
         self._writable.set()
 
     def eof_received(self) -> bool:

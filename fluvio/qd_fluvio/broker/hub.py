@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,6 +68,7 @@ class Hub:
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
+        self._now = 0.0  # seconds, as the sweeps count them
         self._members: dict[Member, _Seen] = {}
         self._held_bytes = 0
         self._waiting: deque[Member] = deque()
@@ -74,6 +76,14 @@ class Hub:
         self._sent_bytes = 0
         self._sent_awaited = 0
         self._sent_enough = asyncio.Event()
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(self._members)
+
+    @property
+    def members(self) -> int:
+        """Open connections."""
+        return len(self._members)
 
     @property
     def held_bytes(self) -> int:
@@ -96,8 +106,7 @@ class Hub:
             if silent is None:
                 return False
             self._drop(silent, "too many connections, and it has not spoken yet")
-        now = asyncio.get_running_loop().time()
-        self._members[member] = _Seen(now, moved_since=now)
+        self._members[member] = _Seen(self._now, moved_since=self._now)
         return True
 
     def leave(self, member: Member) -> None:
@@ -158,40 +167,47 @@ class Hub:
 
     async def run(self) -> None:
         """Sweep again and again, until cancelled."""
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(SWEEP_S)
             try:
-                self.sweep(loop.time())
+                # Where this process itself stood still, its clients did not stall so long.
+                self.sweep(SWEEP_S)
             except Exception:
                 _log.exception("a sweep failed by a defect")
 
-    def sweep(self, now: float) -> None:
-        """Close what stalled for too long, and under pressure what holds memory and stalls."""
+    def sweep(self, elapsed_s: float) -> None:
+        """Close what stalled for too long, and under pressure what holds memory and stalls.
+
+        Parameters
+        ----------
+        elapsed_s : float
+            Time since the last sweep.
+        """
+        self._now += elapsed_s
         for member, seen in list(self._members.items()):
             self.account(member)
-            self._note(member, seen, now)
-            if reason := self._overdue(member, seen, now):
+            self._note(member, seen)
+            if reason := self._overdue(member, seen):
                 self._drop(member, reason)
-        self._relieve(now)
+        self._relieve()
         self._let_pass()
 
-    def _note(self, member: Member, seen: _Seen, now: float) -> None:
+    def _note(self, member: Member, seen: _Seen) -> None:
         half_of = member.requests if member.half_request else -1
         if half_of != seen.half_of:
-            seen.half_of, seen.half_since = half_of, now
+            seen.half_of, seen.half_since = half_of, self._now
         if member.moved_bytes != seen.moved_bytes:
-            seen.moved_bytes, seen.moved_since = member.moved_bytes, now
+            seen.moved_bytes, seen.moved_since = member.moved_bytes, self._now
 
-    def _overdue(self, member: Member, seen: _Seen, now: float) -> str:
-        limits = self.limits
+    def _overdue(self, member: Member, seen: _Seen) -> str:
+        limits, now = self.limits, self._now
         if not member.requests and now - seen.since > limits.opening_s_max:
             return f"found no request within {limits.opening_s_max:g} s"
         if seen.half_of >= 0 and now - seen.half_since > limits.request_s_max:
             return f"found half a request, expected the rest within {limits.request_s_max:g} s"
         return ""
 
-    def _relieve(self, now: float) -> None:
+    def _relieve(self) -> None:
         if not self.pressed:
             return
         stalled = [
@@ -199,7 +215,7 @@ class Hub:
             for member, seen in self._members.items()
             if seen.counted_bytes
             and member.awaits_client
-            and now - seen.moved_since > self.limits.stall_s_max
+            and self._now - seen.moved_since > self.limits.stall_s_max
         ]
         for held, member in sorted(stalled, key=lambda item: item[0], reverse=True):
             if not self.pressed:
@@ -216,7 +232,7 @@ class Hub:
             member = self._waiting.popleft()
             if self.pressed:
                 self._passing = member
-            self._members[member].moved_since = asyncio.get_running_loop().time()
+            self._members[member].moved_since = self._now
             member.proceed()
 
     async def close(self) -> None:
