@@ -142,8 +142,9 @@ class TopicSettings:
             ("segment_bytes", self.segment_bytes, 1),
             ("max_partition_bytes", self.max_partition_bytes, 1),
         ):
-            if value is not None and not least <= value < 2**63:
-                raise SettingError(f"topic setting {name} is {value}; give {least} or more")
+            most = 2**63 - 1 if name == "max_partition_bytes" else 2**32 - 1  # as on the wire
+            if value is not None and not least <= value <= most:
+                raise SettingError(f"topic setting {name} is {value}; give {least} to {most}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +229,7 @@ class Producer(Protocol):
         ...
 
     async def send(self, payload: bytes, key: bytes | None = None) -> None:
-        """Take one record for sending.
+        """Take one record for sending; an empty key counts as none.
 
         Waits while too many bytes are unacknowledged. Returns before the record is written:
         `flush` makes sure.
@@ -387,7 +388,15 @@ class Fluvio(Protocol):
             Where all records go; None spreads them over the topic's partitions as Fluvio does:
             those with a key by its hash, the others in turn.
         compression : Compression
-            Of the batches; the topic must allow it.
+            Of the batches; the topic must allow it. NONE and ANY do as the topic says, and leave
+            batches as they are where it leaves the choice.
+
+        Raises
+        ------
+        TopicNotFound
+            No such topic or partition.
+        SettingError
+            The topic does not allow this compression.
         """
         ...
 

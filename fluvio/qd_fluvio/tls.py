@@ -143,7 +143,10 @@ def _words(error: Exception, name: str) -> str:
         found = "it does not answer as a TLS server"
     else:
         return str(error)
-    return f"{found} ({str(error) or 'closed'}); check that this port speaks TLS, or unset QD_FLUVIO_TLS_CA"
+    return (
+        f"{found} ({str(error) or 'closed'}); check that this port speaks TLS, or unset "
+        "QD_FLUVIO_TLS_CA"
+    )
 
 
 def _certificate_words(error: ssl.SSLCertVerificationError, name: str) -> str:

@@ -24,16 +24,16 @@ from qd_fluvio.official.producer import OfficialProducer
 from qd_fluvio.official.reach import Reach
 from qd_fluvio.official.spreading import SpreadingProducer
 from qd_fluvio.worker.frames import Frame
+from qd_schemas.errors import SettingError
 from qd_schemas.specs import FluvioSettings
 
-# The client's names; without one it takes the topic's own, or none.
+# The client's names; without one it does as the topic says, and leaves batches as they are where
+# the topic leaves the choice.
 _COMPRESSIONS = {
-    Compression.NONE: "None_",
     Compression.GZIP: "Gzip",
     Compression.SNAPPY: "Snappy",
     Compression.LZ4: "Lz4",
     Compression.ZSTD: "Zstd",
-    Compression.ANY: None,
 }
 
 
@@ -100,8 +100,15 @@ class OfficialFluvio(Administration):
     ) -> Producer:
         """See `qd_fluvio.api.Fluvio.producer`."""
         doing = f"open a producer for topic {topic!r}"
-        name = _COMPRESSIONS[compression]
+        name = _COMPRESSIONS.get(compression)
         async with self._deadline(doing):
+            if name is not None:
+                allowed = (await self.describe_topic(topic)).compression
+                if allowed not in (Compression.ANY, compression):
+                    raise SettingError(
+                        f"compression {compression.value} for topic {topic!r}, which allows "
+                        f"{allowed.value} only; use that"
+                    )
             if partition is not None:
                 return await self._producer(topic, partition, name, self._limits, doing)
             count = (await self.describe_topic(topic)).partitions
