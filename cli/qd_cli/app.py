@@ -7,7 +7,7 @@ import importlib
 import typer
 
 _GROUPS = (
-    *("demo", "stack", "data", "topics", "produce", "consume"),
+    *("demo", "stack", "data", "topics", "produce", "consume", "process"),
     *("services",),
 )
 
