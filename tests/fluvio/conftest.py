@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from qd_fluvio import Fluvio, Limits, connect
+from qd_schemas.specs import ClientKind, FluvioSettings
 from support.broker import Ports
 from support.layer import Broker, free_port
 from support.processes import running
@@ -37,9 +38,21 @@ def topic() -> str:
 
 
 @pytest.fixture
-async def fluvio(fluvio_endpoint: str) -> AsyncIterator[Fluvio]:
+def client_kind() -> ClientKind:
+    """Which client speaks to the cluster; the conformance suite names both in turn."""
+    return ClientKind.OFFICIAL
+
+
+@pytest.fixture
+def cluster(fluvio_endpoint: str, client_kind: ClientKind) -> FluvioSettings:
+    """The cluster of this session."""
+    return FluvioSettings(fluvio_endpoint, client_kind)
+
+
+@pytest.fixture
+async def fluvio(cluster: FluvioSettings) -> AsyncIterator[Fluvio]:
     """A connection to the cluster of this session."""
-    async with connect(fluvio_endpoint) as connection:
+    async with connect(cluster) as connection:
         yield connection
 
 
@@ -52,7 +65,14 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ports]:
 
 
 @pytest.fixture
-def broker(tmp_path: Path, nothing_is_left: None) -> Iterator[Broker]:
+def own_brokers(nothing_is_left: None) -> None:
+    """For tests that start a broker to have it misbehave: no use on a cluster that is given."""
+    if "QD_FLUVIO" in os.environ:
+        pytest.skip("breaks a broker of its own; QD_FLUVIO names a cluster, which is left whole")
+
+
+@pytest.fixture
+def broker(tmp_path: Path, own_brokers: None) -> Iterator[Broker]:
     """A broker that the test may kill, freeze and start again."""
     found = Broker(tmp_path)
     yield found
@@ -60,17 +80,15 @@ def broker(tmp_path: Path, nothing_is_left: None) -> Iterator[Broker]:
 
 
 @pytest.fixture
-def cutting_broker(tmp_path: Path, nothing_is_left: None) -> Iterator[Broker]:
-    """A broker that cuts batches where a fetch is full, as real ones do."""
-    found = Broker(tmp_path, "--faults", "cut-batches")
-    yield found
-    found.close()
+def faults() -> list[str]:
+    """How the broker of `misbehaving` does so, each as its option says it."""
+    return []
 
 
 @pytest.fixture
-def dropping_broker(tmp_path: Path, nothing_is_left: None) -> Iterator[Broker]:
-    """A broker that closes each connection after a megabyte."""
-    found = Broker(tmp_path, "--faults", "drop-after=1000000")
+def misbehaving(tmp_path: Path, own_brokers: None, faults: list[str]) -> Iterator[Broker]:
+    """A broker with faults."""
+    found = Broker(tmp_path, *(word for fault in faults for word in ("--faults", fault)))
     yield found
     found.close()
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import signal
 import socket
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
+from qd_fluvio import Compression, Consumer, Fluvio, Producer, Record
+from qd_schemas.specs import ClientKind
 from support.processes import Process
+
+T = TypeVar("T")
+BOTH_CLIENTS = [ClientKind.OFFICIAL, ClientKind.NATIVE]
 
 WORKER = "qd_fluvio.worker"
 
@@ -72,3 +81,39 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+async def write(
+    fluvio: Fluvio,
+    topic: str,
+    values: Sequence[bytes],
+    *,
+    partition: int | None = 0,
+    compression: Compression = Compression.NONE,
+) -> Producer:
+    """Make the topic, if need be, and write until all is acknowledged."""
+    await fluvio.create_topic(topic, exist_ok=True)
+    producer = await fluvio.producer(topic, partition=partition, compression=compression)
+    await producer.send_many(values)
+    await producer.flush()
+    return producer
+
+
+async def values_of(records: AsyncIterator[Record]) -> list[bytes]:
+    return [record.value async for record in records]
+
+
+async def read(consumer: Consumer, count: int) -> list[bytes]:
+    """The next so many values."""
+    return await values_of(consumer.read_until(consumer.next_offset + count))
+
+
+async def cancelled_after(turns: int, work: Awaitable[T]) -> T | None:
+    """What the work gives within so many turns of the loop; None if it was cancelled by then."""
+    task = asyncio.ensure_future(work)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        return await task
+    return None
