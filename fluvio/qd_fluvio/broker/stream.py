@@ -95,7 +95,12 @@ class FetchStream:
         chain = await self._runner.open(smartmodules, self._header.api_version)
         try:
             await look_back(chain, self._log, now_ms)
-            source = TransformedLog(chain, self._read, self._position)
+            source = TransformedLog(
+                chain,
+                self._read,
+                position=self._position,
+                end_offset=self._log.committed_offset,
+            )
             await self._pump(lambda: self._send_transformed(source))
         finally:
             chain.close()

@@ -1,13 +1,15 @@
-"""How many imports and exports a WASM module has, before anything lists them.
+"""What is checked of a WASM module before the library sees it.
 
-The library makes an object of each, so their number must be bounded first. Everything
-else about a module is for the library to check.
+The library makes an object of each import and export, so their number must be bounded
+first, and it takes modules written as text, of which that cannot be known. Everything else
+about a module is for the library to check.
 """
 
 from __future__ import annotations
 
 from qd_fluvio.broker.smartmodules.errors import ModuleFault
 
+_MAGIC = b"\0asm"
 _HEADER_BYTES = 8  # magic and version
 _IMPORTS, _EXPORTS = 2, 7
 _COUNTED = {_IMPORTS: "imports", _EXPORTS: "exports"}
@@ -21,8 +23,10 @@ def check_sections(wasm: bytes) -> None:
     Raises
     ------
     ModuleFault
-        If it has, or if it is cut short.
+        If it has, or if it is cut short or not WASM at all.
     """
+    if not wasm.startswith(_MAGIC):
+        raise ModuleFault(f"found bytes {wasm[:4]!r} at a module's start, expected {_MAGIC!r}")
     position = _HEADER_BYTES
     while position < len(wasm):
         kind = wasm[position]

@@ -2,8 +2,11 @@
 
 A consumer gets one batch for many, as from a real SPU: it has the offsets that the records
 had before, but its records are counted from the first, so those that were filtered out
-leave no gap. A producer's batches are stored one by one, without gaps. Real SPUs lose what
-comes after a consumer's `max_bytes`, and a producer's times; here neither is lost.
+leave no gap. A producer's batches are stored one by one, without gaps.
+
+Real SPUs lose what comes after a consumer's `max_bytes`, a producer's times, and clients
+that want to stop at the partition's end when the first or last records there were filtered
+out: they wait for ever. None of this is so here.
 """
 
 from __future__ import annotations
@@ -71,6 +74,8 @@ class TransformedLog:
         Whole batches from the one that holds an offset on, up to so many bytes.
     position : int
         Where to begin.
+    end_offset : int
+        The partition's end now. Clients that stop there are told when it is reached.
 
     Attributes
     ----------
@@ -79,9 +84,16 @@ class TransformedLog:
     """
 
     def __init__(
-        self, chain: RunningChain, read: Callable[[int, int], Portion], position: int
+        self,
+        chain: RunningChain,
+        read: Callable[[int, int], Portion],
+        *,
+        position: int,
+        end_offset: int,
     ) -> None:
         self.position = position
+        self._told = position
+        self._end_offset = end_offset
         self._chain = chain
         self._read = read
         self._held: Made | None = None
@@ -90,7 +102,7 @@ class TransformedLog:
         """Go on from that offset."""
         if offset != self.position:
             self._held = None
-            self.position = offset
+            self.position = self._told = offset
 
     async def read(self, max_bytes: int) -> Response | None:
         """What the modules make of the records from `position` on, or None if nothing.
@@ -113,9 +125,12 @@ class TransformedLog:
         last = gathered[-1]
         self.position = last.next_offset
         survivors = [made for made in gathered if made.records.count]
-        if not survivors and not last.failure:
+        reached_end = self._told < self._end_offset <= last.next_offset
+        if not survivors and not last.failure and not reached_end:
             return None
-        records = await self._chain.run(lambda _: _merged(survivors, last.next_offset))
+        taken = last.next_offset - self._told
+        self._told = last.next_offset
+        records = await self._chain.run(lambda _: _merged(survivors or gathered, taken))
         return Response(records, last.next_offset, last.failure, last.ended)
 
     async def _gather(self, max_bytes: int) -> list[Made]:
@@ -145,7 +160,7 @@ def transformed(chain: Chain, *, data: Buffer, start: int, room: int) -> list[Ma
     """Pass batches through the chain until one fails or `room` bytes are exceeded."""
     result: list[Made] = []
     for batch in iter_batches(data):
-        made = _pass(chain, data, batch, start)
+        made = _pass(chain, data, batch, start=start, fault="SmartModule err")
         result.append(made)
         room -= made.size
         if made.failure or room < 0:
@@ -165,7 +180,7 @@ def stored(chain: Chain, *, data: memoryview) -> bytearray:
     """
     out = bytearray()
     for batch in checked_batches(data):
-        made = _pass(chain, data, batch, batch.base_offset)
+        made = _pass(chain, data, batch, start=batch.base_offset, fault="smartmodule chain failed:")
         if made.failure:
             raise ModuleFailed(made.failure)
         if made.records.count:
@@ -178,8 +193,11 @@ def stored(chain: Chain, *, data: memoryview) -> bytearray:
     return out
 
 
-def _pass(chain: Chain, data: Buffer, batch: Batch, start: int) -> Made:
-    """One batch through the chain, without its records before `start`."""
+def _pass(chain: Chain, data: Buffer, batch: Batch, *, start: int, fault: str) -> Made:
+    """One batch through the chain, without its records before `start`.
+
+    What `fault` says comes before the words of a module that cannot go on.
+    """
     first = max(start, batch.base_offset)
     kind = compression_of(batch.attributes)
     made = partial(Made, first, batch.next_offset, kind, batch.first_timestamp_ms)
@@ -188,19 +206,16 @@ def _pass(chain: Chain, data: Buffer, batch: Batch, start: int) -> Made:
         block = without_first(block, first - batch.base_offset)
         output = chain.process(ModuleInput(batch.base_offset, batch.first_timestamp_ms, block))
     except (ModuleFault, WireError) as error:
-        return made(EMPTY, other(f"SmartModule err {error}"), ended=True)
+        return made(EMPTY, other(f"{fault} {error}"), ended=True)
     return made(output.records, output.failure or OK)
 
 
-def _merged(survivors: list[Made], next_offset: int) -> bytes:
-    """One batch of all that survived, which takes the offsets up to `next_offset`."""
-    if not survivors:
-        return b""
-    first = survivors[0]
-    records = joined([made.records for made in survivors])
+def _merged(parts: list[Made], offsets: int) -> bytes:
+    """One batch of all records, which counts for so many offsets: clients add them up."""
+    first = parts[0]
     return pack_batch(
-        records.packed(),
-        next_offset - first.start_offset,
+        joined([made.records for made in parts]).packed(),
+        offsets,
         base_offset=first.start_offset,
         compression=first.compression,
     )
