@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 
 from qd_fluvio.api import Isolation, Offset, Position, Record
 from qd_fluvio.commits import Commits
@@ -30,21 +29,18 @@ from qd_fluvio.errors import (
 from qd_fluvio.limits import Limits
 from qd_fluvio.native.link import Link
 from qd_fluvio.native.links import Links
+from qd_fluvio.native.opening import Opener
 from qd_fluvio.native.recovery import Recovery
 from qd_fluvio.native.stream import Stream
 from qd_fluvio.refusals import refusal
 from qd_fluvio.wire import data
 from qd_fluvio.wire.failures import ErrorCode
-from qd_fluvio.wire.records import Batch
-from qd_fluvio.wire.unpacking import unpack_columns
 from qd_schemas.errors import SettingError
 
 # Given out before other tasks may run: there may always be more.
 YIELD_BYTES = 256 * 1024
 _TEMPORARY = (ClusterUnreachable, ConnectionLost, DeadlineExceeded)
 _ISOLATION = {Isolation.READ_UNCOMMITTED: 0, Isolation.READ_COMMITTED: 1}
-# A named tuple's own constructor takes twice as long.
-_record = partial(tuple.__new__, Record)
 
 
 class NativeConsumer:
@@ -94,11 +90,15 @@ class NativeConsumer:
         self._fetch_bytes = min(limits.fetch_bytes_max, max(limits.queue_bytes_max // 2, 1))
         self._arrived = asyncio.Event()
         self._batch: list[Record] = []  # opened, given out from the end of the reversed list
-        self._next_received = self._started_at = 0
+        self._opener = Opener(self._name, 0)
+        self._started_at = 0
         self._closed = False
         self._recovery = Recovery(limits.reconnect_seconds, self._loop.time)
         self._refills = 0
         self._behind_at: int | None = None
+        self._idle_since = 0.0
+        self._idle_due = False
+        self._idle_timer: asyncio.TimerHandle | None = None
         self._deleted = False
         self._given_bytes = 0  # since other tasks could last run
 
@@ -118,12 +118,8 @@ class NativeConsumer:
 
     async def __anext__(self) -> Record:
         """The next record; see `qd_fluvio.api.Consumer`."""
-        if not self._batch:
-            batch = await self._receive()
-            if batch is None:
-                raise StopAsyncIteration
-            batch.reverse()
-            self._batch = batch
+        if not self._batch and not await self._fill():
+            raise StopAsyncIteration
         return self._batch.pop()
 
     async def batches(self) -> AsyncIterator[list[Record]]:
@@ -136,8 +132,17 @@ class NativeConsumer:
 
     async def read_until(self, end_offset: int) -> AsyncIterator[Record]:
         """Records before `end_offset`; see `qd_fluvio.api.Consumer.read_until`."""
-        while self.next_offset < end_offset:
-            yield await anext(self)
+        while self.next_offset < end_offset and (self._batch or await self._fill()):
+            while self._batch and self._batch[-1].offset < end_offset:
+                yield self._batch.pop()
+
+    async def _fill(self) -> bool:
+        """Receive records to give out one by one; False once this consumer is closed."""
+        batch = await self._receive()
+        if batch is not None:
+            batch.reverse()
+            self._batch = batch
+        return batch is not None
 
     async def commit(self) -> None:
         """Keep how far this consumer is; see `qd_fluvio.api.Consumer.commit`."""
@@ -161,6 +166,8 @@ class NativeConsumer:
         self._closed = True
         self._arrived.set()
         self._drop_stream()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         if self._commits is not None:
             self._commits.close()
 
@@ -172,14 +179,12 @@ class NativeConsumer:
                 resumed = await self._commits.resume()
         bounds = await self._bounds()
         if resumed is not None:
-            self._next_received = resumed
+            first = resumed
         elif offset.position is Position.ABSOLUTE:
-            self._next_received = offset.value
-        elif offset.position is Position.BEGINNING:
-            self._next_received = bounds.start
+            first = offset.value
         else:
-            self._next_received = bounds.end
-        self._started_at = self._next_received
+            first = bounds.start if offset.position is Position.BEGINNING else bounds.end
+        self._started_at = self._opener.next_offset = first
         await self._open(bounds)
 
     async def _bounds(self) -> Bounds:
@@ -210,6 +215,11 @@ class NativeConsumer:
         except FluvioError:
             self._links.give_back(link)
             raise
+
+    @property
+    def _next_received(self) -> int:
+        """The offset of the record that the cluster is to send next."""
+        return self._opener.next_offset
 
     def _require_within(self, start: int, end: int) -> None:
         if not start <= self._next_received <= end:
@@ -247,7 +257,7 @@ class NativeConsumer:
         while stream.batches and self._given_bytes < YIELD_BYTES:
             portion, batch = stream.batches[0]
             try:
-                records += self._records(portion, batch)
+                records += self._opener.open(portion, batch)
             except (RecordsMissing, WireError) as error:
                 if not records:  # else next time
                     self._refill(error)
@@ -269,31 +279,33 @@ class NativeConsumer:
                 f"{self._refills} times: {error}"
             ) from None
 
-    def _records(self, portion: memoryview, batch: Batch) -> list[Record]:
-        """Open a batch; the records that were asked for."""
-        if batch.base_offset > self._next_received:
-            raise RecordsMissing(
-                f"{self._name}: offset {batch.base_offset} came where {self._next_received} was "
-                "expected"
-            )
-        if batch.next_offset <= self._next_received:
-            return []
-        found = unpack_columns(portion, batch)
-        offsets = range(batch.base_offset, batch.next_offset)
-        columns = zip(offsets, found.timestamps_ms, found.keys, found.values, strict=True)
-        records: list[Record] = list(map(_record, columns))
-        known = self._next_received - batch.base_offset
-        self._next_received = batch.next_offset
-        return records[known:] if known else records
-
     async def _wait(self, stream: Stream) -> None:
         """Wait for news; after a while without any, see whether there should be some."""
         self._arrived.clear()
-        try:
-            async with asyncio.timeout(self._limits.idle_check_seconds):
-                await self._arrived.wait()
-        except TimeoutError:
-            await self._check_idle(stream)
+        self._idle_since = self._loop.time()
+        if self._idle_timer is None:
+            self._look_later(self._limits.idle_check_seconds)
+        await self._arrived.wait()
+        if self._idle_due:
+            self._idle_due = False
+            if not (stream.batches or stream.ended):
+                await self._check_idle(stream)
+
+    def _look_later(self, seconds: float) -> None:
+        # One timer for many waits: to start and stop one for each takes as long as a record.
+        self._idle_timer = self._loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        """Wake the reader if it has waited for so long; else look again when it would have."""
+        self._idle_timer = None
+        if self._arrived.is_set():
+            return
+        left = self._idle_since + self._limits.idle_check_seconds - self._loop.time()
+        if left > 0:
+            self._look_later(left)
+        else:
+            self._idle_due = True
+            self._arrived.set()
 
     async def _check_idle(self, stream: Stream) -> None:
         """A stream may be dead without an end: its cluster gone, its topic deleted, or stuck."""

@@ -24,17 +24,17 @@ from qd_fluvio.errors import (
     TopicNotFound,
     WireError,
 )
-from qd_fluvio.limits import Limits
+from qd_fluvio.limits import RECORD_OVERHEAD_BYTES, Limits
 from qd_fluvio.native.link import Link
 from qd_fluvio.native.links import Links
 from qd_fluvio.refusals import refusal
 from qd_fluvio.servers import CLIENT_ID
 from qd_fluvio.wire import data
 from qd_fluvio.wire.compression import Compression
-from qd_fluvio.wire.failures import ErrorCode, Failure
+from qd_fluvio.wire.failures import OK, ErrorCode, Failure
 from qd_fluvio.wire.frames import decode_response
 from qd_fluvio.wire.packing import BATCH_RECORDS_MAX, pack_columns
-from qd_fluvio.wire.produce import ProduceFrames
+from qd_fluvio.wire.quick import ProduceFrames
 
 # Of a batch's values. Well under what other consumers fetch at once: one that is cut costs them
 # a second fetch, and the official client its records.
@@ -55,7 +55,6 @@ class Shipment:
     cost_bytes: int
     number: int = 0
     sent_at: float = 0.0
-    failure: Failure | None = None
 
     def answered(self, payload: bytearray) -> None:
         """The cluster's answer; see `link.Asker`."""
@@ -72,8 +71,7 @@ class Gathering:
 
     values: list[bytes] = field(default_factory=list)
     keys: list[bytes | None] | None = None
-    value_bytes: int = 0
-    cost_bytes: int = 0
+    value_bytes: int = 0  # with their keys
 
     def has_room(self, records: int, value_bytes: int) -> bool:
         """Whether so many more fit into the batch."""
@@ -87,22 +85,11 @@ class Gathering:
         """Whether to wait for more makes no sense."""
         return self.value_bytes >= BATCH_BYTES_MAX or len(self.values) >= BATCH_RECORDS_MAX
 
-    def add(self, value: bytes, key: bytes | None, cost_bytes: int) -> None:
-        """Take one record."""
-        if key is not None and self.keys is None:
-            self.keys = [None] * len(self.values)
-        self.values.append(value)
-        if self.keys is not None:
-            self.keys.append(key)
-        self.value_bytes += len(value) if key is None else len(value) + len(key)
-        self.cost_bytes += cost_bytes
-
     def extend(
         self,
         values: Sequence[bytes],
         keys: Sequence[bytes | None] | None,
         value_bytes: int,
-        cost_bytes: int,
     ) -> None:
         """Take many records."""
         if keys is not None and self.keys is None:
@@ -111,7 +98,12 @@ class Gathering:
         if self.keys is not None:
             self.keys += keys if keys is not None else [None] * len(values)
         self.value_bytes += value_bytes
-        self.cost_bytes += cost_bytes
+
+    def add_key(self, key: bytes | None) -> None:
+        """Take the key of the record that was added last."""
+        if self.keys is None:
+            self.keys = [None] * (len(self.values) - 1)
+        self.keys.append(key)
 
 
 class Lane:
@@ -180,26 +172,30 @@ class Lane:
         """When the oldest batch that is not answered was sent, by the loop's clock."""
         return self._under_way[0].sent_at if self._under_way else None
 
-    def add(self, value: bytes, key: bytes | None, cost_bytes: int) -> bool:
-        """Take one record; whether a full batch went out."""
-        size = len(value) if key is None else len(value) + len(key)
-        full = not self._gathering.has_room(1, size)
-        if full:
+    def add(self, value: bytes, key: bytes | None, size: int) -> bool:
+        """Take one record, which has this size with its key; whether a full batch went out."""
+        found = self._gathering
+        if found.value_bytes + size > BATCH_BYTES_MAX and found.values:
             self.ship()
-        self._gathering.add(value, key, cost_bytes)
-        return self._after_adding() or full
+            found = self._gathering
+        found.values.append(value)
+        if key is not None or found.keys is not None:
+            found.add_key(key)
+        found.value_bytes += size
+        if self._under_way and not found.full:
+            return False
+        return self._after_adding()
 
     def extend(
         self,
         values: Sequence[bytes],
         keys: Sequence[bytes | None] | None,
         value_bytes: int,
-        cost_bytes: int,
     ) -> None:
         """Take as many records as one batch holds."""
         if not self._gathering.has_room(len(values), value_bytes):
             self.ship()
-        self._gathering.extend(values, keys, value_bytes, cost_bytes)
+        self._gathering.extend(values, keys, value_bytes)
         self._after_adding()
 
     def _after_adding(self) -> bool:
@@ -220,7 +216,9 @@ class Lane:
             timestamp_ms=time.time_ns() // 1_000_000,
             compression=self._compression,
         )
-        self._send(Shipment(self, head, body, len(found.values), found.cost_bytes))
+        records = len(found.values)
+        cost_bytes = found.value_bytes + records * RECORD_OVERHEAD_BYTES
+        self._send(Shipment(self, head, body, records, cost_bytes))
 
     def close(self) -> None:
         """Give up what is not answered."""
@@ -236,17 +234,17 @@ class Lane:
         """A batch was written, or was not."""
         if not self._under_way or self._under_way[0] is not shipment:
             raise WireError("found the answer to a later batch before that to an earlier one")
-        shipment.failure = self._failure(payload)
+        failure = OK if self._frames.written(payload) else self._failure(payload)
         self._under_way.popleft()
-        if not shipment.failure:
+        if not failure:
             self._written(shipment)
-        elif shipment.failure.code in _NOT_LEADER:
+        elif failure.code in _NOT_LEADER:
             self._refused.append(shipment)
             if not self._under_way:
                 self._move(self._refused)
         else:
             doing = f"send to {self._name}"
-            self._on_failed(refusal(shipment.failure, doing))
+            self._on_failed(refusal(failure, doing))
 
     def lost(self, error: FluvioError) -> None:
         """The connection is gone."""

@@ -89,6 +89,7 @@ class NativeProducer:
 
     async def send(self, payload: bytes, key: bytes | None = None) -> None:
         """Take one record; see `qd_fluvio.api.Producer.send`."""
+        key = key or None
         size = len(payload) if key is None else len(payload) + len(key)
         if size > RECORD_BYTES_MAX:
             raise _too_large(size)
@@ -96,14 +97,16 @@ class NativeProducer:
         if self._turn.locked() or not self._has_room(cost):
             async with self._turn:
                 await self._until_room(cost)
-                shipped = self._add(payload, key, cost)
+                shipped = self._add(payload, key, size)
         else:
-            shipped = self._add(payload, key, cost)
+            shipped = self._add(payload, key, size)
         if shipped:
             await asyncio.sleep(0)  # a loop of sends must not keep other tasks from running
 
     async def send_many(self, payloads: Sequence[bytes], keys: _Keys = None) -> None:
         """Take many records; see `qd_fluvio.api.Producer.send_many`."""
+        if keys is not None:
+            keys = _checked_keys(payloads, keys)
         sizes = _sizes(payloads, keys)
         if not sizes:
             return
@@ -122,8 +125,10 @@ class NativeProducer:
                 cost = size + (end - start) * RECORD_OVERHEAD_BYTES
                 await self._until_room(cost)
                 part = None if keys is None else keys[start:end]
-                self._lanes[0].extend(payloads[start:end], part, size, cost)
-                self._took(end - start, cost)
+                self._sent += end - start
+                self._in_flight_bytes += cost
+                self._lanes[0].extend(payloads[start:end], part, size)
+                self._watch_progress()
                 start, before = end, ends[end - 1]
                 await asyncio.sleep(0)
 
@@ -166,17 +171,18 @@ class NativeProducer:
             cost = sizes[number] + RECORD_OVERHEAD_BYTES
             if not self._has_room(cost):
                 await self._until_room(cost)
-            if self._add(payload, None if keys is None else keys[number], cost):
+            if self._add(payload, None if keys is None else keys[number], sizes[number]):
                 await asyncio.sleep(0)
 
-    def _add(self, payload: bytes, key: bytes | None, cost: int) -> bool:
+    def _add(self, payload: bytes, key: bytes | None, size: int) -> bool:
         number = 0 if self._partitioner is None else self._partitioner.choose(key)
-        self._took(1, cost)
-        return self._lanes[number].add(payload, key, cost)
+        self._sent += 1
+        self._in_flight_bytes += size + RECORD_OVERHEAD_BYTES
+        if self._watch is None:
+            self._watch_progress()
+        return self._lanes[number].add(payload, key, size)
 
-    def _took(self, records: int, cost: int) -> None:
-        self._sent += records
-        self._in_flight_bytes += cost
+    def _watch_progress(self) -> None:
         if self._watch is None:
             self._watch = self._loop.call_later(self._limits.send_seconds, self._check_progress)
 
@@ -243,11 +249,18 @@ class NativeProducer:
         )
 
 
+def _checked_keys(
+    payloads: Sequence[bytes], keys: Sequence[bytes | None]
+) -> Sequence[bytes | None]:
+    """As many keys as records, with None for empty ones."""
+    if len(keys) != len(payloads):
+        raise SettingError(f"{len(keys)} keys for {len(payloads)} records; give as many, or none")
+    return [key or None for key in keys]
+
+
 def _sizes(payloads: Sequence[bytes], keys: _Keys) -> list[int]:
     if keys is None:
         return list(map(len, payloads))
-    if len(keys) != len(payloads):
-        raise SettingError(f"{len(keys)} keys for {len(payloads)} records; give as many, or none")
     return [
         len(payload) if key is None else len(payload) + len(key)
         for payload, key in zip(payloads, keys, strict=True)

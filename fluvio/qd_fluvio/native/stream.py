@@ -7,15 +7,20 @@ ever arrive. This module walks batch headers to know how far it is; it opens no 
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 
 from qd_fluvio.errors import FluvioError, WireError
 from qd_fluvio.native.link import Link
+from qd_fluvio.servers import CLIENT_ID
 from qd_fluvio.wire import data
 from qd_fluvio.wire.failures import Failure
-from qd_fluvio.wire.frames import decode_response
+from qd_fluvio.wire.quick import UpdateFrames, read_portion, update_failure
 from qd_fluvio.wire.records import HEADER_BYTES, Batch, batch_at, iter_batches
+
+# A portion up to this size likely holds what was written just now.
+_SMALL_BYTES = 16 * 1024
 
 
 class Stream:
@@ -41,7 +46,6 @@ class Stream:
         on_news: Callable[[], None],
     ) -> None:
         self.link = link
-        self.stream_id: int | None = None
         self.batches: deque[tuple[memoryview, Batch]] = deque()
         self.failure: Failure | None = None  # the server ended it
         self.error: FluvioError | None = None  # the connection ended it
@@ -49,9 +53,12 @@ class Stream:
         self._fetch_bytes = request.max_bytes
         self._queue_bytes_max = queue_bytes_max
         self._on_news = on_news
+        self._update = _Update(self)
         self._queued_bytes = 0
         self._next_offset = request.fetch_offset
         self._asked = True
+        self._closed = False
+        self._updates: UpdateFrames | None = None
         self._number = link.request(data.STREAM_FETCH, request, self, stream=True)
 
     @property
@@ -68,22 +75,26 @@ class Stream:
 
     def close(self) -> None:
         """Want nothing more."""
+        self._closed = True
         self.link.forget(self._number)
         self.batches.clear()
 
     def answered(self, payload: bytearray) -> None:
         """A portion came; see `link.Asker`."""
-        version = self.link.version(data.STREAM_FETCH)
-        _, answer = decode_response(payload, data.STREAM_FETCH, version)
-        self.stream_id = answer.stream_id
-        if answer.partition.error:
-            self.failure = answer.partition.error
+        portion = read_portion(payload, self.link.version(data.STREAM_FETCH))
+        if self._updates is None:
+            self._updates = UpdateFrames(portion.stream_id, client_id=CLIENT_ID)
+        if portion.failure:
+            self.failure = portion.failure
         elif not self._asked:
             raise WireError("found a portion of a stream that was not asked for")
         else:
             self._asked = False
-            self._queue(memoryview(answer.partition.records))
-            self._ask()
+            self._queue(portion.records)
+            if len(portion.records) > _SMALL_BYTES:
+                self._ask()  # the SPU reads the next portion while this one is opened
+            else:
+                asyncio.get_running_loop().call_soon(self._ask)  # a lone record comes first
         self._on_news()
 
     def refused(self, failure: Failure) -> None:
@@ -112,11 +123,13 @@ class Stream:
         room = self._queued_bytes + self._fetch_bytes <= self._queue_bytes_max
         if self._asked or self.wanted_bytes or self.ended or not (room or not self.batches):
             return
-        assert self.stream_id is not None
+        if self._closed or self.link.error is not None:
+            return
+        assert self._updates is not None
         self._asked = True
-        update = data.OffsetUpdate(self._next_offset, self.stream_id)
-        request = data.UpdateOffsetsRequest((update,))
-        self.link.request(data.UPDATE_OFFSETS, request, _Update(self))
+        number = self.link.new_id()
+        frame = self._updates.frame(number, self._next_offset)
+        self.link.send(number, self._update, (frame,), stream=False)
 
 
 class _Update:
@@ -127,10 +140,8 @@ class _Update:
 
     def answered(self, payload: bytearray) -> None:
         """See whether the stream is known."""
-        _, answer = decode_response(payload, data.UPDATE_OFFSETS, 0)
-        for updated in answer.offsets:
-            if updated.error:
-                self._stream.refused(updated.error)
+        if failure := update_failure(payload):
+            self._stream.refused(failure)
 
     def lost(self, error: FluvioError) -> None:
         """The stream is told by itself."""
