@@ -33,6 +33,9 @@ REFUSALS: dict[int, tuple[type[FluvioError], str]] = {
 }
 
 
+_BEYOND = "is greater than leo"  # an SPU's words for an offset beyond the end, without a code
+
+
 def refusal(failure: Failure, doing: str, message: str | None = None) -> FluvioError:
     """The error that a server's refusal stands for.
 
@@ -46,4 +49,6 @@ def refusal(failure: Failure, doing: str, message: str | None = None) -> FluvioE
         Its words, where it has any.
     """
     kind, advice = REFUSALS.get(failure.code, (FluvioError, "change it"))
+    if failure.code == ErrorCode.OTHER and _BEYOND in str(failure):
+        kind, advice = REFUSALS[ErrorCode.OFFSET_OUT_OF_RANGE]
     return kind(f"{doing}: {message or failure}; {advice}")

@@ -18,7 +18,7 @@ from qd_fluvio.broker.settings import (
 )
 from qd_fluvio.wire import data
 from qd_fluvio.wire.codec import encode
-from qd_fluvio.wire.failures import ErrorCode
+from qd_fluvio.wire.failures import ErrorCode, Failure, other
 from qd_fluvio.wire.frames import RequestHeader
 from qd_fluvio.wire.records import iter_batches
 from qd_fluvio.wire.smartmodules import FilterKind, Invocation, StoredModule
@@ -63,10 +63,10 @@ async def test_an_unknown_topic_or_partition(ports: Ports, topic: str) -> None:
     async with connected(ports.spu) as spu:
         for name, partition in (("nope", 0), (topic, 1)):
             (answer,) = await spu.produce(name, batch_of(b"a"), partition=partition)
-            assert answer.error.code == ErrorCode.TOPIC_NOT_FOUND
-            assert (await spu.ends(name, partition)).error.code == ErrorCode.TOPIC_NOT_FOUND
+            assert answer.error.code == ErrorCode.NOT_LEADER_FOR_PARTITION
+            assert (await spu.ends(name, partition)).error.code == ErrorCode.PARTITION_NOT_LEADER
         stream = await spu.answer(spu.stream("nope", 0))
-        assert stream.partition.error.code == ErrorCode.TOPIC_NOT_FOUND
+        assert stream.partition.error.code == ErrorCode.NOT_LEADER_FOR_PARTITION
 
 
 async def test_a_plain_fetch(ports: Ports, topic: str) -> None:
@@ -80,8 +80,8 @@ async def test_a_plain_fetch(ports: Ports, topic: str) -> None:
 
         assert values_in((await fetch(topic, 0)).records) == [b"a", b"b"]
         assert values_in((await fetch(topic, 1)).records) == [b"b"]
-        assert (await fetch(topic, 3)).error.code == ErrorCode.OFFSET_OUT_OF_RANGE
-        assert (await fetch("nope", 0)).error.code == ErrorCode.TOPIC_NOT_FOUND
+        assert (await fetch(topic, 3)).error == other("start offset: 3 is greater than leo: 2")
+        assert (await fetch("nope", 0)).error.code == ErrorCode.NOT_LEADER_FOR_PARTITION
 
 
 async def read_stream(
@@ -141,12 +141,21 @@ async def test_streams_give_whole_batches(ports: Ports, topic: str) -> None:
         assert await read_stream(spu, topic, 100, max_bytes=10) == values
 
 
-@pytest.mark.parametrize("offset", [-1, 2, 999])
-async def test_a_stream_from_nowhere(ports: Ports, topic: str, offset: int) -> None:
+@pytest.mark.parametrize(
+    ("offset", "failure"),
+    [
+        (-1, Failure(ErrorCode.OFFSET_EVICTED, (-1, 0))),
+        (2, other("start offset: 2 is greater than leo: 1")),
+        (999, other("start offset: 999 is greater than leo: 1")),
+    ],
+)
+async def test_a_stream_from_nowhere(
+    ports: Ports, topic: str, offset: int, failure: Failure
+) -> None:
     async with connected(ports.spu) as spu:
         await spu.produce(topic, batch_of(b"0"))
         answer = await spu.answer(spu.stream(topic, offset))
-        assert answer.partition.error.code == ErrorCode.OFFSET_OUT_OF_RANGE
+        assert answer.partition.error == failure
 
 
 async def test_an_acknowledgement_of_no_stream(ports: Ports) -> None:
@@ -167,16 +176,17 @@ async def test_waiting_streams_hear_that_their_topic_is_deleted(ports: Ports) ->
             assert answer.partition.error.code == ErrorCode.TOPIC_DELETED
 
 
-async def test_smartmodules_are_refused_with_words(ports: Ports, topic: str) -> None:
-    module = Invocation(StoredModule("filter"), FilterKind())
+async def test_a_smartmodule_that_is_not_there(ports: Ports, topic: str) -> None:
+    module = Invocation(StoredModule("nope"), FilterKind())
+    missing = Failure(ErrorCode.SMARTMODULE_NOT_FOUND, ("nope",))
     async with connected(ports.spu) as spu:
         fetch = data.StreamFetchRequest(topic, 0, 0, 1_000, 0, (module,))
         answer = await spu.call(data.STREAM_FETCH, fetch)
-        assert "SmartModules" in answer.partition.error.details[0]
+        assert answer.partition.error == missing
         item = data.ProducePartition(0, batch_of(b"a"))
         produce = data.ProduceRequest(None, 1, 0, (data.ProduceTopic(topic, (item,)),), (module,))
         refused = (await spu.call(data.PRODUCE, produce)).topics[0].partitions[0]
-        assert refused.error.code == ErrorCode.OTHER
+        assert refused.error == missing
         assert (await spu.ends(topic)).end_offset == 0
 
 

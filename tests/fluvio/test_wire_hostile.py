@@ -76,7 +76,7 @@ def test_a_real_frame_with_more_after_it(sample: tuple[str, str, int, bytes], ex
     [
         (4_242, 1, "API key 4242"),
         (1_001, 3, "version 3 of Create"),
-        (1_001, 20, "version 20 of Create"),
+        (1_001, -1, "version -1 of Create"),
     ],
 )
 def test_an_unknown_call_is_named(key: int, version: int, words: str) -> None:

@@ -11,6 +11,7 @@ from qd_fluvio.broker.errors import (
     InvalidReplicas,
     InvalidTopicSettings,
     ModuleNotFound,
+    OffsetBeyond,
     OffsetEvicted,
     PartitionBroken,
     ReplicasUnplaced,
@@ -22,7 +23,6 @@ from qd_fluvio.errors import (
     FluvioError,
     InvalidTopicName,
     LogError,
-    OffsetOutOfRange,
     RecordTooLarge,
     TopicExists,
     TopicNotFound,
@@ -38,7 +38,6 @@ _CODES: tuple[tuple[type[FluvioError], ErrorCode], ...] = (
     (InvalidTopicSettings, ErrorCode.TOPIC_INVALID_CONFIGURATION),
     (DeduplicationUnknown, ErrorCode.DEDUPLICATION_NOT_LOADED),
     (CompressionRefused, ErrorCode.COMPRESSION_ERROR),
-    (OffsetOutOfRange, ErrorCode.OFFSET_OUT_OF_RANGE),
     (RecordTooLarge, ErrorCode.MESSAGE_TOO_LARGE),
     (PartitionBroken, ErrorCode.PARTITION_SHORT_CIRCUITED),
     (LogError, ErrorCode.STORAGE_ERROR),
@@ -53,6 +52,8 @@ def failure_of(error: FluvioError, *, topic: str = "", partition: int = 0) -> Fa
         return Failure(ErrorCode.PARTITION_FULL, (topic, partition))
     if isinstance(error, OffsetEvicted):
         return Failure(ErrorCode.OFFSET_EVICTED, (error.offset, error.start_offset))
+    if isinstance(error, OffsetBeyond):  # the words by which clients know it
+        return other(f"start offset: {error.offset} is greater than leo: {error.end_offset}")
     if isinstance(error, DamagedRecords):
         return other(str(error))  # Fluvio has no code that says which offsets
     if isinstance(error, DeduplicationNameInvalid):
@@ -67,3 +68,10 @@ def failure_of(error: FluvioError, *, topic: str = "", partition: int = 0) -> Fa
         if isinstance(error, kind):
             return Failure(code)
     return other(str(error))
+
+
+def spu_failure_of(error: FluvioError, *, topic: str = "", partition: int = 0) -> Failure:
+    """The error field as an SPU gives it, which knows the partitions it leads and no topics."""
+    if isinstance(error, TopicNotFound):
+        return Failure(ErrorCode.NOT_LEADER_FOR_PARTITION)
+    return failure_of(error, topic=topic, partition=partition)

@@ -13,6 +13,7 @@
      ├─ ReplicasUnplaced          replicas for which the cluster has not enough SPUs
      ├─ SystemTopic               a topic that only the cluster itself can delete
      ├─ OffsetOutOfRange
+     │   ├─ OffsetBeyond          the record is not written yet
      │   └─ OffsetEvicted         retention deleted the record
      └─ LogError
          ├─ DamagedRecords        records whose bytes are not those that were written
@@ -46,11 +47,21 @@ class OffsetEvicted(OffsetOutOfRange):
 
     def __init__(self, offset: int, start_offset: int) -> None:
         super().__init__(
-            f"found offset {offset}, but retention deleted what was before {start_offset}: "
-            f"read from there"
+            f"found offset {offset}, but the partition begins at {start_offset}: read from there"
         )
         self.offset = offset
         self.start_offset = start_offset
+
+
+class OffsetBeyond(OffsetOutOfRange):
+    """The record is not written yet, nor is it the next one."""
+
+    def __init__(self, offset: int, end_offset: int) -> None:
+        super().__init__(
+            f"found offset {offset}, expected at most {end_offset}, which is written next"
+        )
+        self.offset = offset
+        self.end_offset = end_offset
 
 
 class StorageFull(LogError):

@@ -19,6 +19,7 @@ from pathlib import Path
 from qd_fluvio.broker.checkpoint import read_checkpoint, write_checkpoint
 from qd_fluvio.broker.errors import (
     CompressionRefused,
+    OffsetBeyond,
     OffsetEvicted,
     PartitionBroken,
 )
@@ -30,7 +31,7 @@ from qd_fluvio.broker.segment import SUFFIX, Mark, Portion, Segment
 from qd_fluvio.broker.settings import BATCH_BYTES_MAX, Durability
 from qd_fluvio.broker.sharing import SharedTask
 from qd_fluvio.broker.transform import Transform
-from qd_fluvio.errors import OffsetOutOfRange, RecordTooLarge
+from qd_fluvio.errors import RecordTooLarge
 from qd_fluvio.wire.compression import COMPRESSION_MASK
 from qd_fluvio.wire.records import Batch, checked_batches, set_base_offset
 
@@ -185,12 +186,10 @@ class PartitionLog:
 
     def check_offset(self, offset: int) -> None:
         """Refuse an offset that the log neither holds nor writes next."""
-        if 0 <= offset < self.start_offset:
+        if offset < self.start_offset:
             raise OffsetEvicted(offset, self.start_offset)
-        if not self.start_offset <= offset <= self.end_offset:
-            raise OffsetOutOfRange(
-                f"found offset {offset}, expected {self.start_offset} to {self.end_offset}"
-            )
+        if offset > self.end_offset:
+            raise OffsetBeyond(offset, self.end_offset)
 
     async def sync(self) -> None:
         """Return when all that is written so far is on the disk; callers share one sync.

@@ -12,17 +12,22 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from qd_fluvio.broker.answers import failure_of
+from qd_fluvio.broker.answers import failure_of, spu_failure_of
 from qd_fluvio.broker.catalog import Catalog
 from qd_fluvio.broker.connection import Connection
 from qd_fluvio.broker.consumers import ConsumerOffsets
 from qd_fluvio.broker.log import PartitionLog
-from qd_fluvio.broker.settings import STREAMS_PER_CONNECTION_MAX, Durability, Faults
+from qd_fluvio.broker.settings import (
+    REQUEST_ELEMENTS_MAX,
+    STREAMS_PER_CONNECTION_MAX,
+    Durability,
+    Faults,
+)
 from qd_fluvio.broker.smartmodules.lookback import look_back
 from qd_fluvio.broker.smartmodules.runner import ModuleRunner
 from qd_fluvio.broker.smartmodules.transform import stored
 from qd_fluvio.broker.stream import FetchStream, fetch_bytes, now_ms
-from qd_fluvio.errors import FluvioError
+from qd_fluvio.errors import FluvioError, TopicNotFound
 from qd_fluvio.wire import data
 from qd_fluvio.wire.admin import API_VERSIONS, ApiVersionsResponse, versions_of
 from qd_fluvio.wire.failures import OK, ErrorCode, Failure, other
@@ -68,7 +73,7 @@ class SpuSession:
 
     async def handle(self, payload: bytearray) -> None:
         """Answer one request."""
-        request = decode_request(payload, data.SPU_APIS)
+        request = decode_request(payload, data.SPU_APIS, elements_max=REQUEST_ELEMENTS_MAX)
         answer = await self._handlers[request.header.api_key](request)
         if answer is not None:
             header = request.header
@@ -124,7 +129,7 @@ class SpuSession:
             base_offset = log.append(records)
         except FluvioError as error:
             _log.warning("refusing batches for %s-%d: %s", topic, item.partition, error)
-            failure = failure_of(error, topic=topic, partition=item.partition)
+            failure = spu_failure_of(error, topic=topic, partition=item.partition)
             return data.ProducedPartition(item.partition, failure)
         written.add(log)
         return data.ProducedPartition(item.partition, base_offset=base_offset)
@@ -163,7 +168,7 @@ class SpuSession:
                 committed=request.isolation == data.READ_COMMITTED,
             )
         except FluvioError as error:
-            return data.FetchedPartition(item.partition, failure_of(error, topic=topic))
+            return data.FetchedPartition(item.partition, spu_failure_of(error, topic=topic))
         return data.FetchedPartition(
             item.partition,
             high_watermark=log.committed_offset,
@@ -185,8 +190,8 @@ class SpuSession:
     def _ends(self, topic: str, partition: int) -> data.PartitionOffsets:
         try:
             log = self._catalog.log(topic, partition)
-        except FluvioError as error:
-            return data.PartitionOffsets(failure_of(error), partition)
+        except TopicNotFound:
+            return data.PartitionOffsets(Failure(ErrorCode.PARTITION_NOT_LEADER), partition)
         return data.PartitionOffsets(OK, partition, log.start_offset, log.committed_offset)
 
     async def _stream_fetch(self, request: Request) -> data.StreamFetchResponse | None:
@@ -194,7 +199,7 @@ class SpuSession:
         try:
             log = self._catalog.log(body.topic, body.partition)
         except FluvioError as error:
-            return _refused(body, failure_of(error))
+            return _refused(body, spu_failure_of(error))
         if len(self._streams) >= STREAMS_PER_CONNECTION_MAX:
             self._drop_stream()
         self._start(request, log)

@@ -56,20 +56,21 @@ def decode_request(
 ) -> Request:
     """Read a request's frame, without its length, if its lists have not too many elements.
 
+    A version above the newest here is read as the newest, as Fluvio's servers do.
+
     Raises
     ------
     WireError
-        If the bytes are not a request, or not of an API and version in `apis`.
+        If the bytes are not a request, or of no API in `apis`, or of too old a version.
     """
     source = Reader(payload, elements_max)
     header: RequestHeader = struct_of(RequestHeader).read(source, 0)
     api = apis.get(header.api_key)
     if api is None:
         raise WireError(f"found API key {header.api_key}, expected one of {sorted(apis)}")
-    if not api.version_min <= header.api_version <= api.version_max:
+    if header.api_version < api.version_min:
         raise WireError(
-            f"found version {header.api_version} of {api.name}, "
-            f"expected {api.version_min} to {api.version_max}"
+            f"found version {header.api_version} of {api.name}, expected {api.version_min} or newer"
         )
     body = struct_of(api.request).read(source, header.api_version)
     source.finish("the request")
