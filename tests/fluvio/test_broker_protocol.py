@@ -84,6 +84,20 @@ async def test_a_plain_fetch(ports: Ports, topic: str) -> None:
         assert (await fetch("nope", 0)).error.code == ErrorCode.NOT_LEADER_FOR_PARTITION
 
 
+async def test_partitions_share_what_one_fetch_allows(ports: Ports) -> None:
+    async with connected(ports.sc) as sc, connected(ports.spu) as spu:
+        assert not (await sc.create("shared", 3)).error
+        for number in range(3):
+            await spu.produce("shared", batch_of(bytes(1_000)), partition=number)
+        parts = tuple(data.FetchPartition(number, -1, 0, 0, 1_000_000) for number in range(3))
+        topics = (data.FetchTopic("shared", parts),)
+        for max_bytes, counts in ((1_000_000, [1, 1, 1]), (1_500, [1, 1, 0]), (1, [1, 0, 0])):
+            request = data.FetchRequest(0, 0, max_bytes, 0, topics)
+            found = (await spu.call(data.FETCH, request)).topics[0].partitions
+            assert [len(values_in(item.records)) for item in found] == counts
+            assert [item.high_watermark for item in found] == [1, 1, 1]
+
+
 async def read_stream(
     client: WireClient, topic: str, count: int, *, offset: int = 0, max_bytes: int = 1_000_000
 ) -> list[bytes]:

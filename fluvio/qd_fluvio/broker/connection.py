@@ -19,6 +19,7 @@ from typing import Protocol, cast
 from qd_fluvio.broker.hub import Hub
 from qd_fluvio.broker.settings import (
     FETCH_BYTES_MAX,
+    FETCH_BYTES_MIN,
     INBOX_BYTES_MAX,
     KEEPALIVE_S,
     OUTBOX_BYTES_MAX,
@@ -179,7 +180,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def fetch_bytes_max(self) -> int:
         """How much one answer may carry: little where memory is short."""
-        return 1 if self._hub.pressed else FETCH_BYTES_MAX
+        return FETCH_BYTES_MIN if self._hub.pressed else FETCH_BYTES_MAX
 
     def push(self, frame: bytes) -> None:
         """Send a whole frame now, on a connection whose frames are all sent this way."""

@@ -20,6 +20,7 @@ BATCH_BYTES_MAX = 2_097_152
 # One response's records, whatever the client allows; with the next one they bound what a
 # consumer that does not read can hold in memory.
 FETCH_BYTES_MAX = 4_194_304
+FETCH_BYTES_MIN = 65_536  # where memory is short
 # How often connections are looked at that stall.
 SWEEP_S = 0.5
 # Requests of one connection that are answered in a row, before others have their turn.

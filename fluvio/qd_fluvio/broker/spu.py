@@ -30,6 +30,7 @@ from qd_fluvio.broker.stream import FetchStream, fetch_bytes, now_ms
 from qd_fluvio.errors import FluvioError, TopicNotFound
 from qd_fluvio.wire import data
 from qd_fluvio.wire.admin import API_VERSIONS, ApiVersionsResponse, versions_of
+from qd_fluvio.wire.codec import Buffer
 from qd_fluvio.wire.failures import OK, ErrorCode, Failure, other
 from qd_fluvio.wire.frames import Request, decode_request, encode_response
 
@@ -147,33 +148,36 @@ class SpuSession:
 
     async def _fetch(self, request: Request) -> data.FetchResponse:
         body: data.FetchRequest = request.body
-        topics = tuple(
-            data.FetchedTopic(
-                topic.name,
-                tuple(self._read(topic.name, item, body) for item in topic.partitions),
-            )
-            for topic in body.topics
-        )
-        return data.FetchResponse(0, OK, 0, topics)
+        left = fetch_bytes(body.max_bytes, self._connection.fetch_bytes_max)
+        topics = []
+        for topic in body.topics:
+            partitions = []
+            for item in topic.partitions:
+                partitions.append(self._read(topic.name, item, body, left))
+                left -= len(partitions[-1].records)
+            topics.append(data.FetchedTopic(topic.name, tuple(partitions)))
+        return data.FetchResponse(0, OK, 0, tuple(topics))
 
     def _read(
-        self, topic: str, item: data.FetchPartition, request: data.FetchRequest
+        self, topic: str, item: data.FetchPartition, request: data.FetchRequest, max_bytes: int
     ) -> data.FetchedPartition:
+        committed = request.isolation == data.READ_COMMITTED
+        records: Buffer = b""
         try:
             log = self._catalog.log(topic, item.partition)
-            portion = log.read(
-                item.fetch_offset,
-                fetch_bytes(request.max_bytes),
-                cut=self._faults.cut_batches,
-                committed=request.isolation == data.READ_COMMITTED,
-            )
+            log.check_offset(item.fetch_offset)
+            if max_bytes > 0:  # all partitions of a request share what it allows
+                cut = self._faults.cut_batches
+                records = log.read(
+                    item.fetch_offset, max_bytes, cut=cut, committed=committed
+                ).records
         except FluvioError as error:
             return data.FetchedPartition(item.partition, spu_failure_of(error, topic=topic))
         return data.FetchedPartition(
             item.partition,
             high_watermark=log.committed_offset,
             log_start_offset=log.start_offset,
-            records=portion.records,
+            records=records,
         )
 
     async def _fetch_offsets(self, request: Request) -> data.FetchOffsetsResponse:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from qd_fluvio.broker.answers import failure_of
-from qd_fluvio.broker.connection import Connection
+from qd_fluvio.broker.connection import Connection, Turn
 from qd_fluvio.broker.log import PartitionLog
 from qd_fluvio.broker.segment import Portion
 from qd_fluvio.broker.settings import FETCH_BYTES_MAX
@@ -33,9 +33,9 @@ from qd_fluvio.wire.frames import RequestHeader, encode_response, encode_respons
 from qd_fluvio.wire.smartmodules import Invocation
 
 
-def fetch_bytes(max_bytes: int) -> int:
+def fetch_bytes(max_bytes: int, bytes_max: int = FETCH_BYTES_MAX) -> int:
     """How much one response carries, of what the client allows."""
-    return max(1, min(max_bytes, FETCH_BYTES_MAX))
+    return max(1, min(max_bytes, bytes_max))
 
 
 def now_ms() -> int:
@@ -115,10 +115,14 @@ class FetchStream:
             await self._send_failure(Failure(ErrorCode.TOPIC_DELETED))
 
     async def _send_portion(self) -> bool:
-        portion = self._read(self._position, fetch_bytes(self.request.max_bytes), cut=self._cut)
-        if not portion.records:
+        if self._position == self._log.end_offset:
             return False
-        await self._send(portion.records)
+        async with self._connection.turn() as turn:  # streams that wait hold no records
+            max_bytes = fetch_bytes(self.request.max_bytes, self._connection.fetch_bytes_max)
+            portion = self._read(self._position, max_bytes, cut=self._cut)
+            if not portion.records:
+                return False
+            await self._send(portion.records, turn)
         return True
 
     async def _send_transformed(self, source: TransformedLog) -> bool:
@@ -129,7 +133,10 @@ class FetchStream:
             return False
         self._ended = response.ended
         await self._send(
-            response.records, failure=response.failure, next_filter_offset=response.next_offset
+            response.records,
+            self._connection,
+            failure=response.failure,
+            next_filter_offset=response.next_offset,
         )
         return True
 
@@ -138,7 +145,12 @@ class FetchStream:
         return self._log.read(offset, max_bytes, cut=cut, committed=committed)
 
     async def _send(
-        self, records: Buffer, *, failure: Failure = OK, next_filter_offset: int = 0
+        self,
+        records: Buffer,
+        sender: Connection | Turn,
+        *,
+        failure: Failure = OK,
+        next_filter_offset: int = 0,
     ) -> None:
         self.awaiting_client = True
         partition = FetchedPartition(
@@ -154,7 +166,7 @@ class FetchStream:
             self._header.api_version,
             records_bytes=len(records),
         )
-        await self._connection.send(head, records)
+        await sender.send(head, records)
 
     async def _send_failure(self, failure: Failure) -> None:
         body = self._response(FetchedPartition(self.request.partition, failure))
