@@ -216,6 +216,16 @@ class RunningChain:
         self._account(chain.memory_bytes)
         return result
 
+    def hold(self, size: int) -> None:
+        """Count what is kept of the modules' output until the next piece of work.
+
+        Raises
+        ------
+        ModuleFailed
+            If that is too much for all of them together.
+        """
+        self._account(self._started.memory_bytes + size)
+
     def close(self) -> None:
         """Let go of the modules, once no thread uses them."""
         if self._current is not None and not self._current.done():

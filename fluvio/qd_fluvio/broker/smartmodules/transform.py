@@ -131,6 +131,7 @@ class TransformedLog:
         taken = last.next_offset - self._told
         self._told = last.next_offset
         records = await self._chain.run(lambda _: _merged(survivors or gathered, taken))
+        self._chain.hold(len(records) + (0 if self._held is None else self._held.size))
         return Response(records, last.next_offset, last.failure, last.ended)
 
     async def _gather(self, max_bytes: int) -> list[Made]:
