@@ -8,6 +8,7 @@ asks for a single byte, is never continued, and what it brings is dropped.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 
 from qd_fluvio.control import ControlPlane
@@ -87,6 +88,10 @@ class Commits:
         if self._session is not None:
             self._session.server.close()
             self._session = None
+
+    def __del__(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop may be closed already
+            self.close()  # for a consumer that was dropped, and not closed
 
     async def _commit(self, offset: int) -> None:
         try:

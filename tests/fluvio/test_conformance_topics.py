@@ -1,19 +1,24 @@
-"""Topics through the layer: made usable, described, deleted; every refusal typed."""
+"""Both clients: topics made usable, described, deleted; every refusal typed."""
 
 from __future__ import annotations
 
 import pytest
 
 from qd_fluvio import (
+    Compression,
+    Deduplication,
     Fluvio,
     FluvioError,
     InvalidTopicName,
+    PartitionInfo,
     TopicExists,
     TopicInfo,
     TopicNotFound,
     TopicSettings,
 )
-from qd_schemas.errors import SettingError
+from support.layer import BOTH_CLIENTS, write
+
+pytestmark = pytest.mark.parametrize("client_kind", BOTH_CLIENTS, ids=lambda kind: kind.value)
 
 
 async def test_a_new_topic_is_usable_at_once(fluvio: Fluvio, topic: str) -> None:
@@ -40,7 +45,11 @@ async def test_settings_are_told_back(fluvio: Fluvio, topic: str) -> None:
     await fluvio.create_topic(
         topic,
         TopicSettings(
-            partitions=2, retention_s=3600, segment_bytes=2_000_000, max_partition_bytes=9_000_000
+            partitions=2,
+            retention_s=3600,
+            segment_bytes=2_000_000,
+            max_partition_bytes=9_000_000,
+            compression=Compression.LZ4,
         ),
     )
     expected = TopicInfo(
@@ -50,9 +59,53 @@ async def test_settings_are_told_back(fluvio: Fluvio, topic: str) -> None:
         retention_s=3600,
         segment_bytes=2_000_000,
         max_partition_bytes=9_000_000,
+        compression=Compression.LZ4,
     )
     assert await fluvio.describe_topic(topic) == expected
     assert expected in await fluvio.topics()
+
+
+async def test_partitions(fluvio: Fluvio, topic: str) -> None:
+    await fluvio.create_topic(topic, TopicSettings(partitions=3))
+    await write(fluvio, topic, [bytes(1000)] * 5, partition=1)
+    found = await fluvio.partitions(topic)
+    assert [(info.topic, info.partition, info.start_offset, info.end_offset) for info in found] == [
+        (topic, 0, 0, 0),
+        (topic, 1, 0, 5),
+        (topic, 2, 0, 0),
+    ]
+    assert all(info.replicas == (info.leader,) for info in found)
+    everything = await fluvio.partitions()
+    assert {(info.topic, info.partition) for info in found} <= {
+        (info.topic, info.partition) for info in everything
+    }
+    assert everything == sorted(everything, key=_place)
+    with pytest.raises(TopicNotFound, match=f"{topic}-none"):
+        await fluvio.partitions(f"{topic}-none")
+
+
+def _place(info: PartitionInfo) -> tuple[str, int]:
+    return info.topic, info.partition
+
+
+async def test_a_dry_run_makes_nothing(fluvio: Fluvio, topic: str) -> None:
+    await fluvio.create_topic(topic, dry_run=True)
+    assert topic not in [found.name for found in await fluvio.topics()]
+    with pytest.raises(InvalidTopicName):
+        await fluvio.create_topic("Upper", dry_run=True)
+    with pytest.raises(FluvioError, match="5"):
+        await fluvio.create_topic(topic, TopicSettings(segment_bytes=5), dry_run=True)
+    await fluvio.create_topic(topic)
+    with pytest.raises(TopicExists, match=topic):
+        await fluvio.create_topic(topic, dry_run=True)
+    await fluvio.create_topic(topic, exist_ok=True, dry_run=True)
+
+
+async def test_deduplication_needs_its_smartmodule(fluvio: Fluvio, topic: str) -> None:
+    wanted = Deduplication(count=10, age_s=60, filter="no-such-filter")
+    with pytest.raises(FluvioError, match=topic):
+        await fluvio.create_topic(topic, TopicSettings(deduplication=wanted))
+    assert topic not in [found.name for found in await fluvio.topics()]
 
 
 async def test_a_name_that_is_taken(fluvio: Fluvio, topic: str) -> None:
@@ -71,15 +124,6 @@ async def test_a_name_that_breaks_the_rule(fluvio: Fluvio, name: str) -> None:
 async def test_a_setting_that_the_cluster_refuses(fluvio: Fluvio, topic: str) -> None:
     with pytest.raises(FluvioError, match="5"):
         await fluvio.create_topic(topic, TopicSettings(segment_bytes=5))
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [{"partitions": 0}, {"replication": 0}, {"retention_s": 9}, {"max_partition_bytes": 2**63}],
-)
-def test_a_setting_that_makes_no_sense(settings: dict[str, int]) -> None:
-    with pytest.raises(SettingError, match=next(iter(settings))):
-        TopicSettings(**settings)
 
 
 async def test_deleting(fluvio: Fluvio, topic: str) -> None:
@@ -109,6 +153,8 @@ async def test_what_is_not_there(fluvio: Fluvio, topic: str) -> None:
         fluvio.producer(topic),
         fluvio.consumer(topic),
         fluvio.end_offset(topic),
+        fluvio.producer(topic, partition=None),
+        fluvio.consumer(topic, consumer_id="someone"),
     ):
         with pytest.raises(TopicNotFound, match=topic):
             await refused
