@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qd_fluvio.broker.segment import Mark, Segment
+from qd_fluvio.broker.scan import Mark
+from qd_fluvio.broker.segment import Segment
 
 _NAME = "checkpoint"
 

@@ -27,7 +27,8 @@ from qd_fluvio.broker.files import FilePool, refused, sync_files, sync_folder
 from qd_fluvio.broker.filtering import RecordFilter
 from qd_fluvio.broker.policy import LogPolicy
 from qd_fluvio.broker.retention import FileAge, expendable, expired
-from qd_fluvio.broker.segment import SUFFIX, Mark, Portion, Segment
+from qd_fluvio.broker.scan import Mark
+from qd_fluvio.broker.segment import SUFFIX, Portion, Segment
 from qd_fluvio.broker.settings import BATCH_BYTES_MAX, Durability
 from qd_fluvio.broker.sharing import SharedTask
 from qd_fluvio.broker.transform import Transform

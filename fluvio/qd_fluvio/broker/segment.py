@@ -22,11 +22,13 @@ from qd_fluvio.broker.files import FilePool
 from qd_fluvio.broker.scan import (
     BLOCK_BYTES,
     Damage,
+    Mark,
     fault_at,
-    good_batches,
+    good_run,
     header_at,
     next_good,
 )
+from qd_fluvio.errors import LogError
 from qd_fluvio.wire.codec import Buffer
 from qd_fluvio.wire.records import HEADER_BYTES, PREAMBLE_BYTES, Batch, batch_at
 
@@ -48,14 +50,6 @@ class Portion:
     next_offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A place in a file between two batches."""
-
-    position: int
-    offset: int
-
-
 class Segment:
     """Batches of consecutive offsets in one file, which the first append creates."""
 
@@ -68,8 +62,8 @@ class Segment:
         self._files = files
         self._offsets = array("q")
         self._positions = array("q")
-        # What an earlier process wrote and nobody checked yet.
-        self._unverified = (0, 0)
+        # What an earlier process wrote and nobody checked yet is between these.
+        self._low = self._high = Mark(0, base_offset)
         self._damages: list[Damage] = []
         self._hints: dict[int, int] = {}
 
@@ -97,11 +91,9 @@ class Segment:
             return 0
         status = self.path.stat()
         self.modified_s, found = status.st_mtime, status.st_size
-        start = Mark(0, self.base_offset)
         if trusted is not None and self._leads_on(trusted, found):
-            start = trusted
-        self._unverified = (0, start.position)
-        end = self._walk(start, found)
+            self._high = trusted
+        end = self._walk(self._high, found)
         self.size, self.end_offset = end.position, end.offset
         if self.size < found:
             fd = self._files.descriptor(self.path)
@@ -114,7 +106,7 @@ class Segment:
         status = self.path.stat()
         self.size, self.modified_s = status.st_size, status.st_mtime
         self.end_offset = end_offset
-        self._unverified = (0, self.size)
+        self._high = self.end
 
     def create(self) -> None:
         """Make the file, if it is not there yet."""
@@ -174,15 +166,17 @@ class Segment:
         OSError
             If the disk refuses.
         """
+        self._check_past(offset)
+        self._refuse(offset)
         mark = self._locate(offset)
         size = self._readable(mark.position, self.size if size is None else size)
         if mark.position >= size:
             return Portion(memoryview(b""), offset)
         data = self._pread(max(max_bytes, HEADER_BYTES), mark.position, size)
-        claimed = _claimed_bytes(data)
-        if len(data) < claimed:  # the first batch alone is larger
-            data = self._pread(min(claimed, BLOCK_BYTES), mark.position, size)
-        portion = self._whole(data, mark)
+        first = PREAMBLE_BYTES + _LENGTH.unpack_from(data, _LENGTH_AT)[0]
+        if len(data) < first:  # the first batch alone is larger
+            data = self._pread(first, mark.position, size)
+        portion = _whole_batches(data)
         if len(self._hints) >= _HINTS_MAX:
             self._hints.clear()
         self._hints[portion.next_offset] = mark.position + len(portion.records)
@@ -192,25 +186,24 @@ class Segment:
         """Let go of the file."""
         self._files.close(self.path)
 
-    def _whole(self, data: bytes, mark: Mark) -> Portion:
-        """The good batches at the start of `data`, of which there must be one."""
-        low, high = self._unverified
-        if mark.position >= high or mark.position + len(data) <= low:
-            return _trusted(data)
-        end, offset = 0, mark.offset
-        for batch in good_batches(data, 0, offset, verify=True):
-            end, offset = batch.end, batch.next_offset
-        if not end:
-            raise self._refusal(self._survey(mark))
-        if mark.position <= low:
-            self._unverified = (min(mark.position + end, high), high)
-        return Portion(memoryview(data)[:end], offset)
+    def _check_past(self, offset: int) -> None:
+        """Check batches from the first unchecked one on, until that of `offset` is."""
+        while self._low != self._high and self._low.offset <= offset < self._high.offset:
+            block = self._pread(BLOCK_BYTES, self._low.position, self._high.position)
+            reached = self._good_run(block, self._low)
+            if reached == self._low:
+                reached = self._search(reached, self._high.position) or self._high
+                self._keep_damage(self._low, reached, block)
+            if reached.position == self._high.position:
+                if reached.offset < self._high.offset:
+                    self._keep_damage(reached, self._high, b"")
+                reached = self._high
+            self._low = reached
 
     def _locate(self, offset: int) -> Mark:
-        """The batch that holds `offset`."""
+        """The batch that holds `offset`, which was checked."""
         mark, found = self._nearest(offset), False
         while not found:
-            self._refuse(offset)
             mark, found = self._step(self._after_damage(mark), offset)
         return mark
 
@@ -226,26 +219,22 @@ class Segment:
 
     def _step(self, mark: Mark, offset: int) -> tuple[Mark, bool]:
         """Walk headers from `mark` towards `offset`, and say whether its batch was found."""
-        block = self._pread(INDEX_INTERVAL_BYTES + HEADER_BYTES, mark.position, self.size)
+        size = self._readable(mark.position, self.size)
+        block = self._pread(INDEX_INTERVAL_BYTES + HEADER_BYTES, mark.position, size)
         start, at = 0, mark.offset
         while batch := header_at(block, start, at):
             if offset < batch.next_offset:
                 return Mark(mark.position + start, at), True
             start, at = batch.end, batch.next_offset
         if not start:
-            damage = self._survey(mark)
-            return Mark(damage.end, damage.next_offset), False
-        self._note(at, mark.position + start)
+            raise LogError(f"{self.path.name} changed while it was in use: restart the broker")
         return Mark(mark.position + start, at), False
 
     def _walk(self, mark: Mark, size: int) -> Mark:
         """Check all batches from `mark` on; gives where the last good one ends."""
         while True:
             block = self._pread(BLOCK_BYTES, mark.position, size)
-            reached = mark
-            for batch in good_batches(block, 0, mark.offset, verify=True):
-                self._note(batch.base_offset, mark.position + batch.start)
-                reached = Mark(mark.position + batch.end, batch.next_offset)
+            reached = self._good_run(block, mark)
             if reached == mark:
                 following = self._search(mark, size)
                 if following is None:
@@ -254,19 +243,19 @@ class Segment:
                 reached = following
             mark = reached
 
+    def _good_run(self, block: bytes, mark: Mark) -> Mark:
+        """Check the batches of a block that was read at `mark`; gives where good ones end."""
+        end, marks = good_run(block, mark.offset, INDEX_INTERVAL_BYTES)
+        for found in marks:
+            self._note(found.offset, mark.position + found.position)
+        return Mark(mark.position + end.position, end.offset)
+
     def _leads_on(self, mark: Mark, size: int) -> bool:
         """Whether a batch begins at `mark`, or the file ends there."""
         if mark.position == size:
             return True
         block = self._pread(HEADER_BYTES, mark.position, size)
         return header_at(block, 0, mark.offset) is not None
-
-    def _survey(self, mark: Mark) -> Damage:
-        """How far the damage at `mark` goes."""
-        following = self._search(mark, self.size) or Mark(self.size, self.end_offset)
-        return self._keep_damage(
-            mark, following, self._pread(BLOCK_BYTES, mark.position, self.size)
-        )
 
     def _search(self, mark: Mark, size: int) -> Mark | None:
         """Where good batches go on after the bad bytes at `mark`."""
@@ -279,8 +268,8 @@ class Segment:
             position += BLOCK_BYTES // 2
         return None
 
-    def _keep_damage(self, mark: Mark, following: Mark, block: bytes) -> Damage:
-        """Remember bytes that are not to be served, and say so once."""
+    def _keep_damage(self, mark: Mark, following: Mark, block: bytes) -> None:
+        """Remember bytes that are not to be served, and say so."""
         damage = Damage(
             mark.position,
             following.position,
@@ -288,13 +277,8 @@ class Segment:
             following.offset,
             fault_at(block, 0, mark.offset),
         )
-        if damage not in self._damages:
-            insort(self._damages, damage, key=lambda item: item.start)
-            _log.error("%s", self._refusal(damage))
-        low, high = self._unverified
-        if damage.start <= low < damage.end:
-            self._unverified = (min(damage.end, high), high)
-        return damage
+        insort(self._damages, damage, key=lambda item: item.start)
+        _log.error("%s", self._refusal(damage))
 
     def _refusal(self, damage: Damage) -> DamagedRecords:
         name = f"{self.path.parent.parent.name}-{self.path.parent.name}, {self.path.name}"
@@ -308,11 +292,13 @@ class Segment:
     def _after_damage(self, mark: Mark) -> Mark:
         for damage in self._damages:
             if damage.start == mark.position:
-                return Mark(damage.end, damage.next_offset)
+                mark = Mark(damage.end, damage.next_offset)
         return mark
 
     def _readable(self, position: int, size: int) -> int:
-        """How far a read from `position` may go."""
+        """How far good batches go from `position` on."""
+        if position < self._low.position < self._high.position:
+            size = min(size, self._low.position)
         return min([size, *(item.start for item in self._damages if item.start >= position)])
 
     def _pread(self, count: int, position: int, size: int) -> bytes:
@@ -331,14 +317,7 @@ class Segment:
             self._positions.insert(at, position)
 
 
-def _claimed_bytes(data: bytes) -> int:
-    """The length of the first batch, of which there may be only the head."""
-    if len(data) < HEADER_BYTES:
-        return 0
-    return PREAMBLE_BYTES + int(_LENGTH.unpack_from(data, _LENGTH_AT)[0])
-
-
-def _trusted(data: bytes) -> Portion:
+def _whole_batches(data: bytes) -> Portion:
     """The whole batches of bytes that were checked before: only their lengths are read."""
     last = end = 0
     while len(data) - end >= HEADER_BYTES:
