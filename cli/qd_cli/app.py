@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from typing import Annotated
 
 import typer
 
 _GROUPS = (
-    *("demo", "stack", "data", "topics", "produce", "consume", "process"),
-    *("services",),
+    *("demo", "stack", "data", "produce", "consume"),
+    *("topics", "partitions", "offsets", "profile", "broker", "services"),
 )
 
 _HELP = """Market replay and streaming causal analytics on Fluvio.
@@ -20,12 +21,21 @@ Start here:
   qd import kraken.zip        trades into its database
   qd stream XBTCAD --bars 1d  a market's daily bars
   qd alerts --follow          breakouts as they are found
+  qd topics list              what Fluvio holds
 
 \b
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a part died (status),
-4 nothing runs (status), 70 a defect of qd, 130 Ctrl-C, 141 closed pipe,
-129 hang-up, 143 SIGTERM.
+4 nothing runs (status), 5 topics differ (topics apply), 70 a defect of qd,
+130 Ctrl-C, 141 closed pipe, 129 hang-up, 143 SIGTERM.
 """
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"qd {version('qd')}")
+        raise typer.Exit
 
 
 def make_app() -> typer.Typer:
@@ -38,6 +48,16 @@ def make_app() -> typer.Typer:
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.callback()(_options)
     for group in _GROUPS:
         importlib.import_module(f"qd_cli.commands.{group}").add_to(app)
     return app
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version."),
+    ] = False,
+) -> None:
+    pass

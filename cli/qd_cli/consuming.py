@@ -204,7 +204,8 @@ class _Run:
                 if reader.end is not None and batch[-1].offset >= reader.end:
                     chosen = [record for record in chosen if record.offset < reader.end]
                 self._hand_over(reader, chosen)
-                if reader.end is not None and batch[-1].offset + 1 >= reader.end:
+                at_end = reader.end is not None and batch[-1].offset + 1 >= reader.end
+                if at_end or self._left == 0:
                     return
 
     def _hand_over(self, reader: _Reader, records: Sequence[Record]) -> None:
@@ -215,7 +216,7 @@ class _Run:
             self._left -= len(records)
             if self._left == 0:
                 # At once: a record that another reader takes now would count as read.
-                for task in self._reading:
+                for task in self._reading - {asyncio.current_task()}:
                     task.cancel()
 
     async def _batches(self, reader: _Reader) -> AsyncGenerator[list[Record], None]:

@@ -11,11 +11,11 @@ from qd_fluvio import PartitionInfo
 _COLUMNS = ("TOPIC", "PARTITION", "LEADER", "REPLICAS", "START", "END", "RECORDS", "SIZE")
 
 
-def print_partitions(partitions: Sequence[PartitionInfo]) -> None:
-    """Print a line for each partition; the topic's name only where there are several topics."""
-    several = len({partition.topic for partition in partitions}) > 1
-    columns = _COLUMNS if several else _COLUMNS[1:]
-    rows = [_row(partition)[len(_COLUMNS) - len(columns) :] for partition in partitions]
+def print_partitions(partitions: Sequence[PartitionInfo], *, with_topic: bool) -> None:
+    """Print a line for each partition."""
+    skipped = 0 if with_topic else 1
+    columns = _COLUMNS[skipped:]
+    rows = [_row(partition)[skipped:] for partition in partitions]
     console.print_table(columns, rows, right=_COLUMNS[1:])
 
 

@@ -63,4 +63,4 @@ def _print(topic: TopicInfo, partitions: list[PartitionInfo]) -> None:
     for title, value in rows:
         console.out(f"{title:<{width}}{value}")
     console.out("")
-    print_partitions(partitions)
+    print_partitions(partitions, with_topic=False)
