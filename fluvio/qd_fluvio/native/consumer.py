@@ -92,7 +92,7 @@ class NativeConsumer:
         self._batch: list[Record] = []  # opened, given out from the end of the reversed list
         self._opener = Opener(self._name, 0)
         self._started_at = 0
-        self._closed = False
+        self._closed = self._receiving = False
         self._recovery = Recovery(limits.reconnect_seconds, self._loop.time)
         self._refills = 0
         self._behind_at: int | None = None
@@ -235,6 +235,17 @@ class NativeConsumer:
         Nothing is awaited between taking records and returning them, so that a cancelled
         call loses none.
         """
+        if self._receiving:
+            raise FluvioError(
+                f"two tasks read {self._name} with one consumer; open a consumer for each"
+            )
+        self._receiving = True
+        try:
+            return await self._received()
+        finally:
+            self._receiving = False
+
+    async def _received(self) -> list[Record] | None:
         while not self._closed:
             stream = self._stream
             if self._given_bytes >= YIELD_BYTES:

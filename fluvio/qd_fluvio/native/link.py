@@ -70,6 +70,7 @@ class Link(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport
         self._socket: socket.socket
         self._receive_low = 1
+        self._low_settable = True
 
     # What asyncio calls.
 
@@ -78,6 +79,8 @@ class Link(asyncio.BufferedProtocol):
         self._transport = cast(asyncio.Transport, transport)
         self._socket = transport.get_extra_info("socket")
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Of what TLS wraps, the kernel counts other bytes than those that are missing here.
+        self._low_settable = transport.get_extra_info("ssl_object") is None
         # A server whose machine is gone says nothing: ask.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
@@ -188,12 +191,13 @@ class Link(asyncio.BufferedProtocol):
 
     def _dispatch(self, payload: bytearray) -> None:
         number = int.from_bytes(payload[:_CORRELATION_BYTES])
-        asker = (
-            self._askers.get(number) if number in self._streams else self._askers.pop(number, None)
-        )
+        asker = self._askers.get(number)
         if asker is None:
             raise WireError(f"found an answer to request {number}, which nobody asked")
+        # It waits until the answer is read: it must hear if that ends the connection.
         asker.answered(payload)
+        if number not in self._streams:
+            self._askers.pop(number, None)
 
     def _lose(self, error: FluvioError) -> None:
         if self._error is not None:
@@ -212,7 +216,7 @@ class Link(asyncio.BufferedProtocol):
         if self._error is not None:
             return
         low = max(1, min(missing, _RECEIVE_LOW_BYTES_MAX))
-        if low != self._receive_low:
+        if low != self._receive_low and self._low_settable:
             self._receive_low = low
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

@@ -15,6 +15,7 @@ _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _SEED = (0x736F_6D65_7073_6575, 0x646F_7261_6E64_6F6D, 0x6C79_6765_6E65_7261, 0x7465_6462_7974_6573)
 # Keys are often few, such as the symbols of a market, and hashing is slow in Python.
 _KEYS_REMEMBERED = 65_536
+_KEY_BYTES_REMEMBERED_MAX = 64
 
 
 def siphash24(message: bytes) -> int:
@@ -60,10 +61,12 @@ def _rotated(word: int, bits: int) -> int:
     return (word << bits | word >> (64 - bits)) & _MASK
 
 
-@functools.lru_cache(_KEYS_REMEMBERED)
 def partition_of_key(key: bytes, partitions: int) -> int:
     """The partition, of so many, that all records with this key go to."""
     return siphash24(_WORD.pack(len(key)) + key) % partitions
+
+
+_remembered = functools.lru_cache(_KEYS_REMEMBERED)(partition_of_key)
 
 
 class Partitioner:
@@ -82,7 +85,8 @@ class Partitioner:
     def choose(self, key: bytes | None) -> int:
         """The next record's partition."""
         if key is not None:
-            return partition_of_key(key, self._partitions)
+            hashed = _remembered if len(key) <= _KEY_BYTES_REMEMBERED_MAX else partition_of_key
+            return hashed(key, self._partitions)
         chosen = self._keyless % self._partitions
         self._keyless += 1
         return chosen

@@ -28,10 +28,12 @@ from qd_fluvio.wire.records import read_varint as _read_long
 _CRC = struct.Struct(">I")
 _CRC_AT = 17
 # Above this, copying the record costs so much that rows save nothing.
-_ROW_VALUE_BYTES_MAX = 512
+_ROW_VALUE_BYTES_MAX = 4096
 _ROWS_MIN = 8
+# A batch's size bounds the bytes of its records, not how many empty ones there are.
+RECORDS_MAX = 1 << 20
 # A record's offset within its batch takes 1, 2 or 3 bytes up to these.
-_WIDTHS = ((64, 1), (8192, 2), (1 << 20, 3))
+_WIDTHS = ((64, 1), (8192, 2), (RECORDS_MAX, 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,12 @@ def unpack_columns(
     Raises
     ------
     WireError
-        If the batch is damaged or too large, or has a schema.
+        If the batch is damaged or too large, has a schema, or over `RECORDS_MAX` records.
     """
     if batch.attributes & SCHEMA_PRESENT:
         raise WireError(f"found batch attributes {batch.attributes:#x}, expected no schema")
+    if batch.record_count > RECORDS_MAX:
+        raise WireError(f"found a batch of {batch.record_count} records, at most {RECORDS_MAX} fit")
     # One copy for all that follows: the checksum's library takes bytes only, and cutting
     # records out of bytes is the fastest.
     body = bytes(memoryview(data)[batch.start + CHECKED_FROM : batch.end])
@@ -141,7 +145,10 @@ def _indexes(first: int, count: int, width: int) -> np.ndarray:
 
 
 def _walk(body: bytes, position: int, columns: Columns, batch: Batch) -> int:
-    """Take all records that are left, one after another; gives where they end."""
+    """Take all records that are left, one after another; gives where they end.
+
+    Integers of one byte, as most are, are read in place: calls would take most of the time.
+    """
     timestamps, keys, values = columns.timestamps_ms, columns.keys, columns.values
     first_ms = batch.first_timestamp_ms
     limit = len(body)
@@ -150,12 +157,16 @@ def _walk(body: bytes, position: int, columns: Columns, batch: Batch) -> int:
         end = position + size
         if size < 0 or end > limit:
             raise WireError(f"found a record length of {size}, beyond its batch")
-        delta, position = _read_varint(body, position + 1)
+        position += 1  # attributes
+        low = body[position]
+        delta, position = (
+            ((low >> 1) ^ -(low & 1), position + 1) if low < 0x80 else _read_varint(body, position)
+        )
         # The offset within the batch: counted instead.
-        _, position = _read_varint(body, position)
-        key = None
+        position = position + 1 if body[position] < 0x80 else _read_varint(body, position)[1]
         if position >= end:
             raise WireError("found a record that ends before its key")
+        key = None
         position += 1
         if body[position - 1]:
             key, position = _read_counted(body, position, end)
@@ -165,7 +176,7 @@ def _walk(body: bytes, position: int, columns: Columns, batch: Batch) -> int:
             raise WireError(f"found a field of {value_bytes} bytes with {end - position} left")
         values.append(body[position:after])
         # The number of headers: users have none.
-        _, position = _read_varint(body, after)
+        position = after + 1 if body[after] < 0x80 else _read_varint(body, after)[1]
         if position != end:
             raise WireError(f"found a record that ends {end - position} bytes before its length")
         timestamps.append(first_ms + delta)
