@@ -11,7 +11,6 @@ import pytest
 from qd_fluvio.broker.catalog import Catalog, Topic
 from qd_fluvio.broker.errors import InvalidTopicSettings
 from qd_fluvio.broker.files import FolderLock
-from qd_fluvio.broker.settings import Faults, parse_faults
 from qd_fluvio.errors import InvalidTopicName, LogError, TopicExists, TopicNotFound
 from qd_fluvio.wire.metadata import (
     AssignedPartition,
@@ -21,7 +20,6 @@ from qd_fluvio.wire.metadata import (
     Storage,
     TopicSpec,
 )
-from qd_schemas.errors import SettingError
 from support.broker import batch_of
 
 ONE = TopicSpec(ComputedReplicas(1))
@@ -145,15 +143,3 @@ def test_a_folder_has_one_broker(tmp_path: Path) -> None:
         FolderLock(tmp_path)
     lock.release()
     FolderLock(tmp_path).release()
-
-
-def test_faults_are_read() -> None:
-    found = parse_faults(["cut-batches", "drop-after=1000", "late-topics=0.5"])
-    assert found == Faults(cut_batches=True, drop_after_bytes=1_000, late_topics_s=0.5)
-    assert parse_faults([]) == Faults()
-
-
-@pytest.mark.parametrize("text", ["", "cut", "drop-after", "drop-after=x", "cut-batches=1"])
-def test_unknown_faults_are_refused(text: str) -> None:
-    with pytest.raises(SettingError, match="expected cut-batches"):
-        parse_faults([text])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,27 +10,15 @@ from typing import Any
 
 import pytest
 
-from qd_fluvio.wire.records import iter_batches
-from support.broker import WireClient, batch_of, connected, opened
+from support.official import ENVIRONMENT, run_script
 from support.processes import Process, running
 
 SCENES = Path(__file__).with_name("official_scenes.py")
-SCENE_SECONDS_MAX = 100.0
-# Without it the library's own calls can wait for each other for ever.
-ENVIRONMENT = {**os.environ, "ASYNC_STD_THREAD_COUNT": "32"}
 
 
 def play(scene: str, endpoint: str, *arguments: str) -> Any:
     """The result of a scene, played in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, str(SCENES), scene, endpoint, *arguments],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=SCENE_SECONDS_MAX,
-    )
-    assert done.returncode == 0, done.stderr[-3_000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    return run_script(SCENES, scene, endpoint, *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -157,56 +143,5 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path, acknowledged
         # The next write goes on after the last record that was kept.
         assert play("write", endpoint, "killed", "1") == "done"
         assert len(play("read", endpoint, "killed")) == len(found) + 2
-    finally:
-        broker.stop()
-
-
-async def fill(client: WireClient, topic: str, batches: int) -> None:
-    for number in range(batches):
-        await client.produce(topic, batch_of(*(b"%d-%d" % (number, i) * 100 for i in range(20))))
-
-
-async def test_told_to_cut_batches_it_loses_records_as_a_real_spu_does(tmp_path: Path) -> None:
-    """The library skips what was cut, and a new stream at the first gap brings it back."""
-    broker, endpoint, spu = start(tmp_path, "--faults", "cut-batches")
-    try:
-        async with connected(endpoint) as sc, connected(spu) as client:
-            assert not (await sc.create("cut")).error
-            await fill(client, "cut", 300)  # 20 records of some 500 bytes each
-            gaps = play("missing", endpoint, "cut")
-            assert gaps
-            answer = await client.answer(client.stream("cut", gaps[0]))
-            got = [record.offset for record in opened(answer.partition.records)]
-            assert gaps[0] in got
-            assert len(answer.partition.records) == 1_000_000
-            # A batch above the limit never comes whole.
-            small = await client.answer(client.stream("cut", 0, max_bytes=100))
-            assert len(small.partition.records) == 100
-            assert list(iter_batches(small.partition.records)) == []
-    finally:
-        broker.stop()
-
-
-async def test_told_to_drop_connections_it_does(tmp_path: Path) -> None:
-    broker, endpoint, spu = start(tmp_path, "--faults", "drop-after=50000")
-    try:
-        async with connected(endpoint) as sc:
-            assert not (await sc.create("dropped")).error
-        async with connected(spu) as writing, connected(spu) as reading:
-            await fill(writing, "dropped", 10)
-            stream = reading.stream("dropped", 0)
-            with pytest.raises((ConnectionError, EOFError)):
-                await reading.answer(stream)
-        async with connected(spu) as again:
-            assert (await again.ends("dropped")).end_offset == 200
-    finally:
-        broker.stop()
-
-
-async def test_told_to_be_late_it_shows_topics_late(tmp_path: Path) -> None:
-    broker, endpoint, _ = start(tmp_path, "--faults", "late-topics=1")
-    try:
-        late = play("late", endpoint)
-        assert late == {"at once": "Topic not found: late", "later": 0}
     finally:
         broker.stop()

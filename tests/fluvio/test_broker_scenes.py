@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from support.official import run_script
 from support.processes import running
 
 SCRIPT = Path(__file__).with_name("official_recorded.py")
-SCENES_SECONDS_MAX = 100.0
 RECORDED: dict[str, list[str]] = json.loads(
     (Path(__file__).parent.parent / "data" / "fluvio_wire.json").read_text()
 )["outcomes"]
@@ -30,16 +27,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     module = folder / "map.wasm"
     module.write_bytes(WASM)
     with running("qd_fluvio.broker", "--data", str(folder / "data"), folder=folder) as ready:
-        done = subprocess.run(
-            [sys.executable, str(SCRIPT), ready["endpoint"], str(module)],
-            env={**os.environ, "ASYNC_STD_THREAD_COUNT": "32"},
-            capture_output=True,
-            text=True,
-            timeout=SCENES_SECONDS_MAX,
-        )
-    assert done.returncode == 0, done.stderr[-3_000:]
-    found: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
-    return found
+        found: dict[str, list[str]] = run_script(SCRIPT, ready["endpoint"], str(module))
+        return found
 
 
 def plain(text: str) -> str:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import ssl
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +19,10 @@ from qd_fluvio.broker.tls import server_context
 from qd_schemas.errors import SettingError
 from support.broker import connected
 from support.connections import Echo, frame, serving, until
+from support.official import run_script
 from support.processes import Process
 
 SCRIPT = Path(__file__).with_name("official_tls.py")
-SCENE_SECONDS_MAX = 100.0
-ENVIRONMENT = {**os.environ, "ASYNC_STD_THREAD_COUNT": "32"}
 SPU_NAME = "custom-spu-5001"  # the client asks an SPU for a certificate of this name, too
 
 
@@ -93,18 +89,8 @@ def secured(
 
 
 def play(mode: str, endpoint: str, domain: str, trusted: Issued, shown: Issued) -> Any:
-    done = subprocess.run(
-        [
-            *(sys.executable, str(SCRIPT), mode, endpoint, domain),
-            *(str(trusted.authority), str(shown.cert), str(shown.key)),
-        ],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=SCENE_SECONDS_MAX,
-    )
-    assert done.returncode == 0, done.stderr[-3_000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    files = (trusted.authority, shown.cert, shown.key)
+    return run_script(SCRIPT, mode, endpoint, domain, *map(str, files))
 
 
 @pytest.mark.parametrize("mode", ["files", "inline"])

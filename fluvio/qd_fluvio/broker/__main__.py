@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from qd_fluvio import service
@@ -101,13 +102,18 @@ def _started(endpoints: Endpoints) -> None:
     service.ready(endpoint=endpoints.sc, spu=endpoints.spu)
 
 
-def main() -> int:
-    """Run the broker; gives the process's exit code."""
+def settings_of(arguments: Sequence[str]) -> BrokerSettings:
+    """What these command-line arguments say; ends the process where they make no sense."""
     parser = _parser()
     try:
-        settings = _settings(parser.parse_args())
+        return _settings(parser.parse_args(arguments))
     except SettingError as error:
         parser.error(str(error))
+
+
+def main() -> int:
+    """Run the broker; gives the process's exit code."""
+    settings = settings_of(sys.argv[1:])
     return service.run("broker", lambda: serve(settings, _started))
 
 
