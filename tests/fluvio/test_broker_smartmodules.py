@@ -25,6 +25,7 @@ from qd_fluvio.wire.records import (
     iter_batches,
 )
 from qd_fluvio.wire.smartmodules import (
+    AdHocModule,
     AggregateKind,
     FilterKind,
     GenericKind,
@@ -282,7 +283,7 @@ async def test_too_much_memory_and_bytes_that_are_no_module(ports: Ports, topic:
         refused = await first(spu, topic, wat.ad_hoc(wat.LARGE))
         assert refused.error.code == ErrorCode.SMARTMODULE_MEMORY_LIMIT_EXCEEDED
         assert refused.error.details[0] == 40_000 * 65_536
-        junk = replace(wat.ad_hoc(b""), module=replace(wat.ad_hoc(b"").module, wasm=b"junk"))
+        junk = Invocation(AdHocModule(b"junk"), FilterKind())
         refused = await first(spu, topic, junk)
         assert refused.error.code == ErrorCode.SMARTMODULE_INVALID
         chain = [wat.ad_hoc(wat.KEEP_ALL)] * 17

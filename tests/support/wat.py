@@ -11,7 +11,7 @@ import gzip
 
 import wasmtime
 
-from qd_fluvio.wire.smartmodules import AdHocModule, FilterKind, Invocation
+from qd_fluvio.wire.smartmodules import AdHocModule, FilterKind, Invocation, StoredModule
 
 _FRAME = """
 (module
@@ -67,6 +67,11 @@ def ad_hoc(wasm: bytes, **fields: object) -> Invocation:
     """The module as a request sends it along."""
     kind = fields.pop("kind", FilterKind())
     return Invocation(AdHocModule(gzip.compress(wasm)), kind, **fields)  # type: ignore[arg-type]
+
+
+def stored(name: str) -> Invocation:
+    """The module as a request names it."""
+    return Invocation(StoredModule(name), FilterKind())
 
 
 # The records as they came: their bytes, then that there is no error.
@@ -332,4 +337,25 @@ WASI = plain(
         )
         + '(data (i32.const 64) "\\48\\00\\00\\00\\05\\00\\00\\00hello")'
     )
+)
+# Its output is one byte: the size of the output that it was given back before.
+TELLS_WHAT_IT_GOT_BACK = module(
+    (
+        "filter",
+        """
+    (i32.store8 (i32.const 64) (global.get $back))
+    (call $output (i32.const 64) (i32.const 1))
+    (i32.const 0)
+""",
+    ),
+    extra="""
+  (global $back (mut i32) (i32.const 0))
+  (func (export "dealloc") (param i32 i32)
+    (global.set $back (local.get 1)))
+""",
+)
+BAD_ALLOC = plain(
+    '(module (import "env" "copy_records" (func (param i32 i32))) (memory (export "memory") 1)'
+    ' (func (export "alloc") (param i32) (result i32) (i32.const -1))'
+    ' (func (export "filter") (param i32 i32 i32) (result i32) (i32.const 0)))'
 )

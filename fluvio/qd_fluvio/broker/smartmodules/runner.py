@@ -7,10 +7,11 @@ deadline that a timer of the loop keeps. Chains are counted, and so is their mem
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qd_fluvio.broker.smartmodules.chain import Chain, Compiled, Source, make_chain
@@ -47,7 +48,7 @@ class ModuleRunner:
         self._pool: ThreadPoolExecutor | None = None
         self._chains = 0
         self._bytes = 0
-        self._working = 0
+        self._running: set[concurrent.futures.Future[Any]] = set()
         self._clock: asyncio.TimerHandle | None = None
 
     async def open(self, invocations: Sequence[Invocation], version: int) -> RunningChain:
@@ -73,10 +74,14 @@ class ModuleRunner:
         """End all work; chains are of no use afterwards."""
         if self._clock is not None:
             self._clock.cancel()
-        for _ in range(WORK_TICKS):
-            self._tools.tick()
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._pool is None:
+            return
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        # A piece of work that has only begun sets its deadline after the first ticks.
+        while left := [work for work in self._running if not work.done()]:
+            for _ in range(WORK_TICKS):
+                self._tools.tick()
+            wait(left, timeout=TICK_S)
 
     def make(self, sources: Sequence[Source], version: int) -> Chain:
         """Start modules; for a thread of the pool."""
@@ -86,11 +91,12 @@ class ModuleRunner:
         """Have a thread do a piece of work while the clock runs."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="smartmodules")
-        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
-        self._working += 1
+        running = self._pool.submit(work)
+        self._running.add(running)
+        future = asyncio.wrap_future(running)
+        future.add_done_callback(lambda done: self._finished(done, running))
         if self._clock is None:
             self._wind()
-        future.add_done_callback(self._finished)
         return future
 
     def admit(self) -> None:
@@ -137,11 +143,11 @@ class ModuleRunner:
     def _ring(self) -> None:
         self._clock = None
         self._tools.tick()
-        if self._working:
+        if self._running:
             self._wind()
 
-    def _finished(self, future: asyncio.Future[T]) -> None:
-        self._working -= 1
+    def _finished(self, future: asyncio.Future[T], running: concurrent.futures.Future[T]) -> None:
+        self._running.discard(running)
         if not future.cancelled():
             future.exception()  # whoever waited may be gone; then nobody else asks
 
