@@ -20,7 +20,8 @@ from qd_fluvio.worker.frames import Kind, frame, json_frame, records_frame
 from qd_fluvio.worker.pipe import Pipe
 
 CHUNK_BYTES = 256 * 1024
-CHUNK_RECORDS = 4096
+# Counted for each record beside its value, so that tiny records are bounded too: 4096 at most.
+CHUNK_RECORD_BYTES = 64
 LONE_RECORDS_MAX = 32
 # A gap is the rest of one batch that was cut; batches are smaller than this.
 FILL_BYTES = 2 * 1024 * 1024
@@ -28,7 +29,7 @@ TICK_SECONDS = 0.1
 STALL_TICKS = 5
 CHANNEL = 0
 # The client's answer for a record without a key; a key of just these bytes reads as none.
-_NO_KEY = (b"No key", b"")
+_NO_KEY = frozenset({b"No key", b""})
 
 
 class SourceRecord(Protocol):
@@ -65,9 +66,9 @@ class _Chunk:
 
     first_offset: int
     timestamps_ms: list[int]
-    keys: list[bytes | None]
+    keys: list[bytes]
     values: list[bytes]
-    size_bytes: int = 0
+    room_bytes: int = CHUNK_BYTES
 
     @classmethod
     def starting(cls, offset: int) -> _Chunk:
@@ -75,21 +76,19 @@ class _Chunk:
         return cls(offset, [], [], [])
 
     def add(self, record: SourceRecord) -> None:
-        """Append a record."""
+        """Append a record; this runs for each one, so it does nothing that can wait."""
         value = record.value()
-        key = record.key()
         self.values.append(value)
         self.timestamps_ms.append(record.timestamp())
-        self.keys.append(None if key in _NO_KEY else key)
-        self.size_bytes += len(value)
-
-    def full(self) -> bool:
-        """Whether it should be shipped."""
-        return self.size_bytes >= CHUNK_BYTES or len(self.values) >= CHUNK_RECORDS
+        self.keys.append(record.key())
+        self.room_bytes -= len(value) + CHUNK_RECORD_BYTES
 
     def frame(self) -> bytes:
         """Its frame for the parent."""
-        return records_frame(CHANNEL, self.first_offset, self.timestamps_ms, self.keys, self.values)
+        keys = None
+        if not _NO_KEY.issuperset(self.keys):
+            keys = [None if key in _NO_KEY else key for key in self.keys]
+        return records_frame(CHANNEL, self.first_offset, self.timestamps_ms, keys, self.values)
 
 
 class Stalled(Exception):
@@ -179,7 +178,7 @@ class Pump:
 
     def _drain(self, source: Source) -> tuple[Step, int]:
         """Read one stream; why it is of no more use, and the offset at which that showed."""
-        while (record := self._next(source)) is not None:
+        while (record := self._take_following(source)) is not None:
             offset = record.offset()
             decided = self._offsets.step(offset)
             if decided is Step.REFILL and self._fill(offset):
@@ -189,6 +188,27 @@ class Pump:
             elif decided is not Step.SKIP:
                 return decided, offset
         return Step.TAKE, self._offsets.next_offset
+
+    def _take_following(self, source: Source) -> SourceRecord | None:
+        """Take records that nothing is to be decided about; the first other one, or None.
+
+        Nearly all are, and what is done for each of them is what limits the rate.
+        """
+        offsets, known_end = self._offsets, self._known_end
+        while True:
+            self._waiting = True
+            record = source.next()
+            self._waiting = False
+            if record is None:
+                return None
+            offset = record.offset()
+            if offset != offsets.next_offset or offset + 1 >= known_end:
+                return record
+            offsets.advance()
+            chunk = self._chunk  # another one if a tick shipped the last
+            chunk.add(record)
+            if chunk.room_bytes <= 0:
+                self._ship()
 
     def _fill(self, until: int) -> bool:
         """Fetch the missing offsets before `until` by the way; whether all came.
@@ -218,7 +238,7 @@ class Pump:
         self._chunk.add(record)
         if offset + 1 >= self._known_end:
             self._ship_at_end()
-        elif self._chunk.full():
+        elif self._chunk.room_bytes <= 0:
             self._ship()
 
     def _ship_at_end(self) -> None:

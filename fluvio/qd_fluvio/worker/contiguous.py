@@ -37,12 +37,16 @@ class Contiguous:
     def step(self, offset: int) -> Step:
         """Judge the offset of the record that came."""
         if offset == self.next_offset:
-            self.next_offset = offset + 1
-            self._tries = 0
+            self.advance()
             return Step.TAKE
         if offset < self.next_offset:
             return Step.SKIP
         return self.missing()
+
+    def advance(self) -> None:
+        """The record with the next offset has come."""
+        self.next_offset += 1
+        self._tries = 0
 
     def missing(self) -> Step:
         """Judge that the next record does not come, though there is one."""

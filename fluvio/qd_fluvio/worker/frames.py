@@ -129,19 +129,19 @@ def records_frame(
     channel: int,
     first_offset: int,
     timestamps_ms: Sequence[int],
-    keys: Sequence[bytes | None],
+    keys: Sequence[bytes | None] | None,
     values: Sequence[bytes],
 ) -> bytes:
-    """Records with contiguous offsets from `first_offset`."""
+    """Records with contiguous offsets from `first_offset`, with as many keys or none."""
     return frame(
         Kind.RECORDS,
         channel,
         _RECORDS.pack(first_offset, len(values)),
         array(_I64, timestamps_ms).tobytes(),
-        _key_lengths(keys),
+        _no_keys(len(values)) if keys is None else _key_lengths(keys),
         array(_U32, map(len, values)).tobytes(),
-        b"".join(key for key in keys if key),
-        b"".join(values),
+        *(key for key in keys or () if key),
+        *values,
     )
 
 
@@ -162,13 +162,17 @@ def read_records(body: bytes) -> Records:
     key_lengths, start = _array(_U32, body, start, count)
     lengths, start = _array(_U32, body, start, count)
     keys: list[bytes | None] = [None] * count
-    if any(length != _NO_KEY for length in key_lengths):
+    if key_lengths.tobytes() != _no_keys(count):
         keys, start = _cut_keys(body, start, key_lengths)
     return Records(first_offset, timestamps.tolist(), keys, _cut(body, start, lengths))
 
 
 def _key_lengths(keys: Sequence[bytes | None]) -> bytes:
     return array(_U32, (_NO_KEY if key is None else len(key) for key in keys)).tobytes()
+
+
+def _no_keys(count: int) -> bytes:
+    return _NO_KEY.to_bytes(4) * count  # alike in either byte order
 
 
 def _cut_keys(body: bytes, start: int, lengths: array[int]) -> tuple[list[bytes | None], int]:
