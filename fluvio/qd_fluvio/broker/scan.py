@@ -24,8 +24,9 @@ from qd_fluvio.wire.records import (
     checksum_holds,
 )
 
-# Blocks of this size, half overlapping, hold every batch whole in one of them.
-BLOCK_BYTES = 2 * BATCH_BYTES_MAX
+# Blocks of this size, so far apart, hold every batch and the next one's header in one of them.
+BLOCK_BYTES = 2 * BATCH_BYTES_MAX + HEADER_BYTES
+SEARCH_STEP_BYTES = BATCH_BYTES_MAX
 _MAGIC_AT = 16
 # Base offset, length, leader epoch, magic, checksum, attributes, last offset delta.
 _HEAD = struct.Struct(">qiibIhi")
@@ -101,13 +102,16 @@ def fault_at(data: Buffer, start: int, offset: int) -> str:
     return "a batch fails its checksum"
 
 
-def next_good(data: Buffer, start: int, offset: int, *, whole: bool) -> Batch | None:
+def next_good(data: bytes, start: int, offset: int, end_offset: int | None) -> Batch | None:
     """Where good batches go on after the bad bytes at `start`, which should hold `offset`.
+
+    A batch's checksum does not cover its offset, so another batch must agree with it: the
+    one before, the one after, or what is known to come at the end.
 
     Parameters
     ----------
-    whole : bool
-        Whether the data ends where the file does.
+    end_offset : int or None
+        The offset after the last batch, where the data ends with it and it is known.
     """
     claimed = header_at(data, start, offset)
     if claimed is not None:
@@ -115,32 +119,27 @@ def next_good(data: Buffer, start: int, offset: int, *, whole: bool) -> Batch | 
         batch = header_at(data, claimed.end, claimed.next_offset)
         if batch is not None and batch.end <= len(data) and checksum_holds(data, batch):
             return batch
-    return next(_candidates(data, start, offset, whole=whole), None)
+    return next(_candidates(data, start, offset, end_offset), None)
 
 
-def _candidates(data: Buffer, start: int, offset: int, *, whole: bool) -> Iterator[Batch]:
-    """Batches with right checksums that another one, or the end of the file, follows.
-
-    Records may hold bytes that look like a batch, but not one that the log goes on after.
-    """
-    raw = bytes(data)
-    at = raw.find(MAGIC, start + 1 + _MAGIC_AT)
+def _candidates(data: bytes, start: int, offset: int, end_offset: int | None) -> Iterator[Batch]:
+    at = data.find(MAGIC, start + 1 + _MAGIC_AT)
     while at >= 0:
-        batch = _header(raw, at - _MAGIC_AT)
+        batch = _header(data, at - _MAGIC_AT)
         if (
             batch is not None
             and batch.base_offset >= offset
-            and batch.end <= len(raw)
-            and checksum_holds(raw, batch)
-            and _followed(raw, batch, whole=whole)
+            and batch.end <= len(data)
+            and _followed(data, batch, end_offset)
+            and checksum_holds(data, batch)
         ):
             yield batch
-        at = raw.find(MAGIC, at + 1)
+        at = data.find(MAGIC, at + 1)
 
 
-def _followed(data: Buffer, batch: Batch, *, whole: bool) -> bool:
-    if len(data) - batch.end < HEADER_BYTES:
-        return batch.end == len(data) or not whole
+def _followed(data: bytes, batch: Batch, end_offset: int | None) -> bool:
+    if batch.end == len(data):
+        return batch.next_offset == end_offset
     return header_at(data, batch.end, batch.next_offset) is not None
 
 

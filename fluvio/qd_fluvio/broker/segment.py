@@ -21,6 +21,7 @@ from qd_fluvio.broker.errors import DamagedRecords
 from qd_fluvio.broker.files import FilePool
 from qd_fluvio.broker.scan import (
     BLOCK_BYTES,
+    SEARCH_STEP_BYTES,
     Damage,
     Mark,
     fault_at,
@@ -192,7 +193,8 @@ class Segment:
             block = self._pread(BLOCK_BYTES, self._low.position, self._high.position)
             reached = self._good_run(block, self._low)
             if reached == self._low:
-                reached = self._search(reached, self._high.position) or self._high
+                end = self._high
+                reached = self._search(reached, end.position, end.offset) or end
                 self._keep_damage(self._low, reached, block)
             if reached.position == self._high.position:
                 if reached.offset < self._high.offset:
@@ -257,15 +259,16 @@ class Segment:
         block = self._pread(HEADER_BYTES, mark.position, size)
         return header_at(block, 0, mark.offset) is not None
 
-    def _search(self, mark: Mark, size: int) -> Mark | None:
+    def _search(self, mark: Mark, size: int, end_offset: int | None = None) -> Mark | None:
         """Where good batches go on after the bad bytes at `mark`."""
         position = mark.position
         while position < size:
             block = self._pread(BLOCK_BYTES, position, size)
-            found = next_good(block, 0, mark.offset, whole=position + len(block) == size)
+            last = position + len(block) == size
+            found = next_good(block, 0, mark.offset, end_offset if last else None)
             if found is not None:
                 return Mark(position + found.start, found.base_offset)
-            position += BLOCK_BYTES // 2
+            position += SEARCH_STEP_BYTES
         return None
 
     def _keep_damage(self, mark: Mark, following: Mark, block: bytes) -> None:
