@@ -59,11 +59,11 @@ class Deduplicator:
         return True
 
     def _may_forget(self) -> bool:
-        excess = len(self._order) - self._bounds.count
-        if excess <= 0:
+        if len(self._order) <= self._bounds.count:
             return False
-        too_old_ms = self._newest_ms - self._bounds.age_ms
-        return self._order[0][0] < too_old_ms or len(self._order) > DEDUPLICATION_RECORDS_MAX
+        if not self._bounds.age_ms or len(self._order) > DEDUPLICATION_RECORDS_MAX:
+            return True
+        return self._order[0][0] < self._newest_ms - self._bounds.age_ms
 
 
 def _identity(record: WireRecord) -> bytes:
