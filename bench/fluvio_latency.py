@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 
-from bench.fluvio_rates import CLIENTS, Cluster
+from bench.fluvio_rates import CLIENTS, NAMES, Cluster
 from bench.fluvio_sides import side
 from bench.report import Row, compared
 
@@ -43,17 +43,14 @@ def latency_rows(ages: Ages, cluster: str) -> list[Row]:
     """Return the percentiles of each client, against the official one's in the layer."""
     rows = []
     for percentile in PERCENTILES:
-        limit = _row(ages, cluster, "official", percentile)
-        assert limit.value
+        limit = Row(f"p{percentile}, {NAMES['official']}", _ms(ages, cluster, percentile), "ms")
         rows.append(limit)
         for client in ("raw", "native"):
-            row = _row(ages, cluster, client, percentile)
-            assert row.value
-            rows.append(compared(row.name, row.value, row.unit, limit))
+            value = _ms(ages, cluster, percentile, client)
+            rows.append(compared(f"p{percentile}, {NAMES[client]}", value, "ms", limit))
     return rows
 
 
-def _row(ages: Ages, cluster: str, client: str, percentile: int) -> Row:
+def _ms(ages: Ages, cluster: str, percentile: int, client: str = "official") -> float:
     found = sorted(ages[cluster, client])
-    value = found[min(len(found) - 1, len(found) * percentile // 100)]
-    return Row(f"p{percentile} of {client}, {cluster}", value * 1_000, "ms")
+    return found[min(len(found) - 1, len(found) * percentile // 100)] * 1_000

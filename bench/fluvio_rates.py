@@ -22,11 +22,8 @@ REPEATS = 3
 RUST_PRODUCER = {28: 27e6, 1_000: 51e6, 64_000: 62e6}
 """Bytes a second of `fluvio benchmark producer`, as measured on a machine with two processors."""
 CLIENTS = ("raw", "official", "native")
-_NAMES = {
-    "raw": "raw client",
-    "official": "official client in the layer",
-    "native": "native client",
-}
+NAMES = {"raw": "raw client", "official": "official in the layer", "native": "native"}
+UNIT = "bytes/s"
 
 
 @dataclass(slots=True)
@@ -92,42 +89,39 @@ def raw_rows(best: Best, local: str, real: str | None) -> list[Row]:
     """Return the official client by itself: the local broker against the real cluster."""
     rows = []
     for does, size in itertools.product(("produce", "consume"), RECORDS):
-        row = _row(best, local, "raw", does, size)
-        if real is None:
-            rows.append(row)
-            continue
-        limit = _row(best, real, "raw", does, size)
-        rows += [limit, _against(row, limit)]
+        row = Row(f"{does} {size:,} B, {local}", best[local, "raw", does, size], UNIT)
+        limit = None if real is None else Row(real, best[real, "raw", does, size], UNIT)
+        rows += _with(limit, row)
     return rows
 
 
 def lossless_rows(best: Best, cluster: str) -> list[Row]:
     """Return what the proof that no record is missing leaves of the raw client's rate."""
-    return [_compared(best, cluster, "official", "raw", "consume", size) for size in RECORDS]
+    return _rows(best, cluster, "consume", "official", "raw")
 
 
 def native_rows(best: Best, cluster: str) -> list[Row]:
     """Return the native client against the official one, and against the Rust producer."""
-    rows = [
-        _compared(best, cluster, "native", "official", does, size)
-        for does, size in itertools.product(("produce", "consume"), RECORDS)
-    ]
+    rows = _rows(best, cluster, "produce", "native", "official")
+    rows += _rows(best, cluster, "consume", "native", "official")
     for size, rate in RUST_PRODUCER.items():
-        rust = Row(f"fluvio benchmark producer, {size:,} B (published)", rate, "bytes/s")
-        rows.append(_against(_row(best, cluster, "native", "produce", size), rust))
+        rust = Row("fluvio benchmark producer (published)", rate, UNIT)
+        native = best[cluster, "native", "produce", size]
+        rows += _with(rust, Row(f"produce {size:,} B, {NAMES['native']}", native, UNIT))
     return rows
 
 
-def _compared(best: Best, cluster: str, one: str, other: str, does: str, size: int) -> Row:
-    limit = _row(best, cluster, other, does, size)
-    return _against(_row(best, cluster, one, does, size), limit)
+def _rows(best: Best, cluster: str, does: str, one: str, other: str) -> list[Row]:
+    rows = []
+    for size in RECORDS:
+        limit = Row(NAMES[other], best[cluster, other, does, size], UNIT)
+        value = best[cluster, one, does, size]
+        rows += _with(limit, Row(f"{does} {size:,} B, {NAMES[one]}", value, UNIT))
+    return rows
 
 
-def _against(row: Row, limit: Row) -> Row:
-    assert row.value
-    return compared(row.name, row.value, row.unit, limit)
-
-
-def _row(best: Best, cluster: str, client: str, does: str, size: int) -> Row:
-    name = f"{does} {size:,} B, {_NAMES[client]}, {cluster}"
-    return Row(name, best[cluster, client, does, size], "bytes/s")
+def _with(limit: Row | None, row: Row) -> list[Row]:
+    """Return the row, against the limit if there is one."""
+    if limit is None or row.value is None:
+        return [row]
+    return [limit, compared(row.name, row.value, row.unit, limit)]
