@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from qd_fluvio.broker.errors import DeduplicationNameInvalid, DeduplicationUnknown
 from qd_fluvio.broker.settings import DEDUPLICATION_RECORDS_MAX
-from qd_fluvio.broker.transform import LookBack, Transform
+from qd_fluvio.broker.transform import LookBack, Transform, TransformFactory
 from qd_fluvio.wire.metadata import Deduplication
 from qd_fluvio.wire.records import WireRecord
 
@@ -73,6 +73,27 @@ def _identity(record: WireRecord) -> bytes:
     return hashlib.blake2b(content, digest_size=_DIGEST_BYTES, person=mark).digest()
 
 
+def is_native(wanted: Deduplication) -> bool:
+    """Whether the topic names one of Fluvio's own filters."""
+    return _filter_name(wanted) in FILTER_NAMES
+
+
+def _filter_name(wanted: Deduplication) -> str:
+    name, _, _ = wanted.transform.uses.rpartition("/")[2].partition("@")
+    return name
+
+
+def with_modules(has: Callable[[str], bool]) -> TransformFactory:
+    """Makes filters where a topic may also name a SmartModule that the cluster has."""
+
+    def make(wanted: Deduplication) -> Transform | None:
+        if not is_native(wanted) and has(wanted.transform.uses):
+            return None
+        return native_transform(wanted)
+
+    return make
+
+
 def native_transform(wanted: Deduplication) -> Transform:
     """The filter that a topic names, if it is one of Fluvio's own.
 
@@ -91,8 +112,8 @@ def native_transform(wanted: Deduplication) -> Transform:
         )
     if name not in FILTER_NAMES:
         raise DeduplicationUnknown(
-            f"found filter {uses!r} for duplicates, expected one of "
-            f"{', '.join(sorted(FILTER_NAMES))}"
+            f"found filter {uses!r} for duplicates, expected a SmartModule that the cluster "
+            f"has, or one of {', '.join(sorted(FILTER_NAMES))}"
         )
     age = wanted.bounds.age
     age_ms = 0 if age is None else age.seconds * 1_000 + age.nanoseconds // 1_000_000

@@ -25,10 +25,12 @@ class RecordFilter:
     read : callable
         Reads the partition: an offset and a number of bytes to whole batches.
     make : callable
-        Makes a transform that remembers nothing.
+        Makes a transform that remembers nothing, or None to keep all.
     """
 
-    def __init__(self, read: Callable[[int, int], Portion], make: Callable[[], Transform]) -> None:
+    def __init__(
+        self, read: Callable[[int, int], Portion], make: Callable[[], Transform | None]
+    ) -> None:
         self._read = read
         self._make = make
         self._transform: Transform | None = None
@@ -48,6 +50,8 @@ class RecordFilter:
             If the transform or a batch cannot be used.
         """
         transform = self._transform or self._looked_back(start_offset, end_offset)
+        if transform is None:
+            return records, list(batches)
         self._transform = None  # in case of an error: it remembers a part then
         out = bytearray()
         for batch in batches:
@@ -59,8 +63,10 @@ class RecordFilter:
         self._transform = transform
         return memoryview(out), list(iter_batches(out))
 
-    def _looked_back(self, start_offset: int, end_offset: int) -> Transform:
+    def _looked_back(self, start_offset: int, end_offset: int) -> Transform | None:
         transform = self._make()
+        if transform is None:
+            return None
         offset = self._first_offset(transform, start_offset, end_offset)
         for batch in self._records(offset, end_offset):
             transform.remember([item for item in batch if item.offset >= offset])

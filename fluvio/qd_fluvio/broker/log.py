@@ -65,7 +65,7 @@ class PartitionLog:
         *,
         durability: Durability = Durability.PROCESS,
         files: FilePool | None = None,
-        make_transform: Callable[[], Transform] | None = None,
+        make_transform: Callable[[], Transform | None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.deleted = False

@@ -102,6 +102,10 @@ class ModuleStore:
         """
         return wasm_of(self.payload(name), name)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a module of that name."""
+        return bool(self.select((name,)))
+
     def payload(self, name: str) -> bytes:
         """The bytes of the module of that name as they are kept, maybe compressed.
 

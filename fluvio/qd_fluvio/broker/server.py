@@ -20,14 +20,17 @@ from qd_fluvio.broker.cleaning import keep_clean
 from qd_fluvio.broker.cluster import Cluster
 from qd_fluvio.broker.connection import Connection
 from qd_fluvio.broker.consumers import ConsumerOffsets
+from qd_fluvio.broker.deduplication import with_modules
 from qd_fluvio.broker.files import FolderLock
 from qd_fluvio.broker.hub import Hub
 from qd_fluvio.broker.modules import ModuleStore
 from qd_fluvio.broker.ports import Port, play_restarts
 from qd_fluvio.broker.sc import ScSession
 from qd_fluvio.broker.settings import BrokerSettings
+from qd_fluvio.broker.smartmodules.filters import TopicFilters
 from qd_fluvio.broker.smartmodules.runner import ModuleRunner
 from qd_fluvio.broker.spu import SpuSession
+from qd_fluvio.broker.stream import now_ms
 from qd_fluvio.broker.tls import server_context
 from qd_fluvio.broker.views import spu_view
 from qd_fluvio.errors import LogError
@@ -61,11 +64,15 @@ async def broker(settings: BrokerSettings) -> AsyncIterator[Endpoints]:
     except OSError as error:
         raise LogError(f"cannot use the data folder {settings.data}: {error}") from error
     try:
-        catalog = Catalog(settings.data / "topics", durability=settings.durability)
+        modules = ModuleStore(settings.data / "smartmodules")
+        catalog = Catalog(
+            settings.data / "topics",
+            durability=settings.durability,
+            transforms=with_modules(modules.has),
+        )
         consumers = ConsumerOffsets(settings.data / "consumers.log")
         try:
             consumers.keep_topics({topic.name for topic in catalog.topics()})
-            modules = ModuleStore(settings.data / "smartmodules")
             with closing(ModuleRunner(modules.payload)) as runner:
                 async with _serving(
                     settings, tls, catalog, consumers, modules, runner
@@ -88,6 +95,7 @@ async def _serving(
     runner: ModuleRunner,
 ) -> AsyncIterator[Endpoints]:
     hub = Hub(settings.limits)
+    filters = TopicFilters(runner, now_ms)
     faults = settings.faults
 
     def spu_session(connection: Connection) -> SpuSession:
@@ -96,6 +104,7 @@ async def _serving(
             catalog=catalog,
             consumers=consumers,
             runner=runner,
+            filters=filters,
             durability=settings.durability,
             faults=faults,
         )
@@ -117,6 +126,7 @@ async def _serving(
         sc.close()
         spu.close()
         await hub.close()
+        filters.close()
 
 
 def allow_files() -> None:

@@ -16,6 +16,7 @@ from qd_fluvio.broker.answers import failure_of, spu_failure_of
 from qd_fluvio.broker.catalog import Catalog
 from qd_fluvio.broker.connection import Connection
 from qd_fluvio.broker.consumers import ConsumerOffsets
+from qd_fluvio.broker.deduplication import is_native
 from qd_fluvio.broker.log import PartitionLog
 from qd_fluvio.broker.settings import (
     REQUEST_ELEMENTS_MAX,
@@ -23,6 +24,7 @@ from qd_fluvio.broker.settings import (
     Durability,
     Faults,
 )
+from qd_fluvio.broker.smartmodules.filters import TopicFilters
 from qd_fluvio.broker.smartmodules.lookback import look_back
 from qd_fluvio.broker.smartmodules.runner import ModuleRunner
 from qd_fluvio.broker.smartmodules.transform import stored
@@ -48,6 +50,7 @@ class SpuSession:
         catalog: Catalog,
         consumers: ConsumerOffsets,
         runner: ModuleRunner,
+        filters: TopicFilters,
         durability: Durability,
         faults: Faults,
     ) -> None:
@@ -55,6 +58,7 @@ class SpuSession:
         self._catalog = catalog
         self._consumers = consumers
         self._runner = runner
+        self._filters = filters
         self._durability = durability
         self._faults = faults
         self._streams: dict[int, FetchStream] = {}
@@ -127,13 +131,20 @@ class SpuSession:
                 if not records:
                     return data.ProducedPartition(item.partition)  # as real SPUs say it
                 log = self._catalog.log(topic, item.partition)  # it may be gone by now
-            base_offset = log.append(records)
+            base_offset = await self._write(topic, log, records)
         except FluvioError as error:
             _log.warning("refusing batches for %s-%d: %s", topic, item.partition, error)
             failure = spu_failure_of(error, topic=topic, partition=item.partition)
             return data.ProducedPartition(item.partition, failure)
         written.add(log)
         return data.ProducedPartition(item.partition, base_offset=base_offset)
+
+    async def _write(self, topic: str, log: PartitionLog, records: memoryview) -> int:
+        found = self._catalog.find(topic)
+        wanted = None if found is None else found.spec.deduplication
+        if wanted is None or is_native(wanted):
+            return log.append(records)
+        return await self._filters.append(log, wanted, records)
 
     async def _transformed(
         self, records: memoryview, log: PartitionLog, request: Request

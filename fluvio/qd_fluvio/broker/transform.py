@@ -54,5 +54,5 @@ class Transform(Protocol):
 
 
 # Raises `DeduplicationUnknown` or `DeduplicationNameInvalid` where a topic asks for what
-# there is not.
-TransformFactory = Callable[[Deduplication], Transform]
+# there is not; gives None where a SmartModule does it before records come here.
+TransformFactory = Callable[[Deduplication], Transform | None]
