@@ -359,3 +359,29 @@ BAD_ALLOC = plain(
     ' (func (export "alloc") (param i32) (result i32) (i32.const -1))'
     ' (func (export "filter") (param i32 i32 i32) (result i32) (i32.const 0)))'
 )
+# Keeps records only while it has seen none, neither in `look_back` nor here.
+ONCE = module(
+    (
+        "look_back",
+        """
+    (global.set $seen (call $get (i32.add (local.get $at) (i32.const 12))))
+    (i32.const 0)
+""",
+    ),
+    (
+        "filter",
+        """
+    (local $records i32)
+    (local.set $records (call $get (i32.add (local.get $at) (i32.const 8))))
+    (if (global.get $seen) (then
+      (local.set $records (i32.const 4))
+      (call $put (i32.add (local.get $at) (i32.const 12)) (i32.const 0))))
+    (global.set $seen (i32.const 1))
+    (i32.store8 offset=12 (i32.add (local.get $at) (local.get $records)) (i32.const 0))
+    (call $output (i32.add (local.get $at) (i32.const 12))
+      (i32.add (local.get $records) (i32.const 1)))
+    (i32.const 0)
+""",
+    ),
+    extra="(global $seen (mut i32) (i32.const 0))",
+)
