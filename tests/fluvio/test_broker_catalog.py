@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
+import psutil
 import pytest
 
 from qd_fluvio.broker.catalog import Catalog, Topic
-from qd_fluvio.broker.errors import InvalidTopicSettings
-from qd_fluvio.broker.files import FolderLock
+from qd_fluvio.broker.errors import InvalidTopicSettings, StorageFull
+from qd_fluvio.broker.files import FilePool, FolderLock
 from qd_fluvio.errors import InvalidTopicName, LogError, TopicExists, TopicNotFound
 from qd_fluvio.wire.metadata import (
     AssignedPartition,
@@ -143,3 +145,105 @@ def test_a_folder_has_one_broker(tmp_path: Path) -> None:
         FolderLock(tmp_path)
     lock.release()
     FolderLock(tmp_path).release()
+
+
+async def test_many_partitions_need_few_descriptors(tmp_path: Path) -> None:
+    limit = 16
+    catalog = Catalog(tmp_path, files=FilePool(limit))
+    spec = TopicSpec(ComputedReplicas(100), storage=Storage(1_024))
+    me = psutil.Process()
+    before = me.num_fds()
+    topics = [await catalog.create(f"wide-{number}", spec) for number in range(3)]
+    assert me.num_fds() == before
+    for _ in range(2):
+        for topic in topics:
+            for log in topic.logs:
+                log.append(memoryview(bytearray(batch_of(b"x" * 900))))
+    assert me.num_fds() <= before + limit
+    for topic in topics:
+        for log in topic.logs:
+            assert log.read(0, 10_000).next_offset == 1
+            assert log.read(1, 10_000).next_offset == 2
+    assert me.num_fds() <= before + limit
+    await catalog.close()
+    again = Catalog(tmp_path, files=FilePool(limit))
+    assert {log.end_offset for topic in again.topics() for log in topic.logs} == {2}
+    assert me.num_fds() <= before + limit
+    await again.close()
+    assert me.num_fds() == before
+
+
+async def test_delete_lets_go_of_the_files_at_once(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    topic = await catalog.create("gone", ONE)
+    topic.logs[0].append(memoryview(bytearray(batch_of(b"x" * 10_000))))
+    assert topic.logs[0].read(0, 1).records
+    await catalog.delete("gone")
+    held = [item.path for item in psutil.Process().open_files()]
+    assert not [path for path in held if str(tmp_path) in path]
+    await catalog.close()
+
+
+async def test_a_full_disk_leaves_no_half_made_topic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = Catalog(tmp_path)
+    await catalog.create("there", ONE)
+    real = Path.mkdir
+
+    def full(path: Path, *arguments: int, **options: bool) -> None:
+        if path.name == "7":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "mkdir", full)
+        with pytest.raises(StorageFull, match="cannot create topic 'wide': No space left"):
+            await catalog.create("wide", TopicSpec(ComputedReplicas(9)))
+    assert os.listdir(tmp_path) == ["there"]
+    await catalog.create("wide", TopicSpec(ComputedReplicas(9)))
+    await catalog.close()
+
+
+async def test_a_disk_that_refuses_a_delete_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = Catalog(tmp_path)
+    await catalog.create("stuck", ONE)
+
+    def refusing(path: Path, target: Path) -> Path:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refusing)
+        with pytest.raises(LogError, match="cannot delete topic 'stuck': Read-only"):
+            await catalog.delete("stuck")
+    await catalog.close()
+    again = Catalog(tmp_path)
+    assert [topic.name for topic in again.topics()] == ["stuck"]
+    await again.close()
+
+
+async def test_a_start_does_not_read_what_was_read_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = Catalog(tmp_path)
+    topic = await catalog.create("long", TopicSpec(ComputedReplicas(1), storage=Storage(100_000)))
+    for number in range(30):
+        topic.logs[0].append(memoryview(bytearray(batch_of(b"%d" % number * 5_000))))
+    await catalog.clean()
+    topic.logs[0].append(memoryview(bytearray(batch_of(b"after"))))
+    topic.logs[0].mark_deleted()  # as a kill: nothing is kept at the end
+    taken: list[int] = []
+    real = os.pread
+
+    def counted(fd: int, count: int, position: int) -> bytes:
+        taken.append(count)
+        return real(fd, count, position)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pread", counted)
+        again = Catalog(tmp_path)
+    assert again.log("long", 0).end_offset == 31
+    assert sum(taken) < 1_000
+    await again.close()

@@ -94,13 +94,16 @@ class Catalog:
         self._folder = folder
         self._durability = durability
         self._transforms = transforms
-        self._files = files or FilePool()
+        self._files = FilePool() if files is None else files
         self._clock = clock
         self._topics: dict[str, Topic] = {}
         self._busy: set[str] = set()
         self._serial = 0
-        folder.mkdir(parents=True, exist_ok=True)
-        self._open()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._open()
+        except OSError as error:
+            raise refused(f"open the topics in {folder}", error) from error
 
     def topics(self) -> list[Topic]:
         """All topics, by name."""
@@ -238,14 +241,21 @@ class Catalog:
 
     def _write(self, name: str, spec: TopicSpec) -> None:
         draft = self._hidden(name)
+        try:
+            self._draft(draft, spec)
+            draft.rename(self._folder / name)
+        except OSError:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        sync_folder(self._folder)
+
+    def _draft(self, draft: Path, spec: TopicSpec) -> None:
         draft.mkdir()
         kept = {"version": _SPEC_VERSION, "spec": encode(spec, _SPEC_VERSION).hex()}
         write_durably(draft / _SPEC_NAME, json.dumps(kept).encode())
         for number in range(partition_count(spec)):
             (draft / str(number)).mkdir()
         sync_folder(draft)
-        draft.rename(self._folder / name)
-        sync_folder(self._folder)
 
     def _remove(self, name: str) -> None:
         doomed = self._hidden(name)

@@ -72,7 +72,7 @@ class PartitionLog:
         self._folder = folder
         self._policy = policy
         self._durability = durability
-        self._files = files or FilePool()
+        self._files = FilePool() if files is None else files
         self._clock = clock
         self._filter = RecordFilter(self.read, make_transform) if make_transform else None
         self._segments = self._open_segments()
