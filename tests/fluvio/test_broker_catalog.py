@@ -191,10 +191,10 @@ async def test_a_full_disk_leaves_no_half_made_topic(
     await catalog.create("there", ONE)
     real = Path.mkdir
 
-    def full(path: Path, *arguments: int, **options: bool) -> None:
+    def full(path: Path, **options: bool) -> None:
         if path.name == "7":
             raise OSError(errno.ENOSPC, "No space left on device")
-        real(path, *arguments, **options)
+        real(path, **options)
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "mkdir", full)

@@ -148,9 +148,9 @@ def test_records_that_look_like_batches_are_not_taken_for_them(tmp_path: Path) -
         for content in (bytes(inner), b"second"):
             log.append(memoryview(bytearray(batch_of(b"head", content, content))))
     (path,) = tmp_path.glob("*.log")
-    content = bytearray(path.read_bytes())
-    content[58] ^= 1  # the first batch's record count
-    path.write_bytes(content)
+    raw = bytearray(path.read_bytes())
+    raw[58] ^= 1  # the first batch's record count
+    path.write_bytes(raw)
     with opened_log(tmp_path) as log:
         with pytest.raises(DamagedRecords, match="offsets 0 to 2 "):
             log.read(0, MAX_BYTES)
