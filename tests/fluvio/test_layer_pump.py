@@ -36,10 +36,19 @@ class Stall(list[int]):
     """Offsets after which a stream brings nothing more, without an end."""
 
 
+class Cut(list[int]):
+    """Offsets after which a stream fails, because a compressed batch was cut."""
+
+    def __init__(self, offsets: Iterable[int] = (), words: str = "incomplete frame") -> None:
+        super().__init__(offsets)
+        self.words = words
+
+
 class ScriptedStream:
     def __init__(self, offsets: Iterable[int], key: bytes, tick: Callable[[], None]) -> None:
         self._offsets: Iterator[int] = iter(offsets)
         self._stalls = isinstance(offsets, Stall)
+        self._words = offsets.words if isinstance(offsets, Cut) else None
         self._key = key
         self._tick = tick
 
@@ -47,6 +56,8 @@ class ScriptedStream:
         offset = next(self._offsets, None)
         while offset is None and self._stalls:
             self._tick()  # as a signal does while the client waits
+        if offset is None and self._words is not None:
+            raise Exception(f"Other error: {self._words}")  # as the client does
         return None if offset is None else ScriptedRecord(offset, self._key)
 
 
@@ -113,6 +124,8 @@ class Run:
         pytest.param([[]], [0], 0, id="an empty stream"),
         pytest.param([Stall([0, 1]), range(1, 9)], [0, 2], 9, id="the last batch is cut"),
         pytest.param([Stall([]), range(3)], [0, 0], 3, id="nothing comes at first"),
+        pytest.param([Cut([0, 1]), Cut([2]), range(3, 9)], [0, 2, 3], 9, id="compressed and cut"),
+        pytest.param([[0, 3], Cut([1]), range(2, 5)], [0, 1, 2], 5, id="a refill that is cut"),
     ],
 )
 def test_offsets_are_contiguous(
@@ -136,6 +149,17 @@ def test_a_stream_that_stalls_again_and_again_is_given_up() -> None:
     run = Run([Stall([0, 1])] + [Stall([])] * TRIES, known_end=5)
     assert run.offsets == [0, 1]
     assert run.frames[-1].json() == {"missing": [2, 5]}
+
+
+def test_a_compressed_batch_that_never_comes_whole_is_given_up() -> None:
+    run = Run([Cut([0, 1])] + [Cut()] * TRIES, known_end=1)
+    assert run.offsets == [0, 1]
+    assert run.frames[-1].json() == {"missing": [2, 3]}
+
+
+def test_other_errors_are_passed_on() -> None:
+    with pytest.raises(Exception, match="the topic was deleted"):
+        Run([Cut([0], words="the topic was deleted")])
 
 
 def test_records_do_not_wait_in_the_worker_while_a_stream_stalls() -> None:

@@ -28,6 +28,11 @@ FILL_BYTES = 2 * 1024 * 1024
 TICK_SECONDS = 0.1
 STALL_TICKS = 5
 CHANNEL = 0
+# What the client says of a compressed batch that was cut, by gzip, by snappy and lz4, by zstd.
+CUT_TEXTS = frozenset(
+    f"Other error: {text}"
+    for text in ("unexpected end of file", "failed to fill whole buffer", "incomplete frame")
+)
 # The client's answer for a record without a key; a key of just these bytes reads as none.
 _NO_KEY = frozenset({b"No key", b""})
 
@@ -149,13 +154,15 @@ class Pump:
                 decided, seen = self._drain(
                     self._open(self._offsets.next_offset, self._fetch_bytes)
                 )
-            except Stalled:
+            except Exception as error:
+                if not isinstance(error, Stalled) and str(error) not in CUT_TEXTS:
+                    raise
                 decided, seen = self._offsets.missing(), self._known_end
             finally:
                 self._waiting = False
             self._ship()
         if decided is Step.GIVE_UP:
-            missing = [self._offsets.next_offset, seen]
+            missing = [self._offsets.next_offset, max(seen, self._offsets.next_offset + 1)]
             self._write(json_frame(Kind.FAILED, CHANNEL, missing=missing))
         else:
             self._write(frame(Kind.ENDED, CHANNEL))
