@@ -30,6 +30,7 @@ _JOINED_BYTES_MAX = 64 * 1024
 # How much of a large answer must have come before this process is woken to take it.
 _RECEIVE_LOW_BYTES_MAX = 128 * 1024
 _CORRELATION_BYTES = 4
+_GREETING_ENDED = (ssl.SSLError, ConnectionResetError, ConnectionAbortedError, EOFError)
 
 
 class Asker(Protocol):
@@ -272,9 +273,10 @@ async def open_link(servers: Servers, address: Address, frame_bytes_max: int) ->
             ssl=context,
             server_hostname=name,
         )
-    except ssl.SSLError as error:
-        raise tls_failure(error, address.host_port, name or host) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
+        # Refused and unreachable are told by other numbers than what ends a TLS greeting.
+        if name is not None and isinstance(error, _GREETING_ENDED):
+            raise tls_failure(error, address.host_port, name) from None
         raise ConnectionLost(
             f"nobody answers at {address.host_port} ({error}); is its SPU up?"
         ) from None
