@@ -12,14 +12,16 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Protocol, cast
 
 from qd_fluvio.broker.hub import Hub
 from qd_fluvio.broker.settings import (
+    ACCOUNTED_BYTES_MIN,
     FETCH_BYTES_MAX,
     FETCH_BYTES_MIN,
+    GATHERED_BYTES_MAX,
     INBOX_BYTES_MAX,
     KEEPALIVE_S,
     OUTBOX_BYTES_MAX,
@@ -66,6 +68,10 @@ class Connection(asyncio.BufferedProtocol):
         self._received_bytes = 0
         self._sent_bytes = 0
         self._sending_bytes = 0
+        # Faults count and delay each answer by itself.
+        self._may_gather = not (faults.delay_s or faults.drop_after_bytes)
+        self._gathers = False
+        self._gathered = bytearray()
         self._frames = FrameBuffer(REQUEST_BYTES_MAX)
         self._growing_bytes = 0
         self._low_settable = False
@@ -112,7 +118,10 @@ class Connection(asyncio.BufferedProtocol):
             return
         if frames:
             self._queue(frames)
-        if frames or self._frames.held_bytes != self._growing_bytes:
+        if (
+            self._frames.held_bytes != self._growing_bytes
+            or self._inbox_bytes > ACCOUNTED_BYTES_MIN
+        ):
             self._growing_bytes = self._frames.held_bytes
             self._account()
         self._wait_for_more(self._frames.missing)
@@ -170,7 +179,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def unsent_bytes(self) -> int:
         """Bytes that the client has not taken yet."""
-        return self._transport.get_write_buffer_size()
+        return self._transport.get_write_buffer_size() + len(self._gathered)
 
     @property
     def closing(self) -> bool:
@@ -184,6 +193,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def push(self, frame: bytes) -> None:
         """Send a whole frame now, on a connection whose frames are all sent this way."""
+        self._release()
         self._sent_bytes += len(frame)
         self._transport.write(frame)
         self._hub.account(self)
@@ -206,10 +216,17 @@ class Connection(asyncio.BufferedProtocol):
 
     async def send(self, head: bytes, records: Buffer = b"") -> None:
         """Send one frame, after those before it; waits while the client is slow."""
-        with self._holding(len(head) + len(records)):
+        if self._gathers and not records and not self._sending.locked() and self._writable.is_set():
+            self._gather(head)
+            return
+        size = len(head) + len(records)
+        self._sending_bytes += size
+        try:
             async with self._sending:
                 await self.delayed()
                 await self._send_parts(head, records)
+        finally:
+            self._sending_bytes -= size
 
     def abort(self) -> asyncio.Future[None]:
         """Drop the connection; gives what ends when its session has ended."""
@@ -225,17 +242,25 @@ class Connection(asyncio.BufferedProtocol):
         """Return once the client has taken most of what was sent."""
         await self._writable.wait()
 
-    @contextmanager
-    def _holding(self, size: int) -> Iterator[None]:
-        self._sending_bytes += size
-        self._hub.account(self)
-        try:
-            yield
-        finally:
-            self._sending_bytes -= size
-            self._hub.account(self)
+    def _gather(self, frame: bytes) -> None:
+        """Let the small answers to requests that came together leave together, and soon."""
+        if not self._gathered:
+            asyncio.get_running_loop().call_soon(self._release)
+        self._gathered += frame
+        self._sent_bytes += len(frame)
+        self._hub.sent(len(frame))
+        if len(self._gathered) > GATHERED_BYTES_MAX:
+            self._release()
+
+    def _release(self) -> None:
+        if self._gathered:
+            together, self._gathered = self._gathered, bytearray()
+            if not self._transport.is_closing():
+                self._transport.write(together)
 
     async def _send_parts(self, head: bytes, records: Buffer) -> None:
+        if records:
+            self._hub.account(self)
         await self._send_part(head)
         for start in range(0, len(records), SEND_CHUNK_BYTES):
             await self._send_part(memoryview(records)[start : start + SEND_CHUNK_BYTES])
@@ -243,6 +268,7 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _send_part(self, part: Buffer) -> None:
         await self._writable.wait()
+        self._release()
         self._sent_bytes += len(part)
         drop_after = self._faults.drop_after_bytes
         if drop_after and self._sent_bytes > drop_after:
@@ -281,6 +307,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _refuse(self, reason: str) -> None:
         _log.warning("closing %s: %s", self.peer, reason)
+        self._release()
         self._transport.close()
 
     async def _serve(self) -> None:
@@ -303,12 +330,14 @@ class Connection(asyncio.BufferedProtocol):
             self._arrived.clear()
             await self._arrived.wait()
         frame = self._inbox.popleft()
-        self._handled_bytes = len(frame) + REQUEST_OVERHEAD_BYTES
-        self._inbox_bytes -= self._handled_bytes
+        size = self._handled_bytes = len(frame) + REQUEST_OVERHEAD_BYTES
+        self._inbox_bytes -= size
         self._read_on()
+        self._gathers = bool(self._inbox) and self._may_gather
         await session.handle(frame)
         self._handled_bytes = 0
-        self._hub.account(self)
+        if size > ACCOUNTED_BYTES_MIN:
+            self._hub.account(self)
 
 
 class Turn:
@@ -319,8 +348,13 @@ class Turn:
 
     async def send(self, head: bytes, records: Buffer = b"") -> None:
         """Send one frame; waits while the client is slow."""
-        with self._connection._holding(len(head) + len(records)):
-            await self._connection._send_parts(head, records)
+        connection, size = self._connection, len(head) + len(records)
+        connection._sending_bytes += size
+        try:
+            await connection._send_parts(head, records)
+        finally:
+            connection._sending_bytes -= size
+            connection._hub.account(connection)
 
 
 def peer_of(transport: asyncio.BaseTransport) -> str:

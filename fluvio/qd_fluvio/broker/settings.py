@@ -51,6 +51,10 @@ RECEIVE_LOW_BYTES_MAX = 1 << 17
 # Unsent bytes of one connection, beyond which its senders wait.
 OUTBOX_BYTES_MAX = 1 << 18
 SEND_CHUNK_BYTES = 1 << 18
+# Small answers to requests that came together leave together, up to so many bytes.
+GATHERED_BYTES_MAX = 1 << 16
+# Requests above this are counted when they are answered; what is smaller, at the next sweep.
+ACCOUNTED_BYTES_MIN = 1 << 16
 KEEPALIVE_S = 30
 # Unsent watch updates of one connection, beyond which it gets a full list later instead.
 WATCH_BACKLOG_BYTES_MAX = 1 << 20
@@ -69,8 +73,8 @@ CLEANING_INTERVAL_S = 10.0  # Fluvio's: how often retention is applied
 # for connections. Others are opened again when they are used.
 SEGMENT_FILES_SHARE = 4
 SEGMENT_FILES_MAX = 1_024
-# Records that one partition remembers to find duplicates: about 100 bytes each.
-DEDUPLICATION_RECORDS_MAX = 1_000_000
+# Records that one partition remembers to find duplicates: about 250 bytes each.
+DEDUPLICATION_RECORDS_MAX = 200_000
 # Named consumers of partitions whose offsets are kept: about 500 bytes each.
 CONSUMERS_MAX = 100_000
 CONSUMER_ID_CHARACTERS_MAX = 255
