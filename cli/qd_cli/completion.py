@@ -1,7 +1,7 @@
 """Names for the shell to complete: topics, consumers and profiles.
 
-A shell waits for the answer on every press of Tab: it comes within `DEADLINE_SECONDS` or not at
-all, and nothing is ever printed about why.
+A shell waits for the answer on every press of Tab: it comes soon or not at all, and nothing is
+ever printed about why. QD_COMPLETION_SECONDS gives a slow machine or network more time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import typer
 if TYPE_CHECKING:
     from qd_fluvio import Fluvio
 
-DEADLINE_SECONDS = 1.0
+SECONDS = "QD_COMPLETION_SECONDS"
+SECONDS_DEFAULT = 1.5
 _NAMES_MAX = 1_000
 
 Ask = Callable[["Fluvio"], Awaitable[Iterable[str]]]
@@ -53,10 +54,11 @@ def profiles(incomplete: str) -> list[str]:
 
 
 def _answer(context: typer.Context, incomplete: str, ask: Ask) -> list[str]:
-    _end_in_time()
     # Whatever goes wrong, a shell in the middle of a line is no place to say so.
     with contextlib.suppress(Exception), contextlib.redirect_stderr(io.StringIO()):
-        found = asyncio.run(_asked(context, ask))
+        seconds = float(os.environ.get(SECONDS) or SECONDS_DEFAULT)
+        _end_after(seconds)
+        found = asyncio.run(_asked(context, ask, seconds))
         given = {name for value in context.params.values() for name in _names(value)}
         return _chosen((name for name in found if name not in given), incomplete)
     return []
@@ -70,17 +72,17 @@ def _chosen(names: Iterable[str], incomplete: str) -> list[str]:
     return sorted({name for name in names if name.startswith(incomplete)})[:_NAMES_MAX]
 
 
-async def _asked(context: typer.Context, ask: Ask) -> Iterable[str]:
+async def _asked(context: typer.Context, ask: Ask, seconds: float) -> Iterable[str]:
     from qd_cli.options import targets
     from qd_fluvio import Limits, connect
 
     where = targets(context.params.get("state"), fluvio=context.params.get("fluvio"))
-    limits = Limits(connect_seconds=DEADLINE_SECONDS, call_seconds=DEADLINE_SECONDS, warm_workers=0)
-    async with asyncio.timeout(DEADLINE_SECONDS), connect(where.cluster(), limits=limits) as fluvio:
+    limits = Limits(connect_seconds=seconds, call_seconds=seconds, warm_workers=0)
+    async with asyncio.timeout(seconds), connect(where.cluster(), limits=limits) as fluvio:
         return await ask(fluvio)
 
 
-def _end_in_time() -> None:
-    """End this process soon in any case: the look-up of a host's name cannot be cancelled."""
+def _end_after(seconds: float) -> None:
+    """End this process then in any case: the look-up of a host's name cannot be cancelled."""
     signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
-    signal.setitimer(signal.ITIMER_REAL, DEADLINE_SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -112,6 +112,8 @@ async def _send(producer: Producer, found: Records, meter: Meter) -> None:
         await producer.send_many(found.values, found.keys if with_keys else None)
         meter.bytes_sent += sum(map(len, found.values))
     meter.sent, meter.acknowledged = producer.sent, producer.acknowledged
+    if found.error is not None:
+        raise found.error
 
 
 def _after(error: CliError, sent: int) -> CliError:

@@ -22,10 +22,17 @@ JSON_BYTES_MAX = 8 * RECORD_BYTES_MAX
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Records in order, with as many keys."""
+    """Records in order, with as many keys.
+
+    Attributes
+    ----------
+    error : FileBroken or None
+        Why there are no more: what follows them makes no sense.
+    """
 
     values: list[bytes]
     keys: list[bytes | None]
+    error: FileBroken | None = None
 
 
 Parse = Callable[[bytes, int], tuple[bytes | None, bytes]]
@@ -65,7 +72,11 @@ class Lines:
         """See `Input.feed`."""
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         found = self._records(lines)
-        self._check(self._rest, self._number + 1)
+        if found.error is None:
+            try:
+                self._check(self._rest, self._number + 1)
+            except FileBroken as error:
+                return Records(found.values, found.keys, error)
         return found
 
     def end(self) -> Records:
@@ -74,15 +85,21 @@ class Lines:
         return self._records(lines)
 
     def _records(self, lines: list[bytes]) -> Records:
-        values, keys = [], []
+        values: list[bytes] = []
+        keys: list[bytes | None] = []
         for line in lines:
             self._number += 1
-            line = line.removesuffix(b"\r")
-            self._check(line, self._number)
-            key, value = self._parse(line, self._number)
+            try:
+                key, value = self._read(line.removesuffix(b"\r"))
+            except FileBroken as error:
+                return Records(values, keys, error)
             values.append(value)
             keys.append(key)
         return Records(values, keys)
+
+    def _read(self, line: bytes) -> tuple[bytes | None, bytes]:
+        self._check(line, self._number)
+        return self._parse(line, self._number)
 
     def _check(self, line: bytes, number: int) -> None:
         if len(line) > self._line_bytes_max:
@@ -111,9 +128,13 @@ class Whole:
         self._parts.append(chunk)
         self._bytes += len(chunk)
         if self._bytes > RECORD_BYTES_MAX:
-            raise FileBroken(
-                f"the input has more than {RECORD_BYTES_MAX} bytes, which no record may have: "
-                "leave --raw out, or split it"
+            return Records(
+                [],
+                [],
+                FileBroken(
+                    f"the input has more than {RECORD_BYTES_MAX} bytes, which no record may have: "
+                    "leave --raw out, or split it"
+                ),
             )
         return Records([], [])
 

@@ -1,8 +1,10 @@
-"""State folders whose processes never outlive a test, and stand-in parts."""
+"""State folders whose processes never outlive a test, stand-in parts, and a ``qd`` to call."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +14,10 @@ import pytest
 from qd_cli.stack import Part, StateFolder
 from qd_cli.stack.parts import Provides
 from qd_cli.stack.processes import marked
+from support.commands import Qd
 from support.stacks import MakePart
 
+_NUMBERS = itertools.count(1)
 STANDINS = Path(__file__).resolve().parent / "standins"
 
 
@@ -50,3 +54,31 @@ def part(monkeypatch: pytest.MonkeyPatch) -> MakePart:
         )
 
     return make
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No stack, no profile and no setting that names a cluster."""
+    for name in ("QD_FLUVIO", "QD_DATABASE", "QD_SYMDB"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("QD_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("FLV_PROFILE_PATH", str(tmp_path / "profiles"))
+
+
+@pytest.fixture
+def bare_qd(nowhere: None, capsysbinary: pytest.CaptureFixture[bytes]) -> Qd:
+    """A ``qd`` that finds no cluster."""
+    return Qd(capsysbinary)
+
+
+@pytest.fixture
+def qd(bare_qd: Qd, fluvio_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Qd:
+    """A ``qd`` on the cluster of this session."""
+    monkeypatch.setenv("QD_FLUVIO", fluvio_endpoint)
+    return bare_qd
+
+
+@pytest.fixture
+def topic() -> str:
+    """A topic's name that no test had before."""
+    return f"cli-{os.getpid()}-{next(_NUMBERS)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -16,16 +17,14 @@ from qd_cli.main import main
 
 COMMANDS = [
     *("demo", "up", "status", "logs", "down", "import", "symbols", "stream", "alerts", "run"),
-    *("topics list", "topics create", "topics describe", "topics delete"),
+    *("topics list", "topics create", "topics describe", "topics delete", "topics apply"),
+    *("produce", "consume", "partitions list", "broker"),
+    *("offsets list", "offsets show", "offsets delete"),
+    *("profile list", "profile current", "profile switch", "profile add", "profile remove"),
 ]
 
 
-@pytest.fixture(autouse=True)
-def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("QD_FLUVIO", "QD_DATABASE", "QD_SYMDB"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("QD_STATE", str(tmp_path / "state"))
-    monkeypatch.setenv("FLV_PROFILE_PATH", str(tmp_path / "no-profiles"))
+pytestmark = pytest.mark.usefixtures("nowhere")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -80,6 +79,36 @@ def test_wrong_usage_is_exit_code_2(line: str, capsys: pytest.CaptureFixture[str
         ("demo --market NOPE", "no generated market is named 'NOPE'"),
         ("demo --data missing.zip", "missing.zip does not exist"),
         ("down --purge", "give --yes"),
+        ("topics create", "no topic is named: give its name, or --file"),
+        ("topics create x --retention soon", "--retention is 'soon'; expected seconds or"),
+        ("topics create x --segment-size 64M", "expected bytes or a size such as"),
+        ("topics create x --compression rar", "expected one of none, gzip"),
+        ("topics create x --dedup-age 1h", "without dedup-count"),
+        ("topics create x --retention 1", "retention_s is 1; give 10"),
+        ("topics create x --file y.toml", "a name is given beside --file"),
+        ("topics create --file y.toml -p 2", "--partitions is given beside --file"),
+        ("topics create --file y.toml", "y.toml cannot be read: No such file"),
+        ("topics apply y.toml", "y.toml cannot be read: No such file"),
+        ("topics list --fluvio local", "no profile has this name either"),
+        ("produce x --raw --json-lines", "give --raw or --json-lines, not both"),
+        ("produce x --key k --key-separator =", "give --key-separator or --key, not both"),
+        ("produce x --compression rar", "--compression is 'rar'; expected one of none"),
+        ("produce x --compression any", "--compression is 'any'; expected one of none"),
+        ("produce x --file missing", "missing: No such file"),
+        ("produce x --file .", ". is a folder"),
+        ("consume x --beginning --tail 1", "give --beginning or --tail, not both"),
+        ("consume x --output xml", "--output is 'xml'; expected one of text"),
+        ("consume x --output sbe --json", "give --json or --output sbe, not both"),
+        ("consume x --output raw -k", "--key-value is for text and hex"),
+        ("consume x --output hex -F {{key}}", "give --format or another way"),
+        ("consume x --format {{nothing}}", "{{nothing}}; expected only {{key}}"),
+        ("consume x --isolation maybe", "expected read-uncommitted or read-committed"),
+        ("profile current", "no profile is current"),
+        ("profile switch x", "no profile is named 'x'"),
+        ("profile add x nonsense", "the endpoint is 'nonsense'; expected host:port"),
+        ("profile remove x", "no profile is named 'x'"),
+        ("broker --durability forever", "expected process or power"),
+        ("broker --faults rudeness", "found fault 'rudeness'"),
     ],
 )
 def test_an_error_is_one_line(line: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,6 +117,11 @@ def test_an_error_is_one_line(line: str, says: str, capsys: pytest.CaptureFixtur
     assert says in error
     assert error.startswith("qd: ")
     assert len(error.splitlines()) == 1
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"qd {metadata.version('qd')}\n"
 
 
 def test_status_without_a_stack(capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,7 +163,8 @@ def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from qd_cli.main import main; main(['--help']); "
         "sys.exit([name for name in ('numpy', 'pyarrow', 'psycopg', 'grpclib', 'fluvio', "
-        "'rich.live') if name in sys.modules].__repr__().replace('[]', '') or 0)"
+        "'rich.live', 'tomlkit', 'qd_fluvio') if name in sys.modules]"
+        ".__repr__().replace('[]', '') or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
