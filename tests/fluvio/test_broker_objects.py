@@ -241,7 +241,6 @@ REFUSED_MODULES = {
     "a path": ("../x", module_spec(), "expected 1 to"),
     "hidden": (".x", module_spec(), "expected 1 to"),
     "a long name": ("x" * (MODULE_NAME_CHARACTERS_MAX + 1), module_spec(), "expected 1 to"),
-    "a package without a group": ("x", module_spec(meta=package(group="")), "without a name"),
 }
 
 
@@ -253,6 +252,13 @@ async def test_a_smartmodule_that_cannot_be(ports: Ports, name: str) -> None:
         assert answer.error.code == ErrorCode.SMARTMODULE_INVALID
         assert words in answer.error.details[0]
         assert (await sc.objects(SMARTMODULE)).objects == ()
+
+
+async def test_a_package_without_a_group(ports: Ports) -> None:
+    async with connected(ports.sc) as sc:
+        answer = await create_module(sc, "x", module_spec(meta=package(group="")))
+        assert answer.error == Failure(ErrorCode.SMARTMODULE_ERROR)
+        assert "without a name or a group" in str(answer.message)
 
 
 # Other kinds.

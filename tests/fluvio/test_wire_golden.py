@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from qd_fluvio.wire.admin import SC_APIS, CreateTopic
+from qd_fluvio.wire.admin import (
+    LIST,
+    SC_APIS,
+    CreateTopic,
+    DeleteSpu,
+    ListObjects,
+    ListRequest,
+    SpuName,
+    SpuNumber,
+)
+from qd_fluvio.wire.codec import Labelled, decode, encode
 from qd_fluvio.wire.data import SPU_APIS
 from qd_fluvio.wire.failures import ErrorCode, Failure
 from qd_fluvio.wire.frames import (
@@ -22,6 +32,14 @@ from qd_fluvio.wire.frames import (
     encode_response_head,
 )
 from qd_fluvio.wire.metadata import ComputedReplicas, SegmentCleanup, Storage
+from qd_fluvio.wire.modules import (
+    ModuleMeta,
+    ModuleMetadata,
+    ModulePackage,
+    ModuleParameter,
+    ModuleSpec,
+    ModuleWasm,
+)
 from qd_fluvio.wire.records import checksum_holds, decode_records, iter_batches
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "data" / "fluvio_wire.json").read_text())
@@ -149,3 +167,46 @@ def test_all_frames_in_a_row_come_apart_again() -> None:
         found += [bytes(frame) for frame in buffer.received(count)]
         position += count
     assert found == [frame[4:] for frame in raw]
+
+
+PACKAGE = ModulePackage("map", "qd", "0.1.0", "0.1.0", "maps", None, 1, "somewhere")
+MODULE = ModuleMetadata(
+    "map-qd-0.1.0",
+    ModuleSpec(
+        ModuleMeta(PACKAGE, (("key", ModuleParameter("what", True)),)), None, ModuleWasm(0, b"wasm")
+    ),
+)
+MODULE_HEX = (
+    "000c6d61702d71642d302e312e30"  # its name
+    "01" "00036d6170" "00027164" "0005302e312e30" "0005302e312e30"  # package
+    "01" "00046d617073" "00" "01" "01" "0009736f6d657768657265"  # what is told about it
+    "0001" "00036b6579" "01" "000477686174" "01"  # one parameter
+    "00" "00" "00000004" "7761736d"  # no summary; its format and bytes
+)  # fmt: skip
+
+
+def test_a_smartmodule_with_a_package_reads_and_writes() -> None:
+    """The recording left such frames out, as too long."""
+    assert encode(MODULE, 19).hex() == MODULE_HEX
+    assert decode(ModuleMetadata, bytes.fromhex(MODULE_HEX), 19) == MODULE
+    # Before version 19 nothing was said about who may see it.
+    older = encode(MODULE, 18)
+    assert len(older) == len(MODULE_HEX) // 2 - 1
+    assert decode(ModuleMetadata, older, 18).spec.meta == dataclasses.replace(
+        MODULE.spec.meta, package=dataclasses.replace(PACKAGE, visibility=0)
+    )
+
+
+@pytest.mark.parametrize("version", [19, 20, 99])
+def test_a_newer_version_is_read_as_the_newest(version: int) -> None:
+    body = ListRequest(Labelled("Topic", ListObjects(("a",), system=True)))
+    raw = encode_request(LIST, body, version=version, correlation_id=1, client_id="x")
+    assert decode_request(raw[4:], SC_APIS).body == body
+
+
+@pytest.mark.parametrize(
+    ("key", "words"), [(DeleteSpu(SpuName("a")), "044e616d65"), (DeleteSpu(SpuNumber(7)), "024964")]
+)
+def test_an_spu_is_told_by_its_name_or_number(key: DeleteSpu, words: str) -> None:
+    assert words in encode(key, 19).hex()
+    assert decode(DeleteSpu, encode(key, 19), 19) == key

@@ -7,6 +7,7 @@
      ├─ DeduplicationNameInvalid  a filter for duplicates that nothing can be named
      ├─ DeduplicationUnknown      a filter for duplicates that this broker does not have
      ├─ InvalidModule             bytes or a name that no SmartModule can have
+     ├─ InvalidPackage            a SmartModule's package without what names it
      ├─ InvalidTopicSettings      a topic that one local broker cannot have
      ├─ InvalidReplicas           replicas that no topic can have
      ├─ ModuleNotFound            no SmartModule of that name
@@ -108,6 +109,10 @@ class InvalidModule(FluvioError):
         super().__init__(f"SmartModule {name!r}: {reason}")
         self.name = name
         self.reason = reason
+
+
+class InvalidPackage(FluvioError):
+    """The SmartModule's package has not all that names it."""
 
 
 class ModuleNotFound(FluvioError):

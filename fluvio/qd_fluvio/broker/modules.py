@@ -13,7 +13,7 @@ import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qd_fluvio.broker.errors import InvalidModule, ModuleNotFound
+from qd_fluvio.broker.errors import InvalidModule, InvalidPackage, ModuleNotFound
 from qd_fluvio.broker.files import sync_folder, write_durably
 from qd_fluvio.broker.settings import (
     MODULE_BYTES_MAX,
@@ -126,7 +126,7 @@ class ModuleStore:
 
         Raises
         ------
-        InvalidModule
+        InvalidModule, InvalidPackage
             If its name or its bytes break a rule, or there is no room for it.
         LogError
             If the disk refuses.
@@ -236,7 +236,7 @@ def _stored_name(name: str, spec: ModuleSpec) -> str:
 
 def _package_name(package: ModulePackage) -> str:
     if not package.name or not package.group:
-        raise InvalidModule(package.name, "found a package without a name or a group")
+        raise InvalidPackage("found a package without a name or a group, expected both")
     return _Key(package.name, package.group, package.version).stored_name
 
 
