@@ -243,8 +243,9 @@ async def test_a_producer_notices_that_its_topic_is_deleted(hurried: Fluvio, top
     producer = await write(hurried, topic, [b"last"])
     await hurried.delete_topic(topic)
     with pytest.raises(TopicDeleted, match=topic):
-        await send_all(producer, [b"more"] * 100)
-    assert producer.acknowledged == 1
+        # A real SPU takes records for a moment after the SC has deleted their topic.
+        await send_all(producer, itertools.repeat(b"more"))
+    assert producer.acknowledged >= 1
     assert not producer.is_usable
     with pytest.raises(TopicDeleted, match=topic):
         await producer.send(b"x")
@@ -318,6 +319,35 @@ async def test_a_stalled_topic_does_not_stall_another(hurried: Fluvio, topic: st
     assert other.acknowledged == 101
     with pytest.raises(TopicDeleted):
         await writing
+
+
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+async def test_leaving_whatever_the_cluster_does(
+    broker: Broker, client_kind: ClientKind, topic: str, impatient: Limits, how: str
+) -> None:
+    async def work() -> None:
+        cluster = FluvioSettings(broker.endpoint, client_kind)
+        async with connect(cluster, limits=impatient) as fluvio:
+            producer = await write(fluvio, topic, [b"acknowledged"])
+            await anext(await fluvio.consumer(topic))
+            if how == "killed":
+                broker.kill()
+            else:
+                broker.freeze()
+            await producer.send(b"not acknowledged")
+
+    with pytest.raises(FluvioError):
+        await work()
+
+
+async def test_an_error_in_the_block_is_passed_on(cluster: FluvioSettings, topic: str) -> None:
+    async def work() -> None:
+        async with connect(cluster) as fluvio:
+            await write(fluvio, topic, [b"x"])
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        await work()
 
 
 @pytest.mark.parametrize("faults", [["late-topics=0.5"]], ids=["late"])

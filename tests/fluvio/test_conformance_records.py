@@ -45,7 +45,9 @@ async def test_round_trip(fluvio: Fluvio, topic: str, sizes: list[int]) -> None:
     assert await read(await fluvio.consumer(topic), len(values)) == values
 
 
-@pytest.mark.parametrize("compression", [kind for kind in Compression if kind is not Compression.ANY])
+@pytest.mark.parametrize(
+    "compression", [kind for kind in Compression if kind is not Compression.ANY]
+)
 async def test_compressed_batches(fluvio: Fluvio, topic: str, compression: Compression) -> None:
     values = [b"%d " % n * 300 for n in range(3000)]
     await write(fluvio, topic, values, compression=compression)

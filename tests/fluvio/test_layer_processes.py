@@ -1,4 +1,4 @@
-"""No worker outlives its use: close, cancellation, errors, and a parent's death by kill -9."""
+"""No worker process outlives its use: close, and a parent's death by kill -9."""
 
 from __future__ import annotations
 
@@ -11,19 +11,8 @@ import sys
 import psutil
 import pytest
 
-from qd_fluvio import Fluvio, FluvioError, Limits, connect
-from support.layer import Broker, workers
-
-
-async def busy(fluvio: Fluvio, topic: str) -> None:
-    """Have one worker of each kind at work, then wait for ever."""
-    await fluvio.create_topic(topic, exist_ok=True)
-    consumer = await fluvio.consumer(topic)
-    producer = await fluvio.producer(topic)
-    await producer.send(bytes(1000))
-    await producer.flush()
-    async for _ in consumer:
-        pass
+from qd_fluvio import Fluvio, FluvioError, connect
+from support.layer import workers
 
 
 async def test_closing_leaves_nothing(fluvio_endpoint: str, topic: str) -> None:
@@ -40,14 +29,6 @@ async def test_closing_leaves_nothing(fluvio_endpoint: str, topic: str) -> None:
         await producer.send(b"y")
 
 
-async def test_leaving_sends_what_was_not_flushed(fluvio_endpoint: str, topic: str) -> None:
-    async with connect(fluvio_endpoint) as fluvio:
-        await fluvio.create_topic(topic)
-        await (await fluvio.producer(topic)).send(b"x")
-    async with connect(fluvio_endpoint) as fluvio:
-        assert await fluvio.end_offset(topic) == 1
-
-
 async def test_closing_a_consumer_frees_its_worker(fluvio: Fluvio, topic: str) -> None:
     await fluvio.create_topic(topic)
     consumer = await fluvio.consumer(topic)
@@ -59,73 +40,6 @@ async def test_closing_a_consumer_frees_its_worker(fluvio: Fluvio, topic: str) -
     with pytest.raises(StopAsyncIteration):
         await waiting
     assert len(workers()) == before - 1
-
-
-async def test_an_error_in_the_block_is_passed_on(fluvio_endpoint: str, topic: str) -> None:
-    async def work() -> None:
-        async with connect(fluvio_endpoint) as fluvio:
-            await fluvio.create_topic(topic)
-            raise KeyError("mine")
-
-    with pytest.raises(KeyError, match="mine"):
-        await work()
-
-
-@pytest.mark.parametrize("steps", [*range(12), 20, 40, 80, 160, 320, 640, 1280])
-async def test_cancelled_at_any_point(fluvio_endpoint: str, topic: str, steps: int) -> None:
-    async def work() -> None:
-        async with connect(fluvio_endpoint) as fluvio:
-            await busy(fluvio, topic)
-
-    task = asyncio.ensure_future(work())
-    for _ in range(steps):
-        await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert workers() == []
-
-
-async def test_cancelled_twice(fluvio_endpoint: str, topic: str) -> None:
-    started = asyncio.Event()
-
-    async def work() -> None:
-        async with connect(fluvio_endpoint) as fluvio:
-            await fluvio.create_topic(topic)
-            started.set()
-            await busy(fluvio, topic)
-
-    task = asyncio.ensure_future(work())
-    await started.wait()
-    task.cancel()
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert workers() == []
-
-
-@pytest.mark.parametrize("how", ["killed", "frozen"])
-async def test_leaving_whatever_the_cluster_does(
-    broker: Broker, topic: str, impatient: Limits, how: str
-) -> None:
-    async def work() -> None:
-        async with connect(broker.endpoint, limits=impatient) as fluvio:
-            await fluvio.create_topic(topic)
-            consumer = await fluvio.consumer(topic)
-            producer = await fluvio.producer(topic)
-            await producer.send(b"acknowledged")
-            await producer.flush()
-            await anext(consumer)
-            if how == "killed":
-                broker.kill()
-            else:
-                broker.freeze()
-            await producer.send(b"not acknowledged")
-
-    with pytest.raises(FluvioError):
-        await work()
-    assert workers() == []
 
 
 async def test_workers_are_out_of_reach_of_a_terminal_s_signals(fluvio: Fluvio, topic: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from qd_fluvio import Deduplication, Offset, TopicSettings
@@ -20,7 +22,7 @@ from qd_schemas.errors import SettingError
         {"max_partition_bytes": 2**63},
     ],
 )
-def test_topic_settings(settings: dict[str, int]) -> None:
+def test_topic_settings(settings: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match=next(iter(settings))):
         TopicSettings(**settings)
 
