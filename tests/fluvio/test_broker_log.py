@@ -123,6 +123,15 @@ def test_the_sparse_index_finds_every_offset(tmp_path: Path) -> None:
             assert records[0].offset <= offset <= records[-1].offset
 
 
+def test_other_files_in_the_folder_do_not_matter(tmp_path: Path) -> None:
+    for name in ("notes.log", "7", "5.log", f"{9:020d}.index"):
+        (tmp_path / name).write_bytes(b"something")
+    with opened_log(tmp_path) as log:
+        assert append(log, b"a") == 0
+    with opened_log(tmp_path) as log:
+        assert read_all(log) == [b"a"]
+
+
 def last_file(folder: Path) -> Path:
     return max(folder.glob("*.log"))
 
@@ -183,7 +192,7 @@ def test_a_bad_last_batch_of_a_broker_that_ended_is_no_torn_tail(tmp_path: Path)
     with opened_log(tmp_path) as log:
         assert log.end_offset == 2
         assert values_in(log.read(0, MAX_BYTES).records) == [b"good"]
-        with pytest.raises(DamagedRecords, match="offsets 1 to 1 .* read on from offset 2"):
+        with pytest.raises(DamagedRecords, match=r"offsets 1 to 1 .* read on from offset 2"):
             log.read(1, MAX_BYTES)
         assert append(log, b"more") == 2
         assert values_in(log.read(2, MAX_BYTES).records) == [b"more"]

@@ -198,6 +198,7 @@ class Catalog:
                 count += await log.clean()
             except LogError as error:
                 _log.error("%s", error)
+            await asyncio.sleep(0)  # clients come before the next one
         return count
 
     async def close(self) -> None:

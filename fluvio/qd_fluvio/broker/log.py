@@ -28,7 +28,7 @@ from qd_fluvio.broker.filtering import RecordFilter
 from qd_fluvio.broker.policy import LogPolicy
 from qd_fluvio.broker.retention import FileAge, expendable, expired
 from qd_fluvio.broker.scan import Mark
-from qd_fluvio.broker.segment import SUFFIX, Portion, Segment
+from qd_fluvio.broker.segment import Portion, Segment, base_offsets
 from qd_fluvio.broker.settings import BATCH_BYTES_MAX, Durability
 from qd_fluvio.broker.sharing import SharedTask
 from qd_fluvio.broker.transform import Transform
@@ -220,21 +220,20 @@ class PartitionLog:
         LogError
             If the disk refuses.
         """
-        if self.deleted:
-            return 0
         try:
-            if expired(_age(self._active), self._policy, self._clock()):
+            count = await self._delete(self._retire())
+            if not self.deleted and expired(_age(self._active), self._policy, self._clock()):
                 self._roll()
-                # The files before may go only once this one, which says where the log is,
-                # stays.
+                # The file before may go only once this one, which says where the log is, stays.
                 await asyncio.to_thread(sync_folder, self._folder)
-            doomed = self._retire()
-            for segment in doomed:
-                await asyncio.to_thread(segment.path.unlink, missing_ok=True)
-            self._keep_checkpoint()
+                count += await self._delete(self._retire())
+            if not self.deleted:
+                self._keep_checkpoint()
         except OSError as error:
+            if self.deleted:
+                return 0
             raise refused(f"clean up {self._name}", error) from error
-        return len(doomed)
+        return count
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call `listener` after each append or sync and when the log is deleted."""
@@ -327,6 +326,11 @@ class PartitionLog:
             )
         return doomed
 
+    async def _delete(self, segments: list[Segment]) -> int:
+        for segment in segments:
+            await asyncio.to_thread(segment.path.unlink, missing_ok=True)
+        return len(segments)
+
     def _keep_checkpoint(self) -> None:
         if self._active.size and self._active.end != self._checkpoint:
             write_checkpoint(self._folder, self._active)
@@ -379,8 +383,7 @@ class PartitionLog:
             segment.close()
 
     def _open_segments(self) -> list[Segment]:
-        names = sorted(name for name in os.listdir(self._folder) if name.endswith(SUFFIX))
-        bases = [int(name.removesuffix(SUFFIX)) for name in names] or [0]
+        bases = sorted(base_offsets(os.listdir(self._folder))) or [0]
         segments = [Segment(self._folder, base, self._files) for base in bases]
         for segment, following in zip(segments, bases[1:], strict=False):
             segment.adopt(following)

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import struct
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +37,7 @@ from qd_fluvio.wire.records import HEADER_BYTES, PREAMBLE_BYTES, Batch, batch_at
 
 # 16 bytes of memory for so many of file: 256 bytes a MiB.
 INDEX_INTERVAL_BYTES = 1 << 16
-SUFFIX = ".log"
+_NAME = re.compile(r"([0-9]{20})\.log")
 _LENGTH = struct.Struct(">i")
 _LENGTH_AT = 8
 # Places where readers go on, so that who reads in order does not search.
@@ -51,11 +53,16 @@ class Portion:
     next_offset: int
 
 
+def base_offsets(names: Iterable[str]) -> list[int]:
+    """The first offsets of the segments among a folder's files."""
+    return [int(found[1]) for name in names if (found := _NAME.fullmatch(name))]
+
+
 class Segment:
     """Batches of consecutive offsets in one file, which the first append creates."""
 
     def __init__(self, folder: Path, base_offset: int, files: FilePool) -> None:
-        self.path = folder / f"{base_offset:020d}{SUFFIX}"
+        self.path = folder / f"{base_offset:020d}.log"
         self.base_offset = base_offset
         self.end_offset = base_offset
         self.size = 0
@@ -128,7 +135,8 @@ class Segment:
             while written < len(view):
                 written += os.pwrite(fd, view[written:], self.size + written)
         except OSError:
-            os.ftruncate(fd, self.size)
+            with suppress(OSError):
+                os.ftruncate(fd, self.size)
             raise
         offset = self.end_offset
         for batch in batches:
@@ -141,16 +149,14 @@ class Segment:
     def cut(self, end: Mark) -> None:
         """Take back what was appended after `end`.
 
-        Raises
-        ------
-        OSError
-            If the disk refuses; the file is longer then, and later appends overwrite that.
+        Where the disk refuses even that, later appends overwrite it.
         """
         kept = bisect_left(self._positions, end.position)
         del self._positions[kept:], self._offsets[kept:]
         if self.size > end.position:
             self.size, self.end_offset = end.position, end.offset
-            os.ftruncate(self._files.descriptor(self.path), self.size)
+            with suppress(OSError):
+                os.ftruncate(self._files.descriptor(self.path), self.size)
 
     def read(self, offset: int, max_bytes: int, size: int | None = None) -> Portion:
         """Whole batches from the one that holds `offset` on, one at least.
