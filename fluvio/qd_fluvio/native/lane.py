@@ -178,12 +178,14 @@ class Lane:
         if found.value_bytes + size > BATCH_BYTES_MAX and found.values:
             self.ship()
             found = self._gathering
-        found.values.append(value)
+        values = found.values
+        values.append(value)
         if key is not None or found.keys is not None:
             found.add_key(key)
         found.value_bytes += size
-        if self._under_way and not found.full:
-            return False
+        room = found.value_bytes < BATCH_BYTES_MAX and len(values) < BATCH_RECORDS_MAX
+        if room and self._under_way:
+            return False  # the usual case
         return self._after_adding()
 
     def extend(

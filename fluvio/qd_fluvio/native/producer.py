@@ -7,8 +7,9 @@ knows which later records the cluster has.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import accumulate
 
 from qd_fluvio.errors import DeadlineExceeded, FluvioError, RecordTooLarge
@@ -59,6 +60,7 @@ class NativeProducer:
         self._closed = False
         self._progress = asyncio.Event()
         self._turn = asyncio.Lock()  # senders go on in the order in which they came
+        self._queued = 0  # of them
         self._watch: asyncio.TimerHandle | None = None
         self.is_open = False
 
@@ -94,8 +96,8 @@ class NativeProducer:
         if size > RECORD_BYTES_MAX:
             raise _too_large(size)
         cost = size + RECORD_OVERHEAD_BYTES
-        if self._turn.locked() or not self._has_room(cost):
-            async with self._turn:
+        if self._queued or not self._has_room(cost):
+            async with self._my_turn():
                 await self._until_room(cost)
                 shipped = self._add(payload, key, size)
         else:
@@ -112,7 +114,7 @@ class NativeProducer:
             return
         if (largest := max(sizes)) > RECORD_BYTES_MAX:
             raise _too_large(largest)
-        async with self._turn:
+        async with self._my_turn():
             if self._partitioner is not None:
                 await self._spread(payloads, keys, sizes)
                 return
@@ -165,6 +167,16 @@ class NativeProducer:
             lane.close()
         self._progress.set()
         self._on_closed(self)
+
+    @contextlib.asynccontextmanager
+    async def _my_turn(self) -> AsyncIterator[None]:
+        """After all senders that came before; those that come now queue."""
+        self._queued += 1
+        try:
+            async with self._turn:
+                yield
+        finally:
+            self._queued -= 1
 
     async def _spread(self, payloads: Sequence[bytes], keys: _Keys, sizes: list[int]) -> None:
         for number, payload in enumerate(payloads):
