@@ -10,42 +10,56 @@ import hashlib
 from collections import deque
 
 from qd_fluvio.api import Record
+from qd_fluvio.processors.checkpoint import Written
 from qd_fluvio.processors.errors import NotAlone
 from qd_fluvio.processors.pipeline import Output
-from qd_fluvio.processors.stamps import Place, Source, read_stamp
+from qd_fluvio.processors.stamps import Source, read_stamp
 
 _DIGEST_BYTES = 16
 
 
 class Tail:
-    """What is known of one topic's records behind a checkpoint.
+    """One output topic: what it held when a run began, and how far it is written since.
 
     Parameters
     ----------
     topic : str
         For messages.
-    place : Place or None
-        The highest place that is known to be written.
+    source : Source
+        Whose stamps count.
+    before : Written
+        What the checkpoint says.
+    end : int
+        Where the topic ends now. What lies from `start` to there is to be given to `saw`.
+    counts : bool
+        Whether the source is the topic's only writer and puts no stamps there.
     """
 
-    def __init__(self, topic: str, place: Place | None) -> None:
-        self.topic = topic
-        self.place = place
-        self.repeated = 0
+    def __init__(
+        self, topic: str, source: Source, before: Written, end: int, *, counts: bool
+    ) -> None:
+        # A topic that is shorter than it was has been deleted and made again.
+        self.start = before.mark if before.mark <= end else 0
+        self.end = end
+        self._topic = topic
+        self._source = source
+        self._counts = counts
+        self._place = before.place
+        self._mark = self.start if counts else end
+        self._passed = 0  # records behind the mark that are ours for certain
         self._found: deque[bytes] = deque()
 
-    def saw_stamped(self, record: Record, source: Source) -> None:
-        """Take a record of a topic whose records are stamped; others' do not count."""
-        found = read_stamp(record.key)
-        if found is not None and found[0] == source:
-            self.place = found[1] if self.place is None else max(self.place, found[1])
-
     def saw(self, record: Record) -> None:
-        """Take a record of a topic that nobody else writes."""
-        self._found.append(_digest(record.key, record.value))
+        """Take a record that the topic holds behind the checkpoint."""
+        if self._counts:
+            self._found.append(_digest(record.key, record.value))
+            return
+        found = read_stamp(record.key)
+        if found is not None and found[0] == self._source:
+            self._place = found[1] if self._place is None else max(self._place, found[1])
 
     def is_new(self, output: Output) -> bool:
-        """Whether an output is not written yet.
+        """Whether an output is to be written, which it then must be.
 
         Raises
         ------
@@ -53,25 +67,30 @@ class Tail:
             The topic holds something else where this output was expected.
         """
         if output.stamped:
-            if self.place is not None and output.place <= self.place:
-                self.repeated += 1
+            if self._place is not None and output.place <= self._place:
                 return False
-            self.place = output.place
-            return True
-        if not self._found:
-            return True
-        if self._found.popleft() != _digest(output.key, output.value):
-            raise NotAlone(
-                f"topic {self.topic!r} holds another record than {self._expected(output)}: either "
-                "something else writes there, or the processor does not give the same each time; "
-                "run it without --sole-writer"
-            )
-        self.repeated += 1
-        return False
+            self._place = output.place
+        elif self._found:
+            self._passed += 1
+            self._check(self._found.popleft(), output)
+            return False
+        self._passed += 1
+        return True
 
-    @staticmethod
-    def _expected(output: Output) -> str:
-        return f"what offset {output.place.offset} gave"
+    def _check(self, found: bytes, output: Output) -> None:
+        if found != _digest(output.key, output.value):
+            raise NotAlone(
+                f"topic {self._topic!r} holds another record than what offset "
+                f"{output.place.offset} gave: either something else writes there, or the processor "
+                "does not give the same each time; run it without --sole-writer"
+            )
+
+    def state(self) -> Written:
+        """For the checkpoint, once all is acknowledged.
+
+        Others' records may lie between ours: the mark is then too low, and only has more read.
+        """
+        return Written(self._mark + self._passed, self._place)
 
 
 def _digest(key: bytes | None, value: bytes) -> bytes:

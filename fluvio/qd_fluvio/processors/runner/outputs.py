@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from typing import Final
@@ -32,19 +32,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Topic:
-    """One output topic: how far it is written, and what is known of repeats."""
+    """One output topic, in the one partition that is written."""
 
     partition: int
-    mark: int
     tail: Tail
-    counts_repeats: bool
-    written: int = 0
-    producer: Producer | None = field(default=None)
-
-    def state(self) -> Written:
-        """For the checkpoint; a mark that is too low only has more read again."""
-        repeated = self.tail.repeated if self.counts_repeats else 0
-        return Written(self.mark + self.written + repeated, self.tail.place)
+    producer: Producer | None = None
 
 
 class Outputs:
@@ -85,13 +77,12 @@ class Outputs:
             if found is None:  # deleted; made again when something is written
                 continue
             partition, end = found
-            # A topic that is shorter now was deleted and made again.
-            start = before.mark if before.mark <= end else 0
-            tail = Tail(name, before.place)
-            counts = self._counts(name)
-            await self._read(tail, name, partition, start, end, counts)
-            mark = start if counts else end
-            self._topics[name] = _Topic(partition, mark, tail, counts)
+            tail = self._tail(name, before, end)
+            await self._read(tail, name, partition)
+            self._topics[name] = _Topic(partition, tail)
+
+    def _tail(self, name: str, before: Written, end: int) -> Tail:
+        return Tail(name, self._source, before, end, counts=self._counts(name))
 
     def _counts(self, name: str) -> bool:
         return self._sole_writer and name != self._letters
@@ -127,18 +118,13 @@ class Outputs:
             )
         return self._source.partition % partitions
 
-    async def _read(
-        self, tail: Tail, name: str, partition: int, start: int, end: int, all_count: bool
-    ) -> None:
-        if start >= end:
+    async def _read(self, tail: Tail, name: str, partition: int) -> None:
+        if tail.start >= tail.end:
             return
-        consumer = await open_at(self._fluvio, name, partition, start)
+        consumer = await open_at(self._fluvio, name, partition, tail.start)
         try:
-            async for record in consumer.read_until(end):
-                if all_count:
-                    tail.saw(record)
-                else:
-                    tail.saw_stamped(record, self._source)
+            async for record in consumer.read_until(tail.end):
+                tail.saw(record)
         finally:
             await consumer.aclose()
 
@@ -157,8 +143,8 @@ class Outputs:
                 )
             await self._make(name)
             partition = await self._partition_of(name)
-            mark = await self._fluvio.end_offset(name, partition)
-            self._topics[name] = _Topic(partition, mark, Tail(name, None), self._counts(name))
+            end = await self._fluvio.end_offset(name, partition)
+            self._topics[name] = _Topic(partition, self._tail(name, Written(end), end))
 
     async def _make(self, name: str) -> None:
         try:
@@ -170,7 +156,7 @@ class Outputs:
 
     def states(self) -> dict[str, Written]:
         """How far each topic is written, once `flush` returned."""
-        return {name: topic.state() for name, topic in self._topics.items()}
+        return {name: topic.tail.state() for name, topic in self._topics.items()}
 
     async def write(self, outputs: Sequence[Output]) -> int:
         """Send what is not written yet; gives how many these were."""
@@ -184,7 +170,6 @@ class Outputs:
             if topic.producer is None:
                 topic.producer = await self._fluvio.producer(name, partition=topic.partition)
             await topic.producer.send_many([o.value for o in new], [o.key for o in new])
-            topic.written += len(new)
             sent += len(new)
         return sent
 

@@ -66,7 +66,8 @@ class PartitionRun:
             stamp=not settings.sole_writer,
         )
         self._loop = asyncio.get_running_loop()
-        self._checkpoint = Checkpoint(self._source, self._pipeline.work.names, 0)
+        work = self._pipeline.work
+        self._checkpoint = Checkpoint(self._source, work.names, 0, states=work.snapshot())
         self._next = 0
         self._target: int | None = None
         self._unsaved_outputs = 0
