@@ -9,7 +9,9 @@ from pathlib import Path
 
 from qd_fluvio.wire import admin
 from qd_fluvio.wire.codec import Labelled
+from qd_fluvio.wire.compression import Compression
 from qd_fluvio.wire.failures import OK, ErrorCode
+from qd_fluvio.wire.metadata import Compression as CompressionPolicy
 from qd_fluvio.wire.metadata import (
     ComputedReplicas,
     Deduplication,
@@ -18,6 +20,7 @@ from qd_fluvio.wire.metadata import (
     TopicSpec,
 )
 from qd_fluvio.wire.modules import ModuleSpec, ModuleWasm
+from qd_fluvio.wire.records import encode_batch
 from support import wat
 from support.broker import Ports, WireClient, batch_of, connected, values_in
 from support.processes import running
@@ -37,11 +40,13 @@ async def store(sc: WireClient, name: str, wasm: bytes) -> None:
     assert not (await sc.call(admin.CREATE, admin.CreateRequest(wanted))).error
 
 
-async def create(sc: WireClient, name: str, uses: str) -> int:
+async def create(
+    sc: WireClient, name: str, uses: str, compression: CompressionPolicy = CompressionPolicy.ANY
+) -> int:
     """Make a topic that drops duplicates so; gives the code."""
     bounds = DeduplicationBounds(100)
     wanted = Deduplication(bounds, DeduplicationTransform(uses))
-    spec = TopicSpec(ComputedReplicas(1), deduplication=wanted)
+    spec = TopicSpec(ComputedReplicas(1), deduplication=wanted, compression=compression)
     return (await sc.create_spec(name, spec)).error.code
 
 
@@ -83,6 +88,31 @@ async def test_partitions_are_written_in_turn(ports: Ports) -> None:
     for number in range(4):
         own = [int(index) for owner, index in found if int(owner) == number]
         assert own == list(range(20))
+
+
+async def test_one_filter_sees_all_that_is_written_at_once(ports: Ports) -> None:
+    async with connected(ports.sc) as sc:
+        await store(sc, "single", wat.ONCE)
+        assert await create(sc, "rush", "single") == OK.code
+
+    async def write(number: int) -> None:
+        async with connected(ports.spu) as spu:
+            (item,) = await spu.produce("rush", batch_of(b"%d" % number))
+            assert item.error == OK
+
+    await asyncio.gather(*(write(number) for number in range(6)))
+    async with connected(ports.spu) as spu:
+        assert len(await stored(spu, "rush")) == 1
+
+
+async def test_a_filter_forgets_what_was_not_written(ports: Ports) -> None:
+    async with connected(ports.sc) as sc, connected(ports.spu) as spu:
+        await store(sc, "strict", wat.ONCE)
+        assert await create(sc, "packed", "strict", CompressionPolicy.GZIP) == OK.code
+        packed = encode_batch([(None, b"a")], compression=Compression.GZIP)
+        (refused, kept) = await spu.produce("packed", batch_of(b"a"), packed)
+        assert refused.error.code == ErrorCode.COMPRESSION_ERROR
+        assert (kept.error, await stored(spu, "packed")) == (OK, [b"a"])
 
 
 async def test_filters_that_are_not_there_or_fail(ports: Ports) -> None:

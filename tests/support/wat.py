@@ -359,8 +359,20 @@ BAD_ALLOC = plain(
     ' (func (export "alloc") (param i32) (result i32) (i32.const -1))'
     ' (func (export "filter") (param i32 i32 i32) (result i32) (i32.const 0)))'
 )
-# Keeps records only while it has seen none, neither in `look_back` nor here.
+# Keeps records only while it has seen none, neither in `look_back` nor here. Takes some time to
+# start, so that others come meanwhile.
 ONCE = module(
+    (
+        "init",
+        """
+    (local $left i32)
+    (local.set $left (i32.const 20000000))
+    (loop $next
+      (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+      (br_if $next (local.get $left)))
+    (i32.const 0)
+""",
+    ),
     (
         "look_back",
         """
