@@ -23,44 +23,55 @@ SPU_PORT = 9010
 _PORT_MAX = 65_535
 _FILE: dict[str, Any] = {"metavar": "FILE", "exists": True, "dir_okay": False}
 
+Data = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Topics and records (default: in the state folder)."),
+]
+Host = Annotated[str, typer.Option(metavar="ADDRESS", help="Where it listens.")]
+Port = Annotated[
+    int, typer.Option("--port", min=0, max=_PORT_MAX, help="Clients' port; 0: a free one.")
+]
+SpuPort = Annotated[
+    int, typer.Option(min=0, max=_PORT_MAX, help="The records' port; 0: a free one.")
+]
+Advertise = Annotated[
+    str, typer.Option(metavar="HOST", help="The host that clients are told (default: --host).")
+]
+DurabilityKind = Annotated[
+    str,
+    typer.Option(
+        metavar="KIND", help="What acknowledged records survive: process (kill -9) or power."
+    ),
+]
+TlsCert = Annotated[Path | None, typer.Option(help="Speak TLS with this PEM.", **_FILE)]
+TlsKey = Annotated[Path | None, typer.Option(help="The certificate's key.", **_FILE)]
+TlsClientCa = Annotated[
+    Path | None,
+    typer.Option(help="Serve only clients whose certificate these sign.", **_FILE),
+]
+FaultTexts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--faults",
+        metavar="FAULT",
+        help="Misbehave as a real cluster can, for tests; several times for several: "
+        "cut-batches, delay=SECONDS, drop-after=BYTES, late-topics=SECONDS, "
+        "restart-after=BYTES, restart-after=SECONDSs.",
+    ),
+]
+
 
 def broker(
-    data: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Topics and records (default: in the state folder)."),
-    ] = None,
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where it listens.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option("--port", min=0, max=_PORT_MAX, help="Clients' port; 0: a free one.")
-    ] = PORT,
-    spu_port: Annotated[
-        int, typer.Option(min=0, max=_PORT_MAX, help="The records' port; 0: a free one.")
-    ] = SPU_PORT,
-    advertise: Annotated[
-        str, typer.Option(metavar="HOST", help="The host that clients are told (default: --host).")
-    ] = "",
-    durability: Annotated[
-        str,
-        typer.Option(
-            metavar="KIND", help="What acknowledged records survive: process (kill -9) or power."
-        ),
-    ] = "process",
-    tls_cert: Annotated[Path | None, typer.Option(help="Speak TLS with this PEM.", **_FILE)] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="The certificate's key.", **_FILE)] = None,
-    tls_client_ca: Annotated[
-        Path | None,
-        typer.Option(help="Serve only clients whose certificate these sign.", **_FILE),
-    ] = None,
-    faults: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--faults",
-            metavar="FAULT",
-            help="Misbehave as a real cluster can, for tests; several times for several: "
-            "cut-batches, delay=SECONDS, drop-after=BYTES, late-topics=SECONDS, "
-            "restart-after=BYTES, restart-after=SECONDSs.",
-        ),
-    ] = None,
+    data: Data = None,
+    host: Host = "127.0.0.1",
+    port: Port = PORT,
+    spu_port: SpuPort = SPU_PORT,
+    advertise: Advertise = "",
+    durability: DurabilityKind = "process",
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_client_ca: TlsClientCa = None,
+    faults: FaultTexts = None,
     state: State = None,
     json: Json = False,
 ) -> None:

@@ -18,67 +18,75 @@ if TYPE_CHECKING:
     from qd_cli.consuming import Start
     from qd_fluvio import Isolation
 
-_WHERE = "From where to where"
-_HOW = "How records are printed"
+
+Partitions = Annotated[
+    list[int] | None,
+    typer.Option("--partition", "-p", min=0, help="Only this one; several times for several."),
+]
+Beginning = Annotated[bool, typer.Option("--beginning", "-B", help="From the oldest record on.")]
+Head = Annotated[
+    int | None,
+    typer.Option("--head", "-H", min=0, metavar="N", help="From N after the oldest one on."),
+]
+Tail = Annotated[
+    int | None,
+    typer.Option("--tail", "-T", min=0, metavar="N", help="From N before the end on."),
+]
+At = Annotated[
+    int | None,
+    typer.Option("--offset", "--start", min=0, metavar="N", help="From exactly this one on."),
+]
+End = Annotated[
+    int | None,
+    typer.Option("--end-offset", "--end", min=0, metavar="N", help="To this one, then end."),
+]
+MaxRecords = Annotated[
+    int | None,
+    typer.Option("--max-records", "-n", min=1, metavar="N", help="End after so many."),
+]
+NoWaiting = Annotated[
+    bool,
+    typer.Option("--disable-continuous", "-d", help="End where the topic ends now."),
+]
+How = Annotated[
+    str,
+    typer.Option("--output", "-O", metavar="KIND", help="text, json, raw, hex or sbe."),
+]
+KeyValue = Annotated[bool, typer.Option("--key-value", "-k", help="Print [key] value.")]
+Template = Annotated[
+    str | None,
+    typer.Option("--format", "-F", metavar="TEXT", help="Print by a template; see above."),
+]
+ConsumerId = Annotated[
+    str | None,
+    typer.Option(
+        "--consumer",
+        "-c",
+        metavar="ID",
+        help="Go on after what this name has read, and remember what it reads.",
+        autocompletion=completion.consumers,
+    ),
+]
+IsolationKind = Annotated[
+    str, typer.Option(metavar="KIND", help="read-uncommitted or read-committed.")
+]
 
 
 def consume(
     topics: Topics,
-    partition: Annotated[
-        list[int] | None,
-        typer.Option("--partition", "-p", min=0, help="Only this one; several times for several."),
-    ] = None,
-    beginning: Annotated[
-        bool, typer.Option("--beginning", "-B", help="From the oldest record on.")
-    ] = False,
-    head: Annotated[
-        int | None,
-        typer.Option("--head", "-H", min=0, metavar="N", help="From N after the oldest one on."),
-    ] = None,
-    tail: Annotated[
-        int | None,
-        typer.Option("--tail", "-T", min=0, metavar="N", help="From N before the end on."),
-    ] = None,
-    offset: Annotated[
-        int | None,
-        typer.Option("--offset", "--start", min=0, metavar="N", help="From exactly this one on."),
-    ] = None,
-    end_offset: Annotated[
-        int | None,
-        typer.Option("--end-offset", "--end", min=0, metavar="N", help="To this one, then end."),
-    ] = None,
-    max_records: Annotated[
-        int | None,
-        typer.Option("--max-records", "-n", min=1, metavar="N", help="End after so many."),
-    ] = None,
-    disable_continuous: Annotated[
-        bool,
-        typer.Option("--disable-continuous", "-d", help="End where the topic ends now."),
-    ] = False,
-    output: Annotated[
-        str,
-        typer.Option("--output", "-O", metavar="KIND", help="text, json, raw, hex or sbe."),
-    ] = "text",
-    key_value: Annotated[
-        bool, typer.Option("--key-value", "-k", help="Print [key] value.")
-    ] = False,
-    template: Annotated[
-        str | None,
-        typer.Option("--format", "-F", metavar="TEXT", help="Print by a template; see above."),
-    ] = None,
-    consumer: Annotated[
-        str | None,
-        typer.Option(
-            "--consumer",
-            "-c",
-            metavar="ID",
-            help="Go on after what this name has read, and remember what it reads.",
-            autocompletion=completion.consumers,
-        ),
-    ] = None,
-    isolation: Annotated[
-        str, typer.Option(metavar="KIND", help="read-uncommitted or read-committed.")
-    ] = "read-uncommitted",
+    partition: Partitions = None,
+    beginning: Beginning = False,
+    head: Head = None,
+    tail: Tail = None,
+    offset: At = None,
+    end_offset: End = None,
+    max_records: MaxRecords = None,
+    disable_continuous: NoWaiting = False,
+    output: How = "text",
+    key_value: KeyValue = False,
+    template: Template = None,
+    consumer: ConsumerId = None,
+    isolation: IsolationKind = "read-uncommitted",
     state: State = None,
     fluvio: FluvioOption = None,
     json: Json = False,

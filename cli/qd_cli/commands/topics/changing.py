@@ -17,68 +17,70 @@ from qd_cli.units import parse_bytes, parse_seconds
 if TYPE_CHECKING:
     from qd_fluvio import Fluvio, TopicSettings
 
-_LAYOUT = "How it is laid out"
-_DEDUP = "Dropping what repeats"
-
-
-def _option(*names: str, panel: str = _LAYOUT, **more: Any) -> Any:
-    return typer.Option(*names, rich_help_panel=panel, **more)
+Retention = Annotated[
+    str | None,
+    typer.Option(
+        "--retention",
+        "--retention-time",
+        metavar="TIME",
+        help="Keep records this long: 3600, 1h, 7d.",
+    ),
+]
+SegmentSize = Annotated[
+    str | None,
+    typer.Option("--segment-size", metavar="SIZE", help="Of one file: 1048576, 64MB, 1GiB."),
+]
+MaxPartitionSize = Annotated[
+    str | None,
+    typer.Option("--max-partition-size", metavar="SIZE", help="Then the oldest segments go."),
+]
+CompressionKind = Annotated[
+    str | None,
+    typer.Option(
+        "--compression",
+        "--compression-type",
+        metavar="KIND",
+        help="What producers must use: any, none, gzip, snappy, lz4, zstd.",
+    ),
+]
+DedupCount = Annotated[
+    int | None,
+    typer.Option("--dedup-count", min=1, help="Look at so many of the last records."),
+]
+DedupAge = Annotated[
+    str | None,
+    typer.Option("--dedup-age", metavar="TIME", help="No older than this: 1h."),
+]
+DedupFilter = Annotated[
+    str | None,
+    typer.Option("--dedup-filter", metavar="NAME", help="SmartModule that tells repeats."),
+]
+TopicFile = Annotated[
+    Path | None,
+    typer.Option("--file", "-f", metavar="FILE", help="TOML file with one topic or several."),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", "-d", help="Only check whether it could be created.")
+]
+IfNotExists = Annotated[
+    bool, typer.Option("--if-not-exists", help="Leave a topic that exists as it is.")
+]
 
 
 def create(
     name: Annotated[str | None, typer.Argument(metavar="TOPIC", help="The topic's name.")] = None,
-    partitions: Annotated[int | None, _option("--partitions", "-p", min=1)] = None,
-    replication: Annotated[int | None, _option("--replication", "-r", min=1)] = None,
-    retention: Annotated[
-        str | None,
-        _option(
-            "--retention",
-            "--retention-time",
-            metavar="TIME",
-            help="Keep records this long: 3600, 1h, 7d.",
-        ),
-    ] = None,
-    segment_size: Annotated[
-        str | None,
-        _option("--segment-size", metavar="SIZE", help="Of one file: 1048576, 64MB, 1GiB."),
-    ] = None,
-    max_partition_size: Annotated[
-        str | None,
-        _option("--max-partition-size", metavar="SIZE", help="Then the oldest segments go."),
-    ] = None,
-    compression: Annotated[
-        str | None,
-        _option(
-            "--compression",
-            "--compression-type",
-            metavar="KIND",
-            help="What producers must use: any, none, gzip, snappy, lz4, zstd.",
-        ),
-    ] = None,
-    dedup_count: Annotated[
-        int | None,
-        _option("--dedup-count", min=1, panel=_DEDUP, help="Look at so many of the last records."),
-    ] = None,
-    dedup_age: Annotated[
-        str | None,
-        _option("--dedup-age", metavar="TIME", panel=_DEDUP, help="No older than this: 1h."),
-    ] = None,
-    dedup_filter: Annotated[
-        str | None,
-        _option(
-            "--dedup-filter", metavar="NAME", panel=_DEDUP, help="SmartModule that tells repeats."
-        ),
-    ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option("--file", "-f", metavar="FILE", help="TOML file with one topic or several."),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-d", help="Only check whether it could be created.")
-    ] = False,
-    if_not_exists: Annotated[
-        bool, typer.Option("--if-not-exists", help="Leave a topic that exists as it is.")
-    ] = False,
+    partitions: Annotated[int | None, typer.Option("--partitions", "-p", min=1)] = None,
+    replication: Annotated[int | None, typer.Option("--replication", "-r", min=1)] = None,
+    retention: Retention = None,
+    segment_size: SegmentSize = None,
+    max_partition_size: MaxPartitionSize = None,
+    compression: CompressionKind = None,
+    dedup_count: DedupCount = None,
+    dedup_age: DedupAge = None,
+    dedup_filter: DedupFilter = None,
+    file: TopicFile = None,
+    dry_run: DryRun = False,
+    if_not_exists: IfNotExists = False,
     state: State = None,
     fluvio: FluvioOption = None,
     json: Json = False,
