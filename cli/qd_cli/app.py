@@ -9,7 +9,7 @@ import typer
 
 _GROUPS = (
     *("demo", "stack", "data", "produce", "consume"),
-    *("topics", "partitions", "offsets", "profile", "broker", "services"),
+    *("topics", "partitions", "offsets", "profile", "process", "broker", "services"),
 )
 
 _HELP = """Market replay and streaming causal analytics on Fluvio.
