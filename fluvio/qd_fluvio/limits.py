@@ -44,7 +44,10 @@ class Limits:
     refill_tries_max : int
         How often a consumer asks again for missing offsets before it gives up.
     warm_workers : int
-        Worker processes started together with the connection.
+        Worker processes started together with the connection, by the official client.
+    worker_bytes_max : int
+        Memory at which a worker process is replaced by a new one: the official client keeps some
+        kilobytes for each topic that ever came and went.
     """
 
     connect_seconds: float = 5.0
@@ -58,6 +61,7 @@ class Limits:
     fetch_bytes_max: int = 16 * 1024 * 1024
     refill_tries_max: int = 3
     warm_workers: int = 1
+    worker_bytes_max: int = 256 * 1024 * 1024
 
 
 DEFAULT_LIMITS = Limits()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import psutil
 import pytest
 
-from qd_fluvio import Fluvio, FluvioError, connect
+from qd_fluvio import Fluvio, FluvioError, Limits, connect
 from support.layer import workers
 
 
@@ -80,3 +81,25 @@ def test_workers_die_with_a_parent_that_was_killed(fluvio_endpoint: str, topic: 
     gone, alive = psutil.wait_procs(found, timeout=20)
     assert len(gone) == len(found)
     assert not alive
+
+
+async def test_workers_that_grew_are_replaced(fluvio_endpoint: str, topic: str) -> None:
+    """The client keeps something for each topic there ever was; nobody may notice the change."""
+    limits = Limits(worker_bytes_max=1, idle_check_seconds=0.5)
+    seen: set[int] = set()
+    async with connect(fluvio_endpoint, limits=limits) as fluvio:
+        await fluvio.create_topic(topic)
+        consumer = await fluvio.consumer(topic)
+        kept = await fluvio.producer(topic)
+        for number in itertools.count():
+            seen |= {worker.pid for worker in workers()}
+            if len(seen) > 5:
+                break
+            producer = await fluvio.producer(topic) if number < 2 else kept
+            await producer.send(b"%d" % number)
+            await producer.flush()
+            assert (await anext(consumer)).value == b"%d" % number
+            if producer is not kept:
+                await producer.aclose()
+        assert kept.is_usable
+        assert len(workers()) <= 3

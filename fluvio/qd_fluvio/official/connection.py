@@ -168,6 +168,7 @@ class OfficialFluvio(Administration):
         """The worker for the next producer."""
         async with self._hosting:
             for host in self._hosts:
+                host.retire(self._limits.worker_bytes_max)
                 if host.usable:
                     return host
             host = ProduceHost(self._reach)

@@ -94,6 +94,8 @@ class Feed:
         self._failing_since: float | None = None
         self._retry_seconds = RETRY_SECONDS_FIRST
         self._behind_at: int | None = None
+        self._weighed_at = self._started_at  # when the worker's memory was looked at
+        self._proven = False  # the worker has brought records
         self._given_bytes = 0  # since other tasks could last run
 
     async def start(self, offset: int, bounds: Bounds, *, why: str = "") -> None:
@@ -115,6 +117,8 @@ class Feed:
                 await asyncio.sleep(0)  # there may always be another frame: let others run too
             elif not self._frames and self._worker is None:
                 await self._reopen()
+            elif not self._frames and self._grown():
+                self._drop_worker()  # a new one goes on where this one is
             elif not self._frames:
                 await self._wait()
             elif self._frames[0].kind is Kind.RECORDS:
@@ -155,7 +159,7 @@ class Feed:
             worker.kill()
             return
         worker.on_lost = self._on_lost
-        self._worker = worker
+        self._worker, self._proven = worker, False
         self._started_at = self._loop.time()
         worker.send(
             json_frame(
@@ -207,9 +211,19 @@ class Feed:
         first = found.first_offset
         self.next_offset = first + len(found.values)
         self._failing_since, self._retry_seconds = None, RETRY_SECONDS_FIRST
+        self._proven = True
         offsets = range(first, self.next_offset)
         columns = zip(offsets, found.timestamps_ms, found.keys, found.values, strict=True)
         return list(map(_record, columns))
+
+    def _grown(self) -> bool:
+        """Whether the worker holds too much; looked at now and then, once it has brought some."""
+        now = self._loop.time()
+        if not self._proven or now - self._weighed_at < self._limits.idle_check_seconds:
+            return False
+        self._weighed_at = now
+        worker = self._worker
+        return worker is not None and worker.process.memory_bytes > self._limits.worker_bytes_max
 
     async def _wait(self) -> None:
         """Wait for a frame; after a while without any, see whether there should be one."""

@@ -44,6 +44,12 @@ class ProduceHost:
         """Whether new producers may go here."""
         return not self._suspect and (self._worker is None or self._worker.alive)
 
+    def retire(self, bytes_max: int) -> None:
+        """Take no new producers if the worker has grown over this size."""
+        if self._worker is not None and self._worker.process.memory_bytes > bytes_max:
+            self._suspect = True
+            self._kill_if_done()
+
     @property
     def producers(self) -> list[OfficialProducer]:
         """The producers that are open."""

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from qd_fluvio.errors import ConnectionLost
 from qd_fluvio.worker.frames import Frame, FrameDecoder
@@ -20,6 +21,7 @@ from qd_fluvio.worker.frames import Frame, FrameDecoder
 # What a worker may write before it waits for its parent's next turn; the kernel may give less.
 SOCKET_BUFFER_BYTES = 1024 * 1024
 REAP_SECONDS = 1.0  # a killed process ends within milliseconds
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # The client's own threads: with as many as cores (two), its blocking calls can deadlock.
 _ENVIRONMENT = {"ASYNC_STD_THREAD_COUNT": "8"}
 
@@ -57,6 +59,15 @@ class WorkerProcess:
     def pid(self) -> int:
         """The process's id."""
         return self._popen.pid
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it holds in memory; 0 once it ended."""
+        try:
+            pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
+        except (OSError, IndexError):
+            return 0
+        return int(pages) * _PAGE_BYTES
 
     @property
     def gone(self) -> bool:
