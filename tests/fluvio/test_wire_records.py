@@ -25,6 +25,7 @@ from qd_fluvio.wire.records import (
     decode_records,
     encode_batch,
     iter_batches,
+    varint,
 )
 from qd_fluvio.wire.unpacking import RECORDS_MAX, unpack_columns
 
@@ -86,6 +87,59 @@ def test_writing_and_reading_such_sizes(count: int, size: int) -> None:
     whole = b"".join(pack_columns(wanted))
     assert whole == encode_batch([(None, value) for value in wanted])
     assert unpack_columns(whole, batch_at(whole, 0)).values == wanted
+
+
+def timed(records: list[tuple[int, bytes | None, bytes]]) -> tuple[bytes, Batch]:
+    """A batch of records with times of their own, as other clients write them."""
+    body = bytearray(len(records).to_bytes(4))
+    for index, (delta_ms, key, value) in enumerate(records):
+        keyed = b"\0" if key is None else b"\1" + varint(len(key)) + key
+        inner = b"\0" + varint(delta_ms) + varint(index) + keyed + varint(len(value)) + value
+        body += varint(len(inner) + 1) + inner + varint(0)
+    like = batch_at(encode_batch([(None, b"")] * len(records), timestamp_ms=1_000), 0)
+    return sealed(bytes(body), like)
+
+
+MIXED = {
+    "times that rise": [(n // 3, None, b"value") for n in range(300)],
+    "times that take another byte": [(n * 40, None, b"value") for n in range(500)],
+    "times before the first": [(70 - n, None, b"value") for n in range(140)],
+    "times far away": [(2**60 + n, None, b"value") for n in range(20)],
+    "empty keys": [(n, b"", b"value") for n in range(100)],
+    "one key": [(0, b"XBTUSD", bytes([n])) for n in range(100)],
+    "keys that change": [(0, b"XBT" if n < 50 else b"ETH", b"v") for n in range(100)],
+    "a key among none": [(0, b"XBT" if n == 40 else None, b"value") for n in range(100)],
+    "sizes that change once": [(0, None, b"v" * (3 if n < 30 else 5)) for n in range(100)],
+    "sizes that change always": [(0, None, b"v" * (n % 9)) for n in range(200)],
+    "sizes that change now and then": [(0, None, b"v" * (n // 10 % 3)) for n in range(300)],
+}
+
+
+@pytest.mark.parametrize("records", MIXED.values(), ids=MIXED)
+def test_reading_what_is_alike_in_part(records: list[tuple[int, bytes | None, bytes]]) -> None:
+    whole, batch = timed(records)
+    found = rows(whole, batch)
+    assert found == decode_records(whole, batch)
+    assert [(row.timestamp_ms - 1_000, row.key, row.value) for row in found] == records
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 40),
+            st.sampled_from([0, 1, 63, 64, 8192, -1, -65, 2**40, 2**62]),
+            st.none() | st.binary(max_size=3),
+            st.binary(max_size=70),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_reading_runs(runs: list[tuple[int, int, bytes | None, bytes]]) -> None:
+    whole, batch = timed(
+        [(delta, key, value) for count, delta, key, value in runs for _ in range(count)]
+    )
+    assert rows(whole, batch) == decode_records(whole, batch)
 
 
 def test_other_clients_write_more_records_into_a_batch() -> None:

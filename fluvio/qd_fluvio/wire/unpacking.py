@@ -1,7 +1,7 @@
 """Opening batches at speed: the bytes are copied once, the records cut out of that copy.
 
 What `records.decode_records` does one record after another is done here for all at once
-where records have one size, one time and no key, as rows of one numpy array; others are
+where records have one size and one key or none, as rows of one numpy array; others are
 walked by the tightest loop that checks everything. Both read the same; tests hold them
 against each other.
 """
@@ -30,6 +30,10 @@ _CRC_AT = 17
 # Above this, copying the record costs so much that rows save nothing.
 _ROW_VALUE_BYTES_MAX = 4096
 _ROWS_MIN = 8
+# Looking for rows costs something for each record that is left: it must win some part of them.
+_ROWS_SHARE = 8
+# Times further from a batch's first one are read one by one.
+_DELTA_WIDTH_MAX = 8
 # A batch's size bounds the bytes of its records, not how many empty ones there are.
 RECORDS_MAX = 1 << 20
 # A record's offset within its batch takes 1, 2 or 3 bytes up to these.
@@ -93,39 +97,95 @@ def _columns(body: bytes, position: int, batch: Batch) -> Columns:
     return columns
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Where the fields of a record are, as places in its bytes, and its key."""
+
+    delta_at: int  # behind its length and attributes
+    index_at: int
+    key_at: int
+    value_at: int
+    size: int
+    key: bytes | None
+
+
 def _rows(body: bytes, position: int, columns: Columns, batch: Batch) -> int:
-    """Take records as rows if they are alike; gives where they end, or 0 if they are not."""
+    """Take records as rows while they are alike; gives where they end, or 0 if few are."""
     first = len(columns.values)
     last, width = next((item for item in _WIDTHS if first < item[0]), (0, 0))
     count = min(last, batch.record_count) - first
     if count < _ROWS_MIN:
         return 0
+    try:
+        row = _row_at(body, position, width)
+    except (IndexError, WireError):  # whether that is wrong, the walk says
+        row = None
+    if row is None:
+        return 0
+    count = min(count, (len(body) - position) // row.size)
+    rows = np.frombuffer(body, np.uint8, count * row.size, position).reshape(count, row.size)
+    taken = _alike(rows, row, _indexes(first, count, width))
+    if taken < max(_ROWS_MIN, count // _ROWS_SHARE):
+        return 0
+    rows = rows[:taken]
+    columns.timestamps_ms.extend(_times(rows[:, row.delta_at : row.index_at], batch))
+    columns.keys.extend([row.key] * taken)
+    columns.values.extend(_cells(rows[:, row.value_at : -1]))
+    return position + taken * row.size
+
+
+def _row_at(body: bytes, position: int, width: int) -> _Row | None:
+    """The record's fields, if its index has this width, it has no header, and is not large."""
     size, start = _read_varint(body, position)
-    row_bytes = start - position + size
-    end = position + count * row_bytes
-    if not 0 < size <= _ROW_VALUE_BYTES_MAX or end > len(body):
-        return 0
-    delta, index_at = _read_varint(body, start + 1)
-    value_bytes, value_at = _read_varint(body, index_at + width + 1)
-    if value_at + value_bytes + 1 != position + row_bytes or value_bytes < 0:
-        return 0
-    rows = np.frombuffer(body, np.uint8, count * row_bytes, position).reshape(count, row_bytes)
-    index_at -= position
-    value_at -= position
-    tail_at = index_at + width
-    alike = (
-        (rows[:, :index_at] == rows[0, :index_at]).all()
-        and (rows[:, tail_at:value_at] == rows[0, tail_at:value_at]).all()
-        and (rows[:, index_at:tail_at] == _indexes(first, count, width)).all()
-        and not rows[0, tail_at]  # a key
-        and not rows[:, -1].any()
+    end = start + size
+    if not 0 < size <= _ROW_VALUE_BYTES_MAX:
+        return None
+    _, index_at = _read_varint(body, start + 1)
+    key, key_at = None, index_at + width
+    at = key_at + 1
+    if body[key_at]:
+        key, at = _read_counted(body, at, end)
+    value_bytes, value_at = _read_varint(body, at)
+    if value_bytes < 0 or value_at + value_bytes + 1 != end:
+        return None
+    if index_at - start - 1 > _DELTA_WIDTH_MAX:
+        return None
+    return _Row(
+        delta_at=start + 1 - position,
+        index_at=index_at - position,
+        key_at=key_at - position,
+        value_at=value_at - position,
+        size=end - position,
+        key=key,
     )
-    if not alike:
-        return 0
-    columns.timestamps_ms.extend([batch.first_timestamp_ms + delta] * count)
-    columns.keys.extend([None] * count)
-    columns.values.extend(_cells(rows[:, value_at:-1]))
-    return end
+
+
+def _alike(rows: np.ndarray, row: _Row, indexes: np.ndarray) -> int:
+    """How many of the first rows differ from the first one in index, time and value only."""
+    first = rows[0]
+    checks = (
+        rows[:, : row.delta_at] == first[: row.delta_at],
+        # Each byte of a number says whether another one follows.
+        (rows[:, row.delta_at : row.index_at] ^ first[row.delta_at : row.index_at]) < 0x80,
+        rows[:, row.index_at : row.key_at] == indexes,
+        rows[:, row.key_at : row.value_at] == first[row.key_at : row.value_at],
+        rows[:, -1:] == 0,
+    )
+    if all(check.all() for check in checks):
+        return len(rows)
+    same = np.logical_and.reduce([check.all(axis=1) for check in checks])
+    return int(same.argmin())
+
+
+def _times(cells: np.ndarray, batch: Batch) -> list[int]:
+    """Times from how far they are from the batch's first one, as written, a row each."""
+    if len(cells) > 1 and (cells == cells[0]).all():
+        return _times(cells[:1], batch) * len(cells)
+    raw = np.zeros(len(cells), np.uint64)
+    for place in range(cells.shape[1]):
+        raw |= (cells[:, place] & 0x7F).astype(np.uint64) << np.uint64(7 * place)
+    deltas = (raw >> np.uint64(1)).astype(np.int64) ^ -(raw & np.uint64(1)).astype(np.int64)
+    return [batch.first_timestamp_ms + delta for delta in deltas.tolist()]
 
 
 def _cells(cells: np.ndarray) -> list[bytes]:
