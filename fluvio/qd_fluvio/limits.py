@@ -28,7 +28,8 @@ class Limits:
     call_seconds : float
         For an administration call, and for opening a producer or a consumer.
     send_seconds : float
-        A producer whose oldest record is not acknowledged for so long has failed.
+        A producer whose oldest record is not acknowledged for so long has failed. Over 10 s,
+        after which the last replica of a new topic begins to follow its leader.
     reconnect_seconds : float
         A consumer that lost the cluster tries to come back for so long; 0 gives up at once.
     idle_check_seconds : float
@@ -52,7 +53,7 @@ class Limits:
 
     connect_seconds: float = 5.0
     call_seconds: float = 10.0
-    send_seconds: float = 10.0
+    send_seconds: float = 15.0
     reconnect_seconds: float = 10.0
     idle_check_seconds: float = 5.0
     close_seconds: float = 1.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from qd_fluvio.errors import (
     ConnectionLost,
+    DeadlineExceeded,
     FluvioError,
     InvalidTopicName,
     OffsetOutOfRange,
@@ -28,6 +29,7 @@ REFUSALS: dict[int, tuple[type[FluvioError], str]] = {
     ErrorCode.OFFSET_EVICTED: (OffsetOutOfRange, "start within the partition"),
     ErrorCode.MESSAGE_TOO_LARGE: (RecordTooLarge, "split the record"),
     ErrorCode.NOT_LEADER_FOR_PARTITION: _NOT_READY,
+    ErrorCode.REQUEST_TIMED_OUT: (DeadlineExceeded, "check that all replicas' SPUs are up"),
     ErrorCode.PARTITION_NOT_LEADER: _NOT_READY,
     ErrorCode.FETCH_SESSION_NOT_FOUND: _NOT_READY,
 }

@@ -83,6 +83,7 @@ class ProduceHost:
                 topic=topic,
                 partition=partition,
                 compression=compression,
+                timeout_ms=int(limits.send_seconds * 1000),
             )
         except asyncio.CancelledError:
             self._suspect = True

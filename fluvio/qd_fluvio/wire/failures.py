@@ -23,6 +23,7 @@ class ErrorCode(IntEnum):
     OFFSET_OUT_OF_RANGE = 1
     OTHER = 2
     NOT_LEADER_FOR_PARTITION = 6
+    REQUEST_TIMED_OUT = 7
     MESSAGE_TOO_LARGE = 10
     PERMISSION_DENIED = 13
     STORAGE_ERROR = 56
@@ -81,6 +82,7 @@ RecordData = Annotated[bytes, _RECORD_DATA]
 # What follows a code on the wire. Codes that are absent here have nothing after them.
 _DETAILS = {
     2: (STRING,),
+    7: (_U64, _U8),  # milliseconds, and which request; 0 is produce
     71: (_I64, _I64),
     72: (STRING, _U32),
     3003: (STRING,),
@@ -99,8 +101,6 @@ _DETAILS = {
     12001: (STRING, STRING),
     12002: (STRING, STRING),
 }
-# Codes with details of a layout that no message here needs.
-_UNREADABLE = frozenset({7})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +132,6 @@ class FailureCodec:
     def read(self, source: Reader, version: int) -> Failure:
         """Take the code and its details."""
         code = self._code.read(source, version)
-        if code in _UNREADABLE:
-            raise WireError(f"found error code {code}, whose details this codec cannot read")
         details = tuple(codec.read(source, version) for codec in _DETAILS.get(code, ()))
         return Failure(code, details)
 

@@ -27,7 +27,7 @@ from qd_fluvio.wire.data import (
 from qd_fluvio.wire.failures import OK, Failure
 from qd_fluvio.wire.frames import LENGTH, decode_response, encode_request
 
-ACKS_WRITTEN = 1  # by the leader; what Fluvio's clients ask for
+ACKS_COMMITTED = -1  # by all replicas: acknowledged is what is as safe as the topic promises
 _IDS_AT = 8  # where the correlation id is: after the frame's length, the API's key and version
 _REST_AT = _IDS_AT + LENGTH.size
 _CORRELATION_BYTES = 4
@@ -61,7 +61,7 @@ class ProduceFrames:
         self, topic: str, partition: int, *, version: int, client_id: str, timeout_ms: int
     ) -> None:
         empty = ProducePartition(partition, b"")
-        request = ProduceRequest(None, ACKS_WRITTEN, timeout_ms, (ProduceTopic(topic, (empty,)),))
+        request = ProduceRequest(None, ACKS_COMMITTED, timeout_ms, (ProduceTopic(topic, (empty,)),))
         frame = encode_request(
             PRODUCE, request, version=version, correlation_id=0, client_id=client_id
         )

@@ -66,6 +66,7 @@ class Channel(threading.Thread):
         self._topic: str = call["topic"]
         self._partition: int = call["partition"]
         self._compression: str | None = call["compression"]
+        self._timeout_ms: int = call["timeout_ms"]
         self._inbox: queue.SimpleQueue[_Sent | None] = queue.SimpleQueue()
         self._unproven: list[fluvio.ProduceOutput] = []
         self._unproven_bytes = 0
@@ -97,6 +98,7 @@ class Channel(threading.Thread):
             .set_specific_partitioner(self._partition)
             # Acknowledged is what is as safe as the topic promises, on all its replicas.
             .isolation(fluvio.Isolation.ReadCommitted)
+            .timeout(self._timeout_ms)  # for the replicas
         )
         if self._compression is not None:
             settings = settings.compression(getattr(fluvio.Compression, self._compression))
