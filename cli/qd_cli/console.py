@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 from qd_cli.errors import OutputClosed, RequestRefused
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod
 
 PLAIN_WIDTH = 500
 """Columns of a table that is not on a terminal, so that nothing is cut."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KIB = 1024
+_HEADING_MIN = 4
+_COLUMN_GAP = 3  # between two columns of a table on a terminal
 _DURATIONS = (("d", 86_400, "h", 3_600), ("h", 3_600, "m", 60), ("m", 60, "s", 1))
 
 
@@ -123,6 +125,8 @@ def print_table(
 ) -> None:
     """Print a table on a terminal, or aligned plain lines elsewhere.
 
+    Cells are never cut: where a terminal is too narrow, headings are, and then lines are folded.
+
     Parameters
     ----------
     columns : sequence of str
@@ -137,18 +141,36 @@ def print_table(
     from rich.text import Text
 
     on_terminal = sys.stdout.isatty()
-    table = Table(box=box.SIMPLE_HEAD if on_terminal else None, pad_edge=False)
-    for name in columns:
-        table.add_column(name, justify="right" if name in set(right) else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
     screen = console()
+    cells = [[Text(cell) for cell in row] for row in rows]
+    data = [max((row[i].cell_len for row in cells), default=0) for i in range(len(columns))]
+    widths = _widths(columns, data, screen.width - _COLUMN_GAP * len(columns))
+    table = Table(box=box.SIMPLE_HEAD if on_terminal else None, pad_edge=False)
+    for name, width in zip(columns, widths, strict=True):
+        shown = name if len(name) <= width else f"{name[: width - 1]}…"
+        justify: JustifyMethod = "right" if name in set(right) else "left"
+        table.add_column(shown, justify=justify, no_wrap=True, width=width)
+    for row in cells:
+        table.add_row(*row)
+    # A terminal folds a line that is too long; rich would cut it.
+    screen.width = max(screen.width, sum(widths) + _COLUMN_GAP * len(columns))
     if on_terminal:
         screen.print(table)
         return
     with screen.capture() as captured:
         screen.print(table)
     out("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def _widths(columns: Sequence[str], data: Sequence[int], room: int) -> list[int]:
+    """The columns' widths: all of the data, and as much of the headings as there is room for."""
+    widths = [
+        max(width, min(len(name), _HEADING_MIN)) for name, width in zip(columns, data, strict=True)
+    ]
+    for index, name in enumerate(columns):
+        wider = min(max(0, len(name) - widths[index]), max(0, room - sum(widths)))
+        widths[index] += wider
+    return widths
 
 
 def iso_time(microseconds: int) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import enum
+import json
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from qd_cli import console
@@ -35,6 +37,8 @@ class Output(enum.Enum):
 _NO_KEY = b"null"
 _NO_TIME = "NA"
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_NULL = "null"
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 _FIELD = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 
 
@@ -72,22 +76,15 @@ def hex_writer(*, key_value: bool = False) -> Write:
 
 def json_lines(topic: str, partition: int, records: Sequence[Record]) -> bytes:
     """Each record as an object on a line; what is no UTF-8 is in base64 under another name."""
-    return "".join(
-        [
-            console.json_line(
-                {
-                    "topic": topic,
-                    "partition": partition,
-                    "offset": record.offset,
-                    "time": time_of(record),
-                    **_json_bytes("key", record.key),
-                    **_json_bytes("value", record.value),
-                }
-            )
-            + "\n"
-            for record in records
-        ]
-    ).encode()
+    # Put together by hand: there may be millions, and this takes a third of the time.
+    head = f'{{"topic": {_quoted(topic)}, "partition": {partition}, "offset": '
+    lines = [
+        f"{head}{record.offset}, "
+        f'"time": {_NULL if (time := time_of(record)) is None else _quoted(time)}, '
+        f"{_json_bytes('key', record.key)}, {_json_bytes('value', record.value)}}}\n"
+        for record in records
+    ]
+    return "".join(lines).encode()
 
 
 def template_writer(template: str, *, safe: bool = False) -> Write:
@@ -132,12 +129,15 @@ _FIELDS: dict[str, Callable[[str, int, Record], bytes]] = {
 
 def time_of(record: Record) -> str | None:
     """When the record was made, ISO 8601 in UTC; None where its producer did not say."""
-    if record.timestamp_ms < 0:
-        return None
+    return None if record.timestamp_ms < 0 else _iso_time(record.timestamp_ms)
+
+
+@lru_cache(maxsize=1_024)  # a batch's records have few
+def _iso_time(milliseconds: int) -> str:
     try:
-        return console.iso_time(record.timestamp_ms * 1_000)
+        return console.iso_time(milliseconds * 1_000)
     except OverflowError:  # no time that a calendar has
-        return str(record.timestamp_ms)
+        return str(milliseconds)
 
 
 def _key(record: Record, shown: Callable[[bytes], bytes]) -> bytes:
@@ -153,10 +153,10 @@ def _safe(data: bytes) -> bytes:
     return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text).encode()
 
 
-def _json_bytes(name: str, data: bytes | None) -> dict[str, str | None]:
+def _json_bytes(name: str, data: bytes | None) -> str:
     if data is None:
-        return {name: None}
+        return f'"{name}": {_NULL}'
     try:
-        return {name: data.decode()}
+        return f'"{name}": {_quoted(data.decode())}'
     except UnicodeDecodeError:
-        return {f"{name}_base64": base64.b64encode(data).decode()}
+        return f'"{name}_base64": "{base64.b64encode(data).decode()}"'

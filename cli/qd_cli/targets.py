@@ -156,9 +156,10 @@ class Targets:
         return value
 
     def _no_stack(self, setting: str) -> NoStack:
+        hint = ", or choose a cluster with `qd profile switch`" if setting == FLUVIO else ""
         return NoStack(
             f"no stack is running in {self.folder.path}: start one with `qd up`, "
-            f"or set {setting} to use another"
+            f"or set {setting} to use another{hint}"
         )
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qd_cli import console
+from support.terminal import on_terminal
 
 
 @pytest.mark.parametrize(
@@ -72,3 +73,18 @@ def test_durations(seconds: float | None, text: str) -> None:
 def test_json_has_no_nan() -> None:
     line = console.json_line({"a": float("nan"), "b": [float("inf"), 1.5], "c": {"d": "é"}})
     assert json.loads(line) == {"a": None, "b": [None, 1.5], "c": {"d": "é"}}
+
+
+@pytest.mark.parametrize("columns", ["20", "60", "200"])
+def test_a_table_on_a_terminal_of_any_width_cuts_no_cell(columns: str) -> None:
+    cells = ["a-topic-with-a-long-name", "1234567", "default"]
+    code = (
+        "from qd_cli.console import print_table; "
+        f"print_table(('TOPIC', 'PARTITIONS', 'COMPRESSION'), [{cells}], right=('PARTITIONS',)); "
+        "print('end')"
+    )
+    with on_terminal(["-c", code], {"COLUMNS": columns}) as terminal:
+        terminal.until("end")
+        assert terminal.wait() == 0
+    for cell in cells:
+        assert cell.encode() in terminal.screen
