@@ -13,7 +13,13 @@ import re
 from qd_fluvio.api import CommittedOffset, PartitionInfo, TopicInfo, TopicSettings
 from qd_fluvio.control import ControlPlane
 from qd_fluvio.deadline import deadline
-from qd_fluvio.errors import ConnectionLost, InvalidTopicName, TopicExists, TopicNotFound
+from qd_fluvio.errors import (
+    ConnectionLost,
+    FluvioError,
+    InvalidTopicName,
+    TopicExists,
+    TopicNotFound,
+)
 from qd_fluvio.limits import TOPIC_NAME_BYTES_MAX, Limits
 from qd_schemas.specs import FluvioSettings
 
@@ -141,6 +147,7 @@ class Administration:
         try:
             done, _ = await asyncio.wait(tasks, timeout=None if existed else CREATE_SECONDS)
             if not done:
+                await self._require_room(name)
                 tasks.add(asyncio.ensure_future(self._until_usable(name)))
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -149,6 +156,15 @@ class Administration:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _require_room(self, name: str) -> None:
+        """Leave nothing of a topic that the cluster would make once it has more SPUs."""
+        if await self._control.waits_for_spus(name):
+            await self._control.delete_topic(name)
+            raise FluvioError(
+                f"create topic {name!r} on {self._endpoint}: the cluster has fewer SPUs than it "
+                "would have replicas; start more, or ask for fewer replicas"
+            )
 
     async def _until_usable(self, name: str) -> None:
         """Wait until each partition's leader serves it."""

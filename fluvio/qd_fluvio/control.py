@@ -98,6 +98,13 @@ class ControlPlane:
             key=lambda info: info.name,
         )
 
+    async def waits_for_spus(self, name: str) -> bool:
+        """Whether a topic was taken, but cannot be made with the SPUs that there are."""
+        async with self.servers.server(self.servers.sc) as sc:
+            found = await sc.list(metadata.TOPIC)
+        lacking = metadata.TopicResolution.INSUFFICIENT_RESOURCES
+        return any(t.name == name and t.status.resolution == lacking for t in found)
+
     async def partitions(self) -> list[PartitionInfo]:
         """All partitions, by topic and number, with the offsets that their leaders tell."""
         async with self.servers.server(self.servers.sc) as sc:

@@ -126,6 +126,14 @@ async def test_a_setting_that_the_cluster_refuses(fluvio: Fluvio, topic: str) ->
         await fluvio.create_topic(topic, TopicSettings(segment_bytes=5))
 
 
+async def test_more_replicas_than_the_cluster_has_spus(fluvio: Fluvio, topic: str) -> None:
+    """A real SC would take the topic, and make it once it has more SPUs."""
+    with pytest.raises(FluvioError, match=topic) as caught:
+        await fluvio.create_topic(topic, TopicSettings(replication=9))
+    assert not caught.value.retriable
+    assert topic not in [found.name for found in await fluvio.topics()]
+
+
 async def test_deleting(fluvio: Fluvio, topic: str) -> None:
     await fluvio.create_topic(topic)
     await fluvio.delete_topic(topic)
