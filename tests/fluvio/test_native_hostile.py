@@ -241,6 +241,20 @@ async def test_a_topic_deleted_under_a_reader(impatient: Limits) -> None:
             await first_of(cluster, impatient)
 
 
+async def test_a_topic_deleted_and_made_anew_under_a_reader(impatient: Limits) -> None:
+    """Its records are others, though they may have the offsets that come next."""
+
+    async def behave(peer: Peer, request: Request) -> None:
+        if len(peer.cluster.asked(data.STREAM_FETCH)) == 1:
+            peer.portion(request, failure=Failure(ErrorCode.TOPIC_DELETED))
+        else:
+            peer.portion(request, batch(0, [b"another topic's"]))
+
+    async with spoiled(on_stream=behave) as cluster:
+        with pytest.raises(TopicDeleted, match="made anew"):
+            await first_of(cluster, impatient)
+
+
 async def test_a_stream_the_server_has_forgotten_is_opened_anew(impatient: Limits) -> None:
     async def behave(peer: Peer, request: Request) -> None:
         first = request.body.fetch_offset

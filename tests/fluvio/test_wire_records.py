@@ -222,6 +222,24 @@ def test_each_byte_changed_under_a_right_checksum(bits: int) -> None:
             assert rows(changed, batch) == expected
 
 
+@pytest.mark.parametrize("byte", [0x00, 0x01, 0x7F, 0x80, 0xFF])
+def test_each_byte_of_alike_records_changed_under_a_right_checksum(byte: int) -> None:
+    """Rows are taken for rows only where nothing but their values differs."""
+    whole = encode_batch([(None, b"abc")] * 70, timestamp_ms=3)
+    body = whole[HEADER_BYTES:]
+    for position in range(len(body)):
+        changed, batch = sealed(
+            body[:position] + bytes([byte]) + body[position + 1 :], batch_at(whole, 0)
+        )
+        try:
+            expected = decode_records(changed, batch)
+        except WireError:
+            with pytest.raises(WireError):
+                unpack_columns(changed, batch)
+        else:
+            assert rows(changed, batch) == expected
+
+
 def test_a_changed_byte_is_found_by_the_checksum() -> None:
     whole = bytearray(encode_batch([(None, b"value")] * 20))
     batch = batch_at(whole, 0)

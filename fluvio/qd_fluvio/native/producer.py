@@ -15,7 +15,7 @@ from itertools import accumulate
 from qd_fluvio.errors import DeadlineExceeded, FluvioError, RecordTooLarge
 from qd_fluvio.limits import RECORD_BYTES_MAX, RECORD_OVERHEAD_BYTES, Limits
 from qd_fluvio.native.lane import BATCH_BYTES_MAX, Lane
-from qd_fluvio.native.partitioning import Partitioner
+from qd_fluvio.partitioning import Partitioner
 from qd_fluvio.wire.packing import BATCH_RECORDS_MAX
 from qd_schemas.errors import SettingError
 

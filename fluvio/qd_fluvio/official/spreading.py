@@ -10,8 +10,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Iterable, Sequence
 
-from qd_fluvio.native.partitioning import Partitioner
 from qd_fluvio.official.producer import OfficialProducer, keys_for, require_small
+from qd_fluvio.partitioning import Partitioner
 
 
 class SpreadingProducer:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
-from qd_fluvio import Fluvio, TopicSettings, connect
-from qd_fluvio.native.partitioning import Partitioner, partition_of_key, siphash24
+from qd_fluvio import TopicSettings, connect
+from qd_fluvio.partitioning import Partitioner, partition_of_key, siphash24
 from qd_schemas.specs import ClientKind, FluvioSettings
+from support.official import run_script
+
+SCRIPT = Path(__file__).with_name("official_keys.py")
 
 
 @pytest.mark.parametrize(
@@ -28,16 +34,15 @@ def test_keys_keep_their_partition_and_others_take_turns() -> None:
     assert chosen[5] == partition_of_key(b"a" * 100, 3)
 
 
-async def test_both_clients_agree(fluvio_endpoint: str, fluvio: Fluvio, topic: str) -> None:
-    """Keys of all lengths around the hash's words of eight bytes, written by the official one."""
+async def test_the_official_library_chooses_the_same(fluvio_endpoint: str, topic: str) -> None:
+    """Keys of all lengths around the hash's words of eight bytes."""
     partitions = 7
     keys = [bytes([n]) * n for n in range(1, 40)] + [b"BTC/EUR", b"ETH-USD", b"\xff" * 200]
-    await fluvio.create_topic(topic, TopicSettings(partitions=partitions))
-    producer = await fluvio.producer(topic, partition=None)
-    await producer.send_many([b"v"] * len(keys), keys)
-    await producer.flush()
     found: dict[bytes | None, int] = {}
     async with connect(FluvioSettings(fluvio_endpoint, ClientKind.NATIVE)) as native:
+        await native.create_topic(topic, TopicSettings(partitions=partitions))
+        given = ",".join(key.hex() for key in keys)
+        assert await asyncio.to_thread(run_script, SCRIPT, fluvio_endpoint, topic, given)
         for number in range(partitions):
             end = await native.end_offset(topic, number)
             consumer = await native.consumer(topic, partition=number)
