@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,23 @@ from hypothesis import strategies as st
 from qd_fluvio.errors import WireError
 from qd_fluvio.wire.admin import SC_APIS
 from qd_fluvio.wire.codec import STRING_BYTES_MAX, decode, encode
+from qd_fluvio.wire.compression import Compression
 from qd_fluvio.wire.data import SPU_APIS, OffsetUpdate, OffsetUpdated, StreamFetchRequest
 from qd_fluvio.wire.failures import ErrorCode, Failure
 from qd_fluvio.wire.frames import FrameBuffer, RequestHeader, decode_request, decode_response
 from qd_fluvio.wire.metadata import ReplicaPlace, TopicMetadata, TopicSpec, TopicStatus
-from qd_fluvio.wire.records import checked_batches, decode_records, encode_batch, iter_batches
+from qd_fluvio.wire.records import (
+    BATCHES_MAX,
+    COUNT,
+    HEADER_BYTES,
+    RECORD_BYTES_MIN,
+    RECORDS_MAX,
+    checked_batches,
+    decode_records,
+    encode_batch,
+    iter_batches,
+    pack_batch,
+)
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "data" / "fluvio_wire.json").read_text())
 PAYLOADS = [
@@ -165,6 +178,42 @@ def test_a_batch_that_hides_records_is_refused() -> None:
     struct.pack_into(">I", raw, 17, google_crc32c.value(bytes(raw[21:])))
     with pytest.raises(WireError, match="1 records in a batch that takes 10"):
         checked_batches(raw)
+
+
+def spoiled(raw: bytes, change: Callable[[bytearray], None]) -> bytes:
+    """The batch after a change, with the checksum of what is in it."""
+    batch = bytearray(raw)
+    change(batch)
+    struct.pack_into(">I", batch, 17, google_crc32c.value(bytes(batch[21:])))
+    return bytes(batch)
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (pack_batch(COUNT.pack(2**31 - 1), 2**31 - 1), "at most 0"),
+        (pack_batch(COUNT.pack(3) + bytes(20), 3), "at most 2"),
+        (
+            pack_batch(COUNT.pack(9), RECORDS_MAX + 1, compression=Compression.ZSTD),
+            f"at most {RECORDS_MAX}",
+        ),
+        (
+            spoiled(encode_batch([(None, b"x")]), lambda batch: batch.__setitem__(22, 0x10)),
+            "expected no schema",
+        ),
+        (encode_batch([(None, b"")]) * (BATCHES_MAX + 1), "more records into a batch"),
+    ],
+    ids=["more than bytes", "one too many", "compressed", "schema", "batches"],
+)
+def test_what_no_reader_could_get_past_is_refused(raw: bytes, words: str) -> None:
+    with pytest.raises(WireError, match=words):
+        checked_batches(raw)
+
+
+def test_the_most_and_the_smallest_records_are_taken() -> None:
+    raw = encode_batch([(None, b"")] * 64)
+    assert len(raw) == HEADER_BYTES + COUNT.size + 64 * RECORD_BYTES_MIN
+    assert len(checked_batches(raw * BATCHES_MAX)) == BATCHES_MAX
 
 
 def feed(buffer: FrameBuffer, stream: bytes, sizes: list[int]) -> list[bytes]:

@@ -18,6 +18,7 @@ from qd_fluvio.wire.frames import decode_request, decode_response
 from qd_fluvio.wire.packing import BATCH_RECORDS_MAX, pack_columns
 from qd_fluvio.wire.records import (
     HEADER_BYTES,
+    RECORDS_MAX,
     Batch,
     WireRecord,
     batch_at,
@@ -27,7 +28,7 @@ from qd_fluvio.wire.records import (
     iter_batches,
     varint,
 )
-from qd_fluvio.wire.unpacking import RECORDS_MAX, unpack_columns
+from qd_fluvio.wire.unpacking import unpack_columns
 
 # The sizes at which a length, or an offset within the batch, takes a byte more.
 EDGES = [0, 1, 55, 56, 57, 63, 64, 65, 500, 512, 513, 4096, 4097, 8180, 8190, 8192, 70_000]

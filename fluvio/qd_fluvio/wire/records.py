@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import google_crc32c
 
@@ -39,6 +40,12 @@ MAGIC = 2
 SCHEMA_PRESENT = 0x10
 NO_TIMESTAMP = -1
 _VARINT_BYTES_MAX = 10
+# A record takes one byte at least for each of its fields. More empty ones than these fit
+# into a compressed batch, but into no reader's memory.
+RECORD_BYTES_MIN = 7
+RECORDS_MAX = 1 << 20
+# Of one partition in one request: clients send a few, and each costs more than its bytes.
+BATCHES_MAX = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +128,20 @@ def checksum_holds(data: Buffer, batch: Batch) -> bool:
 
 
 def checked_batches(data: Buffer) -> list[Batch]:
-    """The batches of `data`, which must be whole, with right checksums and counts.
+    """The batches of `data`, which must be whole, with right checksums and possible counts.
 
     Raises
     ------
     WireError
-        If anything is cut, damaged or left over.
+        If anything is cut, damaged or left over, if there are over `BATCHES_MAX`, or one
+        has more records than its readers can open.
     """
-    batches = list(iter_batches(data))
+    batches = list(islice(iter_batches(data), BATCHES_MAX + 1))
+    if len(batches) > BATCHES_MAX:
+        raise WireError(
+            f"found over {BATCHES_MAX} batches at once, expected at most that many: "
+            "put more records into a batch"
+        )
     end = batches[-1].end if batches else 0
     if end != len(data):
         raise WireError(f"found {len(data) - end} bytes after the last whole batch, expected none")
@@ -140,10 +153,23 @@ def checked_batches(data: Buffer) -> list[Batch]:
 
 
 def _check_count(data: Buffer, batch: Batch) -> None:
-    """A batch whose offsets and records disagree would put a gap into the partition."""
-    if batch.attributes & (COMPRESSION_MASK | SCHEMA_PRESENT):
-        return  # the count is inside what only its reader opens
-    _compare_count(memoryview(data)[batch.start + HEADER_BYTES : batch.end], batch)
+    """Refuse what no reader could ever get past, or would put a gap into the partition."""
+    if batch.attributes & SCHEMA_PRESENT:
+        raise _schema_found(batch)
+    records_max = RECORDS_MAX
+    if not batch.attributes & COMPRESSION_MASK:  # else its reader compares the counts
+        records = memoryview(data)[batch.start + HEADER_BYTES : batch.end]
+        _compare_count(records, batch)
+        records_max = min(records_max, (len(records) - COUNT.size) // RECORD_BYTES_MIN)
+    if batch.record_count > records_max:
+        raise WireError(
+            f"found {batch.record_count} records in a batch of {batch.end - batch.start} bytes, "
+            f"expected at most {records_max}: send smaller batches"
+        )
+
+
+def _schema_found(batch: Batch) -> WireError:
+    return WireError(f"found batch attributes {batch.attributes:#x}, expected no schema")
 
 
 def _compare_count(records: memoryview, batch: Batch) -> None:
@@ -191,7 +217,7 @@ def open_records(
         If the batch is cut, damaged or too large, or has a schema.
     """
     if batch.attributes & SCHEMA_PRESENT:
-        raise WireError(f"found batch attributes {batch.attributes:#x}, expected no schema")
+        raise _schema_found(batch)
     view = memoryview(data)[batch.start + HEADER_BYTES : batch.end]
     kind = compression_of(batch.attributes)
     if kind is not Compression.NONE:

@@ -22,7 +22,14 @@ from qd_fluvio.wire.compression import (
     compression_of,
     decompress,
 )
-from qd_fluvio.wire.records import CHECKED_FROM, COUNT, HEADER_BYTES, SCHEMA_PRESENT, Batch
+from qd_fluvio.wire.records import (
+    CHECKED_FROM,
+    COUNT,
+    HEADER_BYTES,
+    RECORDS_MAX,
+    SCHEMA_PRESENT,
+    Batch,
+)
 from qd_fluvio.wire.records import read_varint as _read_long
 
 _CRC = struct.Struct(">I")
@@ -34,8 +41,6 @@ _ROWS_MIN = 8
 _ROWS_SHARE = 8
 # Times further from a batch's first one are read one by one.
 _DELTA_WIDTH_MAX = 8
-# A batch's size bounds the bytes of its records, not how many empty ones there are.
-RECORDS_MAX = 1 << 20
 # A record's offset within its batch takes 1, 2 or 3 bytes up to these.
 _WIDTHS = ((64, 1), (8192, 2), (RECORDS_MAX, 3))
 
