@@ -179,17 +179,43 @@ async def test_a_caller_that_goes_leaves_the_modules_to_their_thread(
     (await runner.open([wat.ad_hoc(wat.UPPER)], 24)).close()
 
 
-async def test_closing_ends_work_that_would_go_on() -> None:
-    runner = ModuleRunner(find)
-    chain = await runner.open([wat.ad_hoc(wat.ENDLESS)], 24)
-    begun = threading.Event()
+async def begun(chain: RunningChain) -> asyncio.Task[list[Made]]:
+    """The batch on its way through the chain, in a thread by now."""
+    there = threading.Event()
 
     def work(started: Chain) -> list[Made]:
-        begun.set()
+        there.set()
         return transformed(started, data=BATCH, start=0, room=1_000)
 
     running = asyncio.create_task(chain.run(work))
-    await asyncio.to_thread(begun.wait)
+    await asyncio.to_thread(there.wait)
+    return running
+
+
+async def test_work_that_nobody_waits_for_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runners, "CHAINS_MAX", 2)
+    monkeypatch.setattr(runners, "THREADS", 1)
+    with closing(ModuleRunner(find)) as runner:
+        endless = await runner.open([wat.ad_hoc(wat.ENDLESS)], 24)
+        running = await begun(endless)
+        opening = asyncio.create_task(runner.open([wat.ad_hoc(wat.UPPER)], 24))
+        await asyncio.wait([opening], timeout=0)
+        opening.cancel()
+        await asyncio.wait([opening])
+        left = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(left.set_result, None)
+        await left
+        assert not running.done()
+        runner.admit()  # its place is free
+        runner.leave()
+    assert (await running)[0].ended
+    endless.close()
+
+
+async def test_closing_ends_work_that_would_go_on() -> None:
+    runner = ModuleRunner(find)
+    chain = await runner.open([wat.ad_hoc(wat.ENDLESS)], 24)
+    running = await begun(chain)
     runner.close()
     assert (await running)[0].ended
     chain.close()

@@ -48,7 +48,7 @@ class ModuleRunner:
         self._pool: ThreadPoolExecutor | None = None
         self._chains = 0
         self._bytes = 0
-        self._running: set[concurrent.futures.Future[Any]] = set()
+        self._running: dict[asyncio.Future[Any], concurrent.futures.Future[Any]] = {}
         self._clock: asyncio.TimerHandle | None = None
 
     async def open(self, invocations: Sequence[Invocation], version: int) -> RunningChain:
@@ -78,7 +78,7 @@ class ModuleRunner:
             return
         self._pool.shutdown(wait=False, cancel_futures=True)
         # A piece of work that has only begun sets its deadline after the first ticks.
-        while left := [work for work in self._running if not work.done()]:
+        while left := [work for work in self._running.values() if not work.done()]:
             for _ in range(WORK_TICKS):
                 self._tools.tick()
             wait(left, timeout=TICK_S)
@@ -92,12 +92,17 @@ class ModuleRunner:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="smartmodules")
         running = self._pool.submit(work)
-        self._running.add(running)
         future = asyncio.wrap_future(running)
-        future.add_done_callback(lambda done: self._finished(done, running))
+        self._running[future] = running
+        future.add_done_callback(self._finished)
         if self._clock is None:
             self._wind()
         return future
+
+    def drop(self, future: asyncio.Future[Any]) -> None:
+        """Nobody waits for that work any more: leave it out, unless a thread is at it."""
+        if future in self._running:
+            self._running[future].cancel()
 
     def admit(self) -> None:
         """Count a new chain.
@@ -146,8 +151,8 @@ class ModuleRunner:
         if self._running:
             self._wind()
 
-    def _finished(self, future: asyncio.Future[T], running: concurrent.futures.Future[T]) -> None:
-        self._running.discard(running)
+    def _finished(self, future: asyncio.Future[Any]) -> None:
+        del self._running[future]
         if not future.cancelled():
             future.exception()  # whoever waited may be gone; then nobody else asks
 
@@ -248,8 +253,12 @@ class RunningChain:
     async def _do(self, work: Callable[[], T]) -> T:
         future = self._runner.submit(work)
         self._current = future
-        # A caller that is cancelled must not take the modules from the thread.
-        return await asyncio.shield(future)
+        try:
+            # A caller that is cancelled must not take the modules from the thread.
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            self._runner.drop(future)
+            raise
 
     def _account(self, wanted: int) -> None:
         self._runner.account(self._held, wanted)
