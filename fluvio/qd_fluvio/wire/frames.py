@@ -136,6 +136,7 @@ class FrameBuffer:
 
     _SMALL_BYTES = 1 << 16
     _GROWTH_BYTES = 1 << 20
+    _GROWTH_FACTOR = 4
 
     def __init__(self, frame_bytes_max: int) -> None:
         self._frame_bytes_max = frame_bytes_max
@@ -164,8 +165,9 @@ class FrameBuffer:
         if self._large is None:
             return memoryview(self._small)[self._filled :]
         if self._filled == len(self._large):
-            grown = min(self._large_bytes, self._filled * 2)
-            self._large.extend(bytes(grown - self._filled))
+            grown = bytearray(min(self._large_bytes, self._filled * self._GROWTH_FACTOR))
+            grown[: self._filled] = self._large
+            self._large = grown
         return memoryview(self._large)[self._filled :]
 
     def received(self, count: int) -> list[bytearray]:
@@ -204,11 +206,10 @@ class FrameBuffer:
 
     def _begin_large(self, rest: bytearray) -> None:
         self._large_bytes = LENGTH.unpack_from(rest)[0]
-        del rest[: LENGTH.size]
-        self._filled = len(rest)
-        size = min(self._large_bytes, self._GROWTH_BYTES)
-        rest.extend(bytes(max(0, size - len(rest))))
-        self._large = rest
+        self._filled = len(rest) - LENGTH.size
+        # Made at its size: to extend one costs many times as much as to receive the bytes.
+        self._large = bytearray(max(self._filled, min(self._large_bytes, self._GROWTH_BYTES)))
+        self._large[: self._filled] = memoryview(rest)[LENGTH.size :]
 
     def _checked(self, length: int) -> int:
         if not 0 <= length <= self._frame_bytes_max:
