@@ -34,6 +34,7 @@ pytestmark = pytest.mark.parametrize("client_kind", BOTH_CLIENTS, ids=lambda kin
         pytest.param([28] * 20_000, id="tiny"),
         pytest.param([64_000] * 100, id="frames"),
         pytest.param([RECORD_BYTES_MAX] * 3, id="the largest"),
+        pytest.param([900_000, 300_000, 20, 700_000] * 12, id="large beside large"),
         pytest.param([random.Random(n).randrange(40_000) for n in range(500)], id="mixed"),
     ],
 )

@@ -26,6 +26,9 @@ LINGER_MS = 0
 FLUSH_BYTES = 2 * 1024 * 1024
 # Records of at most this size go to the client in groups, larger ones by themselves.
 SMALL_RECORD_BYTES = 4096
+# The client refuses a record that does not fit a request (1 MiB, headers counted) beside the
+# batch before it, although that one is full, unless it has been sent already.
+REQUEST_BYTES = 1024 * 1024 - 4096
 ASKED_EACH_MAX = 64
 _NO_KEY = b""  # the client writes a key always; consumers here take an empty one for none
 GROUP_RECORDS_MAX = 4096
@@ -70,6 +73,7 @@ class Channel(threading.Thread):
         self._inbox: queue.SimpleQueue[_Sent | None] = queue.SimpleQueue()
         self._unproven: list[fluvio.ProduceOutput] = []
         self._unproven_bytes = 0
+        self._waiting_bytes = 0  # at most, of the batch that the client may not have sent yet
         self._records = 0
         self._cost_bytes = 0
 
@@ -123,15 +127,26 @@ class Channel(threading.Thread):
                 not small or len(group) >= GROUP_RECORDS_MAX or group_bytes >= GROUP_BYTES_MAX
             ):
                 self._unproven += producer.send_all(group)
+                self._waiting_bytes = max(self._waiting_bytes, BATCH_BYTES)
                 group, group_bytes = [], 0
             if not small:
+                self._make_room(producer, size)
                 self._unproven.append(producer.send(key or _NO_KEY, payload))
         if group:
             self._unproven += producer.send_all(group)
+            self._waiting_bytes = max(self._waiting_bytes, BATCH_BYTES)
+
+    def _make_room(self, producer: fluvio.TopicProducer, size: int) -> None:
+        """Have the batch before sent, if a record of this size does not fit beside it."""
+        if self._waiting_bytes + size > REQUEST_BYTES:
+            producer.flush()
+            self._waiting_bytes = 0
+        self._waiting_bytes = max(self._waiting_bytes, size, BATCH_BYTES)
 
     def _prove(self, producer: fluvio.TopicProducer) -> None:
         """Wait for the cluster, make sure that it took every record, and say so."""
         producer.flush()
+        self._waiting_bytes = 0
         require_written(self._unproven)
         self._records += len(self._unproven)
         self._cost_bytes += self._unproven_bytes
