@@ -121,14 +121,14 @@ def _after(error: CliError, sent: int) -> CliError:
 
 
 def _unacknowledged(error: FluvioError, producer: Producer, is_one: bool) -> NotAcknowledged:
-    done = producer.acknowledged
+    done, sent = producer.acknowledged, producer.sent
     advice = (
-        f"they are the first ones: go on with record {done + 1}"
+        f"go on with record {done + 1}"
         if is_one
-        else "spread over its partitions: what is sent again may be there twice"
+        else "spread over its partitions, so what is sent again may be there twice"
     )
     return NotAcknowledged(
-        f"{error}; {done} of {producer.sent} records that were sent are acknowledged, {advice}"
+        f"{error}; {done} of {sent} records that were sent are acknowledged: {advice}"
     )
 
 

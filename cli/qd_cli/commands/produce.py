@@ -15,6 +15,7 @@ import typer
 from qd_cli import console
 from qd_cli.cluster import with_fluvio
 from qd_cli.errors import RequestRefused
+from qd_cli.interrupts import Interrupted
 from qd_cli.options import FluvioOption, Json, State, Topic, targets
 from qd_cli.tasks import beside
 
@@ -89,7 +90,7 @@ def produce(
 
         try:
             with_fluvio(where, act, records=True)
-        except BaseException:
+        except Interrupted:
             if meter.sent and not json:
                 done = f"{console.count(meter.acknowledged)} of {console.count(meter.sent)}"
                 console.say(f"{done} records are acknowledged")
