@@ -67,7 +67,7 @@ Topic = Annotated[
 ]
 Topics = Annotated[
     list[str],
-    typer.Argument(metavar="TOPIC...", help="Topics' names.", autocompletion=completion.topics),
+    typer.Argument(metavar="TOPIC", help="Topics' names.", autocompletion=completion.topics),
 ]
 OfTopic = Annotated[
     str | None,

@@ -117,7 +117,7 @@ async def _send(producer: Producer, found: Records, meter: Meter) -> None:
 
 
 def _after(error: CliError, sent: int) -> CliError:
-    return type(error)(f"{error}; the {sent} records before it are produced")
+    return type(error)(f"{error}; the {sent} records before it are produced") if sent else error
 
 
 def _unacknowledged(error: FluvioError, producer: Producer, is_one: bool) -> NotAcknowledged:

@@ -159,6 +159,27 @@ def test_a_closed_pipe_ends_quietly() -> None:
     assert process.returncode in (0, 1, ExitCode.SIGNALLED + signal.SIGPIPE)
 
 
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("status >&-", ExitCode.NOT_RUNNING),
+        ("status 2>&-", ExitCode.NOT_RUNNING),
+        ("status <&- >&- 2>&-", ExitCode.NOT_RUNNING),
+        ("produce x --fluvio 127.0.0.1:1 <&-", ExitCode.FAILED),
+    ],
+)
+def test_streams_that_are_closed_from_the_start(line: str, code: ExitCode) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m qd_cli {line}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert "defect" not in done.stderr
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from qd_cli.main import main; main(['--help']); "
