@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qd_fluvio.broker.catalog import Catalog
-from qd_fluvio.broker.deduplication import Deduplicator, native_transform
+from qd_fluvio.broker.deduplication import Deduplicator, native_filter
 from qd_fluvio.broker.errors import (
     CompressionRefused,
     DeduplicationNameInvalid,
@@ -25,7 +26,7 @@ from qd_fluvio.broker.errors import (
 from qd_fluvio.broker.log import PartitionLog
 from qd_fluvio.broker.policy import LogPolicy
 from qd_fluvio.broker.settings import DEDUPLICATION_RECORDS_MAX
-from qd_fluvio.broker.transform import LookBack, Transform
+from qd_fluvio.broker.transform import Transform
 from qd_fluvio.errors import FluvioError, LogError
 from qd_fluvio.wire import compression
 from qd_fluvio.wire.metadata import (
@@ -38,9 +39,11 @@ from qd_fluvio.wire.metadata import (
     TopicSpec,
 )
 from qd_fluvio.wire.records import WireRecord, encode_batch
+from qd_fluvio.wire.unpacking import Columns
 from support.broker import opened
 
 MAX_BYTES = 1 << 20
+WAIT_S_MAX = 30.0
 Pair = tuple[bytes | None, bytes]
 
 
@@ -70,7 +73,7 @@ def append(
     kind: compression.Compression = compression.Compression.NONE,
 ) -> int:
     batch = encode_batch(records, timestamp_ms=at_ms, compression=kind)
-    return log.append(memoryview(bytearray(batch)))
+    return asyncio.run(log.write(memoryview(bytearray(batch))))
 
 
 def keyed(*keys: bytes) -> list[Pair]:
@@ -193,19 +196,79 @@ def test_a_record_that_was_not_written_is_no_duplicate_later(tmp_path: Path) -> 
 class Picky:
     """A transform that fails at some records."""
 
-    look_back = LookBack(100)
+    look_back = 100
 
     def __init__(self) -> None:
         self.seen: list[bytes] = []
 
-    def remember(self, records: Sequence[WireRecord]) -> None:
-        self.seen += [item.value for item in records]
+    def remember(self, records: Columns) -> None:
+        self.seen += records.values
 
-    def keep(self, records: Sequence[WireRecord]) -> Sequence[bool]:
-        if any(item.value == b"bad" for item in records):
+    def keep(self, records: Columns) -> Sequence[bool]:
+        if b"bad" in records.values:
             raise FluvioError("found a record that I refuse")
-        self.seen += [item.value for item in records]
-        return [not item.value.startswith(b"no") for item in records]
+        self.seen += records.values
+        return [not value.startswith(b"no") for value in records.values]
+
+
+class Slow:
+    """A transform that goes on only while others do."""
+
+    look_back = 100
+
+    def __init__(self, others_go_on: threading.Event) -> None:
+        self._others_go_on = others_go_on
+
+    def remember(self, records: Columns) -> None:
+        assert self._others_go_on.wait(WAIT_S_MAX)
+
+    def keep(self, records: Columns) -> Sequence[bool]:
+        assert self._others_go_on.wait(WAIT_S_MAX)
+        return [True] * len(records.values)
+
+
+@pytest.mark.parametrize("before", [0, 1])
+async def test_a_slow_filter_holds_up_nobody_else(tmp_path: Path, before: int) -> None:
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "quick").mkdir()
+    if before:  # then looking back is slow
+        log = PartitionLog(tmp_path / "slow", LogPolicy())
+        log.append(memoryview(bytearray(encode_batch([(None, b"before")]))))
+        log.mark_deleted()
+    gate = threading.Event()
+    log = open_log(tmp_path / "slow", partial(Slow, gate))
+    quick = open_log(tmp_path / "quick", partial(Deduplicator, 5))
+    writing = asyncio.create_task(log.write(memoryview(bytearray(encode_batch([(None, b"x")])))))
+    await quick.write(memoryview(bytearray(encode_batch([(None, b"y")]))))
+    assert not writing.done()
+    gate.set()
+    assert await writing == before
+    await log.close()
+    await quick.close()
+
+
+async def test_writers_at_the_same_time_leave_one_of_a_kind(tmp_path: Path) -> None:
+    log = open_log(tmp_path, partial(Deduplicator, 100))
+    batches = [encode_batch(keyed(b"%d" % (number % 5), b"same")) for number in range(30)]
+    await asyncio.gather(*(log.write(memoryview(bytearray(batch))) for batch in batches))
+    assert sorted(item.key or b"" for item in records_of(log)) == [
+        *(b"%d" % number for number in range(5)),
+        b"same",
+    ]
+    await log.close()
+
+
+async def test_what_a_cancelled_writer_did_not_write_is_no_duplicate(tmp_path: Path) -> None:
+    log = open_log(tmp_path, partial(Deduplicator, 100))
+    await log.write(memoryview(bytearray(encode_batch(keyed(b"1")))))
+    writing = asyncio.create_task(log.write(memoryview(bytearray(encode_batch(keyed(b"2"))))))
+    await asyncio.sleep(0)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    await log.write(memoryview(bytearray(encode_batch(keyed(b"1", b"2")))))
+    assert [item.key for item in records_of(log)] == [b"1", b"2"]
+    await log.close()
 
 
 def test_a_transform_of_ones_own(tmp_path: Path) -> None:
@@ -234,17 +297,17 @@ def test_a_transform_of_ones_own(tmp_path: Path) -> None:
         "fluvio/dedup-bloom-filter",
     ],
 )
-async def test_fluvios_filters_are_known_by_name(tmp_path: Path, uses: str) -> None:
+def test_fluvios_filters_are_known_by_name(tmp_path: Path, uses: str) -> None:
     catalog = Catalog(tmp_path)
     spec = TopicSpec(ComputedReplicas(1), deduplication=wanted(2, Duration(1, 500_000_000), uses))
-    (log,) = (await catalog.create("topic", spec)).logs
+    (log,) = asyncio.run(catalog.create("topic", spec)).logs
     append(log, *keyed(b"1", b"2", b"1"))
-    await catalog.close()
+    asyncio.run(catalog.close())
     catalog = Catalog(tmp_path)
     log = catalog.log("topic", 0)
     append(log, *keyed(b"2", b"3"), at_ms=2_500)
     assert keys_of(log) == [b"1", b"2", b"3"]
-    await catalog.close()
+    asyncio.run(catalog.close())
 
 
 @pytest.mark.parametrize(
@@ -268,11 +331,15 @@ async def test_filters_that_there_are_not(
 
 def test_memory_is_bounded_whatever_the_age(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qd_fluvio.broker.deduplication.DEDUPLICATION_RECORDS_MAX", 10)
-    filter_ = native_transform(wanted(2, Duration(1_000_000, 0)))
-    records = [WireRecord(number, 0, b"%d" % number, b"") for number in range(11)]
-    assert all(filter_.keep(records))
-    assert filter_.keep(records[1:]) == [False] * 10
-    assert filter_.keep(records[:1]) == [True]
+    filter_ = native_filter(wanted(2, Duration(1_000_000, 0)))
+    keys = [b"%d" % number for number in range(11)]
+    assert all(filter_.keep(columns(keys)))
+    assert filter_.keep(columns(keys[1:])) == [False] * 10
+    assert filter_.keep(columns(keys[:1])) == [True]
+
+
+def columns(keys: Sequence[bytes | None]) -> Columns:
+    return Columns([0] * len(keys), list(keys), [b""] * len(keys))
 
 
 POLICIES = [

@@ -246,17 +246,31 @@ async def test_within_a_file_readers_stop_at_what_is_committed(tmp_path: Path) -
     await log.close()
 
 
-async def test_a_reader_of_committed_records_after_a_restart(tmp_path: Path) -> None:
+def test_what_a_killed_process_left_is_committed_by_the_start(tmp_path: Path) -> None:
+    log = power_log(tmp_path, 1_000)
+    for letter in (b"a", b"b", b"c"):
+        append(log, letter * 400)
+    log.mark_deleted()
+    with disk() as found:
+        log = power_log(tmp_path, 1_000)
+    assert found.syncs == len(list(tmp_path.glob("*.log"))) > 1
+    # Clients that want to begin at the end are told this one.
+    assert log.committed_offset == log.end_offset == 3
+    assert values_in(log.read(2, MAX_BYTES, committed=True).records) == [b"c" * 400]
+    asyncio.run(log.close())
+
+
+async def test_a_checkpoint_is_never_ahead_of_the_disk(tmp_path: Path) -> None:
     log = power_log(tmp_path)
     append(log, b"a")
-    log.mark_deleted()
-    log = power_log(tmp_path)
-    woken = asyncio.Event()
-    log.listen(woken.set)
-    # Whether the disk has what is there is not known yet; asking has it synced.
-    assert not log.read(0, MAX_BYTES, committed=True).records
-    await asyncio.wait_for(woken.wait(), 30)
-    assert values_in(log.read(0, MAX_BYTES, committed=True).records) == [b"a"]
+    await log.sync()
+    append(log, b"b")
+    await log.clean()
+    content = (tmp_path / "checkpoint").read_text()
+    assert content.split()[2] == "1"
+    await log.sync()
+    await log.clean()
+    assert (tmp_path / "checkpoint").read_text().split()[2] == "2"
     await log.close()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +14,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qd_fluvio.broker.errors import DamagedRecords
+from qd_fluvio.broker.errors import DamagedRecords, PartitionBroken
 from qd_fluvio.broker.log import PartitionLog
 from qd_fluvio.broker.policy import LogPolicy
 from qd_fluvio.broker.segment import INDEX_INTERVAL_BYTES
-from qd_fluvio.broker.settings import BATCH_BYTES_MAX
-from qd_fluvio.errors import LogError, OffsetOutOfRange, RecordTooLarge, WireError
+from qd_fluvio.broker.settings import BATCH_BYTES_MAX, Durability
+from qd_fluvio.errors import (
+    LogError,
+    OffsetOutOfRange,
+    RecordTooLarge,
+    TopicDeleted,
+    WireError,
+)
 from support.broker import batch_of, opened, values_in
 
 SEGMENT_BYTES = 1 << 22
@@ -269,10 +277,126 @@ def test_listeners_hear_of_appends_and_of_the_end(tmp_path: Path) -> None:
         log.listen(listener)
         append(log, b"a")
         append(log, b"b")
-        log.mark_deleted()
         log.forget(listener)
         append(log, b"c")
+        log.listen(listener)
+        log.mark_deleted()
     assert heard == [1, 2, -1]
+
+
+def test_a_deleted_log_touches_no_file(tmp_path: Path) -> None:
+    """Another topic of that name may have files of the same names."""
+    with opened_log(tmp_path, 2_000) as old:
+        for number in range(4):
+            append(old, b"%d" % number * 900)
+    old = PartitionLog(tmp_path, LogPolicy(2_000))
+    assert old.read(0, 1).records
+    old.mark_deleted()
+    for path in tmp_path.glob("*.log"):
+        path.rename(path.with_suffix(".old"))
+    new = PartitionLog(tmp_path, LogPolicy(2_000))
+    append(new, b"new")
+    with pytest.raises(TopicDeleted):
+        old.read(0, MAX_BYTES)
+    with pytest.raises(TopicDeleted):
+        append(old, b"old")
+    asyncio.run(old.prepare(3))
+    assert asyncio.run(old.clean()) == 0
+    asyncio.run(old.close())
+    assert read_all(new) == [b"new"]
+    asyncio.run(new.close())
+
+
+async def test_what_is_to_be_checked_is_checked_in_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qd_fluvio.broker.segment._SLICE_BYTES", 1_000)
+    log = PartitionLog(tmp_path, LogPolicy(100_000))
+    for number in range(300):
+        append(log, b"%d" % number * 200)
+    await log.close()
+    log = PartitionLog(tmp_path, LogPolicy(100_000))
+    for offset in (250, 120, 299, 0):
+        preparing = asyncio.create_task(log.prepare(offset))
+        turns = 0
+        while not preparing.done():
+            await asyncio.sleep(0)
+            turns += 1
+        await preparing
+        assert (turns > 10) == bool(offset)
+        assert values_in(log.read(offset, 1).records) == [b"%d" % offset * 200]
+    assert read_all(log) == [b"%d" % number * 200 for number in range(300)]
+    await log.close()
+
+
+def test_a_write_that_cannot_be_taken_back_ends_all_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def failing(path: Path, size: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with opened_log(tmp_path) as log:
+        append(log, b"kept")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (log.size_bytes + 100, hard))
+        try:
+            with monkeypatch.context() as patched:
+                patched.setattr(os, "truncate", failing)
+                with pytest.raises(LogError, match="cannot write"):
+                    append(log, b"x" * 10_000)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        with pytest.raises(PartitionBroken, match="restart the broker"):
+            append(log, b"after")
+        assert read_all(log) == [b"kept"]
+    with opened_log(tmp_path) as log:
+        assert append(log, b"after") == 1
+        assert read_all(log) == [b"kept", b"after"]
+
+
+@contextmanager
+def no_more_descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_without_descriptors_a_sync_may_be_tried_again(tmp_path: Path) -> None:
+    log = PartitionLog(tmp_path, LogPolicy(2_000), durability=Durability.POWER)
+    append(log, b"a")
+    await log.sync()
+    append(log, b"b")
+    with no_more_descriptors(), pytest.raises(LogError, match=r"cannot sync .* open files"):
+        await log.sync()
+    assert log.committed_offset == 1
+    await log.sync()
+    assert log.committed_offset == 2
+    await log.close()
+
+
+def test_without_descriptors_other_files_make_room(tmp_path: Path) -> None:
+    with opened_log(tmp_path, 2_000) as log:
+        values = [b"%d" % number * 900 for number in range(4)]
+        for value in values:
+            append(log, value)
+        log.read(3, 1)
+        with no_more_descriptors():
+            assert append(log, b"x" * 900) == 4  # into a new file
+            assert read_all(log) == [*values, b"x" * 900]
+
+
+def test_without_any_descriptor_a_write_is_refused_and_nothing_is_broken(tmp_path: Path) -> None:
+    with opened_log(tmp_path) as log:
+        with no_more_descriptors(), pytest.raises(LogError, match="open files"):
+            append(log, b"a")
+        assert append(log, b"b") == 0
+        assert read_all(log) == [b"b"]
 
 
 async def test_callers_share_a_sync(tmp_path: Path) -> None:

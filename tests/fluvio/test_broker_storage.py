@@ -14,6 +14,7 @@ from qd_fluvio.broker.settings import BrokerSettings, Durability
 from qd_fluvio.wire import data
 from qd_fluvio.wire.failures import ErrorCode, Failure
 from qd_fluvio.wire.metadata import (
+    TOPIC,
     Compression,
     ComputedReplicas,
     Deduplication,
@@ -22,7 +23,7 @@ from qd_fluvio.wire.metadata import (
     Storage,
     TopicSpec,
 )
-from qd_fluvio.wire.records import encode_batch
+from qd_fluvio.wire.records import BATCHES_MAX, encode_batch
 from support.broker import WireClient, batch_of, connected, values_in
 
 WAIT_S_MAX = 30.0
@@ -67,6 +68,11 @@ async def fetch(
     part = data.FetchPartition(0, -1, offset, 0, 1_000_000)
     request = data.FetchRequest(0, 0, 1_000_000, isolation, (data.FetchTopic(topic, (part,)),))
     return (await spu.call(data.FETCH, request)).topics[0].partitions[0]
+
+
+async def streamed(spu: WireClient, topic: str, offset: int) -> data.FetchedPartition:
+    found: data.FetchedPartition = (await spu.answer(spu.stream(topic, offset))).partition
+    return found
 
 
 async def test_retention_moves_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,9 +172,31 @@ async def test_committed_is_what_the_durability_promises(tmp_path: Path) -> None
         assert (found.high_watermark, values_in(found.records)) == (2, [b"a", b"b"])
         assert (await spu.ends("safe")).end_offset == 2
     async with clients(tmp_path, Durability.POWER) as (_, spu):
+        assert (await spu.ends("safe")).end_offset == 2
         request = data.StreamFetchRequest("safe", 0, 0, 1_000_000, isolation=data.READ_COMMITTED)
         answer = await spu.answer(spu.send(data.STREAM_FETCH, request))
         assert values_in(answer.partition.records) == [b"a", b"b"]
+
+
+async def test_a_deep_read_after_a_start_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qd_fluvio.broker.segment._SLICE_BYTES", 4_096)
+    async with clients(tmp_path) as (sc, spu):
+        await sc.create("deep")
+        await spu.produce("deep", *[batch_of(b"") * BATCHES_MAX] * 4)
+    offset = 4 * BATCHES_MAX - 1
+    for streaming in (True, False):
+        async with clients(tmp_path) as (sc, spu):
+            reading = asyncio.create_task(
+                streamed(spu, "deep", offset) if streaming else fetch(spu, "deep", offset)
+            )
+            served = 0
+            while not reading.done():
+                await sc.objects(TOPIC)
+                served += 1
+            assert values_in((await reading).records) == [b""]
+            assert served > 5
 
 
 async def test_consumers_of_a_deleted_topic_are_gone(tmp_path: Path) -> None:

@@ -25,12 +25,14 @@ from qd_fluvio.errors import (
     InvalidTopicName,
     LogError,
     RecordTooLarge,
+    TopicDeleted,
     TopicExists,
     TopicNotFound,
 )
 from qd_fluvio.wire.failures import ErrorCode, Failure, other
 
 _CODES: tuple[tuple[type[FluvioError], ErrorCode], ...] = (
+    (TopicDeleted, ErrorCode.TOPIC_DELETED),
     (TopicNotFound, ErrorCode.TOPIC_NOT_FOUND),
     (TopicExists, ErrorCode.TOPIC_ALREADY_EXISTS),
     (InvalidTopicName, ErrorCode.TOPIC_INVALID_NAME),

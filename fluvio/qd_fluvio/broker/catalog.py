@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from qd_fluvio.broker.deduplication import native_transform
+from qd_fluvio.broker.deduplication import check_filter, is_native, native_filter
 from qd_fluvio.broker.errors import InvalidTopicSettings
 from qd_fluvio.broker.files import FilePool, refused, sync_folder, write_durably
 from qd_fluvio.broker.log import PartitionLog
 from qd_fluvio.broker.policy import check_spec, partition_count, policy_of
 from qd_fluvio.broker.settings import TOPIC_NAME_CHARACTERS_MAX, TOPICS_MAX, Durability
-from qd_fluvio.broker.transform import TransformFactory
 from qd_fluvio.errors import (
     InvalidTopicName,
     LogError,
@@ -74,8 +73,8 @@ class Catalog:
         Made if it is not there.
     durability : Durability
         What a committed record survives.
-    transforms : callable
-        Makes what a topic's deduplication asks for.
+    has_module : callable
+        Whether the cluster has the SmartModule that a topic's deduplication names.
     files : FilePool or None
         Where descriptors come from; default: a share of what the process may open.
     clock : callable
@@ -87,13 +86,13 @@ class Catalog:
         folder: Path,
         *,
         durability: Durability = Durability.PROCESS,
-        transforms: TransformFactory = native_transform,
+        has_module: Callable[[str], bool] = lambda name: False,
         files: FilePool | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder = folder
         self._durability = durability
-        self._transforms = transforms
+        self._has_module = has_module
         self._files = FilePool() if files is None else files
         self._clock = clock
         self._topics: dict[str, Topic] = {}
@@ -131,7 +130,7 @@ class Catalog:
         check_name(name)
         check_spec(spec)
         if spec.deduplication is not None:
-            self._transforms(spec.deduplication)
+            check_filter(spec.deduplication, self._has_module)
         if name == SYSTEM_TOPIC or name in self._topics or name in self._busy:
             raise TopicExists(f"topic '{name}' already exists")
         if len(self._topics) + len(self._busy) >= TOPICS_MAX:
@@ -230,13 +229,15 @@ class Catalog:
             raise refused(f"open topic '{path.name}'", error) from error
 
     def _log(self, folder: Path, spec: TopicSpec) -> PartitionLog:
-        wanted = spec.deduplication
+        wanted, make = spec.deduplication, None
+        if wanted is not None and is_native(wanted):
+            make = partial(native_filter, wanted)
         return PartitionLog(
             folder,
             policy_of(spec),
             durability=self._durability,
             files=self._files,
-            make_transform=None if wanted is None else partial(self._transforms, wanted),
+            make_transform=make,
             clock=self._clock,
         )
 

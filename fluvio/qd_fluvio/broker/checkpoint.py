@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from qd_fluvio.broker.scan import Mark
-from qd_fluvio.broker.segment import Segment
 
 _NAME = "checkpoint"
 
@@ -23,8 +22,8 @@ def read_checkpoint(folder: Path, base_offset: int) -> Mark | None:
     return Mark(position, offset) if base == base_offset and position >= 0 else None
 
 
-def write_checkpoint(folder: Path, segment: Segment) -> None:
-    """Keep the place where a partition's last file ends now.
+def write_checkpoint(folder: Path, base_offset: int, mark: Mark) -> None:
+    """Keep a place between two batches of the file of that base offset.
 
     Raises
     ------
@@ -32,5 +31,5 @@ def write_checkpoint(folder: Path, segment: Segment) -> None:
         If the disk refuses.
     """
     part = folder / f"{_NAME}.part"
-    part.write_text(f"{segment.base_offset} {segment.size} {segment.end_offset}\n")
+    part.write_text(f"{base_offset} {mark.position} {mark.offset}\n")
     part.replace(folder / _NAME)

@@ -7,7 +7,7 @@ import fcntl
 import os
 import resource
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from qd_fluvio.broker.errors import StorageFull
@@ -17,26 +17,40 @@ from qd_fluvio.errors import LogError
 _LOCK_NAME = "broker.lock"
 
 
+class SyncFailed(OSError):
+    """The disk did not take what was written, and a second try would not say so."""
+
+
 def sync_folder(folder: Path) -> None:
     """Bring the names in `folder` to the disk."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    _sync(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), os.fsync)
 
 
 def sync_files(paths: Iterable[Path]) -> None:
-    """Bring files' data to the disk; one that was deleted meanwhile needs no more."""
+    """Bring files' data to the disk; one that was deleted meanwhile needs no more.
+
+    Raises
+    ------
+    SyncFailed
+        If the disk did not take the data.
+    OSError
+        If a file cannot be opened: it may be tried again.
+    """
     for path in paths:
         try:
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             continue
-        try:
-            os.fdatasync(fd)
-        finally:
-            os.close(fd)
+        _sync(fd, os.fdatasync)
+
+
+def _sync(fd: int, call: Callable[[int], None]) -> None:
+    try:
+        call(fd)
+    except OSError as error:
+        raise SyncFailed(*error.args) from error
+    finally:
+        os.close(fd)
 
 
 def refused(what: str, error: OSError) -> LogError:
@@ -83,9 +97,16 @@ class FilePool:
             self._open.move_to_end(path)
             return found
         while len(self._open) >= self._limit:
-            os.close(self._open.popitem(last=False)[1])
+            self._close_oldest()
         flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
-        self._open[path] = os.open(path, flags, 0o644)
+        while path not in self._open:
+            try:
+                self._open[path] = os.open(path, flags, 0o644)
+            except OSError as error:
+                # Connections may have taken what this pool counted on.
+                if error.errno not in (errno.EMFILE, errno.ENFILE) or not self._open:
+                    raise
+                self._close_oldest()
         return self._open[path]
 
     def close(self, path: Path) -> None:
@@ -93,6 +114,9 @@ class FilePool:
         found = self._open.pop(path, None)
         if found is not None:
             os.close(found)
+
+    def _close_oldest(self) -> None:
+        os.close(self._open.popitem(last=False)[1])
 
 
 def _files_limit() -> int:

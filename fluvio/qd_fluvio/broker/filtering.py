@@ -1,105 +1,116 @@
 """Asking a topic's transform about batches, and showing it what the partition has already.
 
-Only topics that drop duplicates pay for this: their batches are opened once.
+Only topics that drop duplicates pay for this: their batches are opened once, in a thread,
+as a batch of a few kilobytes can hold a million records. No files here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
 
-from qd_fluvio.broker.errors import DamagedRecords
+from qd_fluvio.broker.errors import DamagedRecords, OffsetEvicted
 from qd_fluvio.broker.segment import Portion
-from qd_fluvio.broker.settings import DEDUPLICATION_RECORDS_MAX
 from qd_fluvio.broker.transform import Transform
-from qd_fluvio.wire.records import Batch, WireRecord, decode_records, iter_batches
+from qd_fluvio.errors import WireError
+from qd_fluvio.wire.records import Batch, iter_batches
 from qd_fluvio.wire.selection import select_records
+from qd_fluvio.wire.unpacking import unpack_columns
 
 _READ_BYTES = 1 << 20
 
 
+class FilteredLog(Protocol):
+    """The partition that is written to."""
+
+    @property
+    def start_offset(self) -> int:
+        """The first offset that can be read."""
+
+    @property
+    def end_offset(self) -> int:
+        """The next offset to be written."""
+
+    async def prepare(self, offset: int) -> None:
+        """Make a read at `offset` quick."""
+
+    def read(self, offset: int, max_bytes: int) -> Portion:
+        """Whole batches from the one that holds `offset` on."""
+
+    def check(self, records: memoryview) -> list[Batch]:
+        """The batches, if they can be appended."""
+
+    def append(self, records: memoryview) -> int:
+        """Write batches; gives the first record's offset."""
+
+
 class RecordFilter:
-    """Drops what a transform does not keep.
+    """Drops what a transform does not keep, and writes the rest, one request after another.
 
     Parameters
     ----------
-    read : callable
-        Reads the partition: an offset and a number of bytes to whole batches.
     make : callable
-        Makes a transform that remembers nothing, or None to keep all.
+        Makes a transform that remembers nothing.
     """
 
-    def __init__(
-        self, read: Callable[[int, int], Portion], make: Callable[[], Transform | None]
-    ) -> None:
-        self._read = read
+    def __init__(self, make: Callable[[], Transform]) -> None:
         self._make = make
         self._transform: Transform | None = None
+        self._turn = asyncio.Lock()
 
-    def forget(self) -> None:
-        """Look back again before the next decision: what was kept was not written."""
-        self._transform = None
-
-    def apply(
-        self, records: memoryview, batches: Sequence[Batch], start_offset: int, end_offset: int
-    ) -> tuple[memoryview, list[Batch]]:
-        """The batches with only what is kept; empty ones are left out.
+    async def append(self, log: FilteredLog, records: memoryview) -> int:
+        """Write what the transform keeps; batches of which nothing is left are left out.
 
         Raises
         ------
         FluvioError
-            If the transform or a batch cannot be used.
+            If the transform or a batch cannot be used, or the log refuses.
         """
-        transform = self._transform or self._looked_back(start_offset, end_offset)
-        if transform is None:
-            return records, list(batches)
-        self._transform = None  # in case of an error: it remembers a part then
-        out = bytearray()
-        for batch in batches:
-            keep = transform.keep(decode_records(records, batch))
-            if all(keep):
-                out += records[batch.start : batch.end]
-            elif any(keep):
-                out += select_records(records, batch, keep)
-        self._transform = transform
-        return memoryview(out), list(iter_batches(out))
+        batches = log.check(records)
+        async with self._turn:
+            # Until all is written it may remember what is not there: who is cancelled, or
+            # fails, leaves none.
+            transform, self._transform = self._transform, None
+            if transform is None:
+                transform = await self._looked_back(log)
+            kept = await asyncio.to_thread(_kept, transform, records, batches)
+            offset = log.append(kept)
+            self._transform = transform
+            return offset
 
-    def _looked_back(self, start_offset: int, end_offset: int) -> Transform | None:
+    async def _looked_back(self, log: FilteredLog) -> Transform:
+        """A transform that has seen the newest records."""
         transform = self._make()
-        if transform is None:
-            return None
-        offset = self._first_offset(transform, start_offset, end_offset)
-        for batch in self._records(offset, end_offset):
-            transform.remember([item for item in batch if item.offset >= offset])
-        return transform
-
-    def _first_offset(self, transform: Transform, start_offset: int, end_offset: int) -> int:
-        """Where to begin, so that the transform sees as much as it asks for."""
-        wanted = transform.look_back
-        first = max(start_offset, end_offset - wanted.count)
-        if not wanted.age_ms or first == end_offset:
-            return first
-        newest_ms = max((item.timestamp_ms for item in self._batch(end_offset - 1)), default=0)
-        least = max(start_offset, end_offset - DEDUPLICATION_RECORDS_MAX)
-        while first > least:
-            batch = self._batch(first - 1)
-            if not batch or max(item.timestamp_ms for item in batch) < newest_ms - wanted.age_ms:
-                break
-            first = batch[0].offset
-        return max(first, least)
-
-    def _batch(self, offset: int) -> list[WireRecord]:
-        """The batch that holds `offset`; nothing if it is damaged."""
-        return next(self._records(offset, offset + 1, read_bytes=1), [])
-
-    def _records(
-        self, offset: int, end_offset: int, read_bytes: int = _READ_BYTES
-    ) -> Iterator[list[WireRecord]]:
-        while offset < end_offset:
+        offset = max(log.start_offset, log.end_offset - transform.look_back)
+        while offset < log.end_offset:
             try:
-                portion = self._read(offset, read_bytes)
+                await log.prepare(offset)
+                portion = log.read(offset, _READ_BYTES)
             except DamagedRecords as error:
                 offset = error.next_offset
                 continue
-            for batch in iter_batches(portion.records):
-                yield decode_records(portion.records, batch)
+            except OffsetEvicted as error:
+                offset = error.start_offset
+                continue
+            await asyncio.to_thread(_remember, transform, portion.records)
             offset = portion.next_offset
+        return transform
+
+
+def _remember(transform: Transform, records: memoryview) -> None:
+    for batch in iter_batches(records):
+        with suppress(WireError):  # nobody can read it, so nothing is a duplicate of it
+            transform.remember(unpack_columns(records, batch))
+
+
+def _kept(transform: Transform, records: memoryview, batches: list[Batch]) -> memoryview:
+    out = bytearray()
+    for batch in batches:
+        keep = transform.keep(unpack_columns(records, batch))
+        if all(keep):
+            out += records[batch.start : batch.end]
+        elif any(keep):
+            out += select_records(records, batch, keep)
+    return memoryview(out)

@@ -1,7 +1,7 @@
 """One partition's log: segments in a folder, offsets without gaps, listeners.
 
 Batches are stored and given back without being opened, except where the topic drops
-duplicates. An append is in the kernel's hands before it returns, so it outlives this
+duplicates (`filtering`). An append is in the kernel's hands before it returns, so it outlives this
 process however that dies; `sync` brings it to the disk. Not thread-safe: one event loop
 owns a log.
 """
@@ -17,13 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from qd_fluvio.broker.checkpoint import read_checkpoint, write_checkpoint
-from qd_fluvio.broker.errors import (
-    CompressionRefused,
-    OffsetBeyond,
-    OffsetEvicted,
-    PartitionBroken,
-)
-from qd_fluvio.broker.files import FilePool, refused, sync_files, sync_folder
+from qd_fluvio.broker.errors import OffsetBeyond, OffsetEvicted, PartitionBroken
+from qd_fluvio.broker.files import FilePool, SyncFailed, refused, sync_files, sync_folder
 from qd_fluvio.broker.filtering import RecordFilter
 from qd_fluvio.broker.policy import LogPolicy
 from qd_fluvio.broker.retention import FileAge, expendable, expired
@@ -32,8 +27,7 @@ from qd_fluvio.broker.segment import Portion, Segment, base_offsets
 from qd_fluvio.broker.settings import BATCH_BYTES_MAX, Durability
 from qd_fluvio.broker.sharing import SharedTask
 from qd_fluvio.broker.transform import Transform
-from qd_fluvio.errors import RecordTooLarge
-from qd_fluvio.wire.compression import COMPRESSION_MASK
+from qd_fluvio.errors import TopicDeleted
 from qd_fluvio.wire.records import Batch, checked_batches, set_base_offset
 
 _log = logging.getLogger("broker.log")
@@ -65,7 +59,7 @@ class PartitionLog:
         *,
         durability: Durability = Durability.PROCESS,
         files: FilePool | None = None,
-        make_transform: Callable[[], Transform | None] | None = None,
+        make_transform: Callable[[], Transform] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.deleted = False
@@ -74,15 +68,18 @@ class PartitionLog:
         self._durability = durability
         self._files = FilePool() if files is None else files
         self._clock = clock
-        self._filter = RecordFilter(self.read, make_transform) if make_transform else None
+        self._filter = RecordFilter(make_transform) if make_transform else None
         self._segments = self._open_segments()
         self._bases = [segment.base_offset for segment in self._segments]
         self._listeners: set[Callable[[], None]] = set()
-        # What is on the disk for sure. An earlier process may have left more unsynced.
+        # What is on the disk for sure.
         self._synced = Mark(0, self.start_offset)
         self._synced_base = self.start_offset
         self._names_synced = False
+        if durability is Durability.POWER:
+            self._sync_opened()
         self._syncing = SharedTask(self._sync_once)
+        self._cleaning = asyncio.Lock()
         self._broken = ""
         self._checkpoint: Mark | None = None
 
@@ -108,13 +105,25 @@ class PartitionLog:
         """Bytes of all segments."""
         return sum(segment.size for segment in self._segments)
 
-    def append(self, records: memoryview) -> int:
-        """Give batches their offsets, in place, and write them.
+    async def write(self, records: memoryview) -> int:
+        """Append what the topic does not drop as duplicates; raises what `append` does.
 
         Returns
         -------
         int
             The offset of the first record; where all were duplicates, the partition's end.
+        """
+        if self._filter is None:
+            return self.append(records)
+        return await self._filter.append(self, records)
+
+    def append(self, records: memoryview) -> int:
+        """Give batches their offsets, in place, and write them all.
+
+        Returns
+        -------
+        int
+            The offset of the first record.
 
         Raises
         ------
@@ -124,17 +133,12 @@ class PartitionLog:
             If the topic's policy does not allow a batch's compression.
         RecordTooLarge
             If one batch is over the limit.
+        TopicDeleted
+            If the topic is gone.
         StorageFull, PartitionBroken, LogError
             If the disk refuses; nothing is then written.
         """
-        if self._broken:
-            raise PartitionBroken(self._broken)
-        batches = checked_batches(records)
-        self._check(batches)
-        if self._filter is not None:
-            records, batches = self._filter.apply(
-                records, batches, self.start_offset, self.end_offset
-            )
+        batches = self.check(records)
         offset = base_offset = self.end_offset
         for batch in batches:
             set_base_offset(records, batch, offset)
@@ -143,6 +147,33 @@ class PartitionLog:
             self._write(records, batches)
             self._notify()
         return base_offset
+
+    def check(self, records: memoryview) -> list[Batch]:
+        """The batches of `records`, if they can be appended; raises what `append` does."""
+        self._check_there()
+        if self._broken:
+            raise PartitionBroken(self._broken)
+        batches = checked_batches(records)
+        self._policy.check(batches)
+        return batches
+
+    async def prepare(self, offset: int) -> None:
+        """Check what an earlier process wrote up to `offset`, while others have their turns.
+
+        To be called before `read`, which otherwise does it at once and holds up everybody.
+
+        Raises
+        ------
+        LogError
+            If the disk refuses.
+        """
+        try:
+            while not self.deleted:
+                if not self._segment_of(offset).check_some(offset):
+                    return
+                await asyncio.sleep(0)
+        except OSError as error:
+            raise refused(f"read {self._name}", error) from error
 
     def read(
         self, offset: int, max_bytes: int, *, cut: bool = False, committed: bool = False
@@ -166,16 +197,19 @@ class PartitionLog:
             If the log does not hold `offset`.
         DamagedRecords
             If the records there are not what was written.
+        TopicDeleted
+            If the topic is gone.
         LogError
             If the disk refuses.
         """
+        self._check_there()
         self.check_offset(offset)
         end = self.committed_offset if committed else self.end_offset
         if committed and end <= offset < self.end_offset and not self._broken:
             self._syncing.start()
         if offset >= end:
             return Portion(memoryview(b""), offset)
-        segment = self._segments[bisect_right(self._bases, offset) - 1]
+        segment = self._segment_of(offset)
         limit = self._committed_size(segment) if committed else None
         try:
             if not cut:
@@ -220,20 +254,13 @@ class PartitionLog:
         LogError
             If the disk refuses.
         """
-        try:
-            count = await self._delete(self._retire())
-            if not self.deleted and expired(_age(self._active), self._policy, self._clock()):
-                self._roll()
-                # The file before may go only once this one, which says where the log is, stays.
-                await asyncio.to_thread(sync_folder, self._folder)
-                count += await self._delete(self._retire())
-            if not self.deleted:
-                self._keep_checkpoint()
-        except OSError as error:
-            if self.deleted:
-                return 0
-            raise refused(f"clean up {self._name}", error) from error
-        return count
+        async with self._cleaning:
+            try:
+                return 0 if self.deleted else await self._clean()
+            except OSError as error:
+                if self.deleted:
+                    return 0
+                raise refused(f"clean up {self._name}", error) from error
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call `listener` after each append or sync and when the log is deleted."""
@@ -244,7 +271,10 @@ class PartitionLog:
         self._listeners.discard(listener)
 
     def mark_deleted(self) -> None:
-        """Tell all readers that there will be nothing more, and let go of the files."""
+        """Tell all readers that there will be nothing more, and let go of the files.
+
+        From then on nothing is read or written: the files may soon be another topic's.
+        """
         self.deleted = True
         self._close_files()
         self._notify()
@@ -252,6 +282,8 @@ class PartitionLog:
     async def close(self) -> None:
         """Let go of the files, once nothing uses them."""
         await self._syncing.finish()
+        async with self._cleaning:
+            pass
         if not self.deleted:
             try:
                 self._keep_checkpoint()
@@ -259,19 +291,9 @@ class PartitionLog:
                 _log.warning("the next start reads more: %s", error)
         self._close_files()
 
-    def _check(self, batches: Sequence[Batch]) -> None:
-        limit = min(BATCH_BYTES_MAX, self._policy.segment_bytes)
-        for batch in batches:
-            if not self._policy.allows(batch.attributes & COMPRESSION_MASK):
-                raise CompressionRefused(
-                    f"found a batch of compression {batch.attributes & COMPRESSION_MASK}, "
-                    f"expected {self._policy.compression.name}, the policy of its topic"
-                )
-            if batch.end - batch.start > limit:
-                raise RecordTooLarge(
-                    f"found a batch of {batch.end - batch.start} bytes, "
-                    f"expected at most {limit}: send smaller records or batches"
-                )
+    def _check_there(self) -> None:
+        if self.deleted:
+            raise TopicDeleted(f"the topic of {self._name} was deleted while it was used")
 
     def _write(self, records: memoryview, batches: Sequence[Batch]) -> None:
         """Write all batches, to as many files as it takes, or none."""
@@ -280,14 +302,21 @@ class PartitionLog:
             for run in self._runs(batches):
                 self._active.append(records[run[0].start : run[-1].end], run, self._clock())
         except OSError as error:
-            for segment in self._segments[known:]:
+            self._take_back(known, end)
+            raise refused(f"write to {self._name}", error) from error
+
+    def _take_back(self, known: int, end: Mark) -> None:
+        """Leave nothing of a write that failed in the middle."""
+        made = self._segments[known:]
+        del self._segments[known:], self._bases[known:]
+        try:
+            self._active.cut(end)
+            for segment in made:
                 segment.close()
                 segment.path.unlink(missing_ok=True)
-            del self._segments[known:], self._bases[known:]
-            self._active.cut(end)
-            if self._filter is not None:
-                self._filter.forget()  # it remembers records that are not there
-            raise refused(f"write to {self._name}", error) from error
+        except OSError as error:
+            # What is left would be taken for records once later ones are written before it.
+            self._break(f"cannot take back a write to {self._name} that failed", error)
 
     def _runs(self, batches: Sequence[Batch]) -> Iterator[list[Batch]]:
         """Batches that fit into the last file, which is a new one where they do not."""
@@ -326,15 +355,36 @@ class PartitionLog:
             )
         return doomed
 
+    async def _clean(self) -> int:
+        count = await self._delete(self._retire())
+        if not self.deleted and expired(_age(self._active), self._policy, self._clock()):
+            self._roll()
+            # The file before may go only once this one, which says where the log is, stays.
+            await asyncio.to_thread(sync_folder, self._folder)
+            count += await self._delete(self._retire())
+        if not self.deleted:
+            self._keep_checkpoint()
+        return count
+
     async def _delete(self, segments: list[Segment]) -> int:
         for segment in segments:
             await asyncio.to_thread(segment.path.unlink, missing_ok=True)
         return len(segments)
 
     def _keep_checkpoint(self) -> None:
-        if self._active.size and self._active.end != self._checkpoint:
-            write_checkpoint(self._folder, self._active)
-            self._checkpoint = self._active.end
+        """Say how far the last file is whole, and stays so as the durability promises."""
+        base, end = self._active.base_offset, self._active.end
+        if self._durability is Durability.POWER:
+            base, end = self._synced_base, self._synced
+        if end.position and end != self._checkpoint:
+            write_checkpoint(self._folder, base, end)
+            self._checkpoint = end
+
+    def _sync_opened(self) -> None:
+        """Bring to the disk what an earlier process left: it is there now, and all may read it."""
+        sync_files(segment.path for segment in self._segments)
+        sync_folder(self._folder)
+        self._synced, self._synced_base = self._active.end, self._active.base_offset
 
     async def _sync_once(self) -> None:
         if self._broken:
@@ -347,18 +397,25 @@ class PartitionLog:
             if not names_synced:
                 await asyncio.to_thread(sync_folder, self._folder)
         except OSError as error:
+            self._names_synced = False
             if self.deleted:
                 return
+            if not isinstance(error, SyncFailed):
+                raise refused(f"sync {self._name}", error) from error
             # The kernel may have dropped what it could not write, and would not say so again.
-            self._broken = (
-                f"cannot sync {self._name}: {error.strerror}: records that were not acknowledged "
-                "may be lost; look after the disk, then restart the broker"
-            )
-            _log.error("%s", self._broken)
+            self._break(f"cannot sync {self._name}", error)
             raise PartitionBroken(self._broken) from error
         self._synced, self._synced_base = covered, covered_base
         if self._durability is Durability.POWER:
             self._notify()
+
+    def _break(self, what: str, error: OSError) -> None:
+        """Take no more records until a restart has found out what is on the disk."""
+        self._broken = (
+            f"{what}: {error.strerror}: records that were not acknowledged "
+            "may be lost; look after the disk, then restart the broker"
+        )
+        _log.error("%s", self._broken)
 
     def _committed_size(self, segment: Segment) -> int | None:
         """How much of a file may be read by who wants committed records only."""
@@ -369,6 +426,9 @@ class PartitionLog:
     @property
     def _active(self) -> Segment:
         return self._segments[-1]
+
+    def _segment_of(self, offset: int) -> Segment:
+        return self._segments[bisect_right(self._bases, offset) - 1]
 
     @property
     def _name(self) -> str:

@@ -5,10 +5,12 @@ Values and rules only: nothing here opens a file or a socket.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from qd_fluvio.broker.errors import InvalidTopicSettings
+from qd_fluvio.broker.errors import CompressionRefused, InvalidTopicSettings
 from qd_fluvio.broker.settings import (
+    BATCH_BYTES_MAX,
     DEDUPLICATION_RECORDS_MAX,
     PARTITION_BYTES_DEFAULT,
     PARTITION_BYTES_MIN,
@@ -19,8 +21,11 @@ from qd_fluvio.broker.settings import (
     SEGMENT_BYTES_FLUVIO,
     SEGMENT_BYTES_MIN,
 )
+from qd_fluvio.errors import RecordTooLarge
 from qd_fluvio.wire import compression
+from qd_fluvio.wire.compression import COMPRESSION_MASK
 from qd_fluvio.wire.metadata import AssignedReplicas, Compression, Deduplication, TopicSpec
+from qd_fluvio.wire.records import Batch
 
 # A batch's codecs have other numbers than a topic's policies.
 _ALLOWED = {
@@ -54,9 +59,30 @@ class LogPolicy:
     partition_bytes_max: int = PARTITION_BYTES_DEFAULT
     compression: Compression = Compression.ANY
 
-    def allows(self, code: int) -> bool:
-        """Whether batches may have the compression of that code."""
-        return code in _ALLOWED[self.compression]
+    def check(self, batches: Iterable[Batch]) -> None:
+        """Refuse batches that the topic does not take.
+
+        Raises
+        ------
+        CompressionRefused
+            If the policy does not allow a batch's compression.
+        RecordTooLarge
+            If one batch is over the limit.
+        """
+        limit = min(BATCH_BYTES_MAX, self.segment_bytes)
+        for batch in batches:
+            code = batch.attributes & COMPRESSION_MASK
+            if code not in _ALLOWED[self.compression]:
+                names = " or ".join(sorted(kind.name for kind in _ALLOWED[self.compression]))
+                raise CompressionRefused(
+                    f"found a batch of compression {code}, but its topic takes {names} only: "
+                    "change the producer's compression"
+                )
+            if batch.end - batch.start > limit:
+                raise RecordTooLarge(
+                    f"found a batch of {batch.end - batch.start} bytes, "
+                    f"expected at most {limit}: send smaller records or batches"
+                )
 
 
 def partition_count(spec: TopicSpec) -> int:

@@ -37,6 +37,8 @@ from qd_fluvio.wire.records import HEADER_BYTES, PREAMBLE_BYTES, Batch, batch_at
 
 # 16 bytes of memory for so many of file: 256 bytes a MiB.
 INDEX_INTERVAL_BYTES = 1 << 16
+# What is checked at once: a few milliseconds even where batches are tiny.
+_SLICE_BYTES = 1 << 18
 _NAME = re.compile(r"([0-9]{20})\.log")
 _LENGTH = struct.Struct(">i")
 _LENGTH_AT = 8
@@ -121,23 +123,18 @@ class Segment:
         self._files.descriptor(self.path, create=True)
 
     def append(self, data: Buffer, batches: Sequence[Batch], now_s: float) -> None:
-        """Write whole batches that continue this segment; all of them or nothing.
+        """Write whole batches that continue this segment.
 
         Raises
         ------
         OSError
-            If the disk refuses; the file is then as before.
+            If the disk refuses; the file may then have some of it, which `cut` takes back.
         """
         view = memoryview(data)
         fd = self._files.descriptor(self.path, create=True)
         written = 0
-        try:
-            while written < len(view):
-                written += os.pwrite(fd, view[written:], self.size + written)
-        except OSError:
-            with suppress(OSError):
-                os.ftruncate(fd, self.size)
-            raise
+        while written < len(view):
+            written += os.pwrite(fd, view[written:], self.size + written)
         offset = self.end_offset
         for batch in batches:
             self._note(offset, self.size + batch.start - batches[0].start)
@@ -147,16 +144,18 @@ class Segment:
         self.modified_s = now_s
 
     def cut(self, end: Mark) -> None:
-        """Take back what was appended after `end`.
+        """Take back what was appended after `end`, and what an append that failed has left.
 
-        Where the disk refuses even that, later appends overwrite it.
+        Raises
+        ------
+        OSError
+            If the disk refuses even that.
         """
         kept = bisect_left(self._positions, end.position)
         del self._positions[kept:], self._offsets[kept:]
-        if self.size > end.position:
-            self.size, self.end_offset = end.position, end.offset
-            with suppress(OSError):
-                os.ftruncate(self._files.descriptor(self.path), self.size)
+        self.size, self.end_offset = end.position, end.offset
+        with suppress(FileNotFoundError):  # it could not even be made
+            os.truncate(self.path, self.size)
 
     def read(self, offset: int, max_bytes: int, size: int | None = None) -> Portion:
         """Whole batches from the one that holds `offset` on, one at least.
@@ -173,7 +172,8 @@ class Segment:
         OSError
             If the disk refuses.
         """
-        self._check_past(offset)
+        while self.check_some(offset):
+            pass
         self._refuse(offset)
         mark = self._locate(offset)
         size = self._readable(mark.position, self.size if size is None else size)
@@ -189,24 +189,43 @@ class Segment:
         self._hints[portion.next_offset] = mark.position + len(portion.records)
         return portion
 
+    def check_some(self, offset: int) -> bool:
+        """Check a few of the batches before that of `offset`, and that one, if they are not yet.
+
+        `read` does this itself, but until it is done: for a file of many small batches that
+        takes a second. Who calls this first can let others have their turn between.
+
+        Returns
+        -------
+        bool
+            Whether there is more to check.
+
+        Raises
+        ------
+        OSError
+            If the disk refuses.
+        """
+        low, high = self._low, self._high
+        if low == high or not low.offset <= offset < high.offset:
+            return False
+        for size in (_SLICE_BYTES, BLOCK_BYTES):  # a batch may be larger than a slice
+            block = self._pread(size, low.position, high.position)
+            reached = self._good_run(block, low)
+            if reached != low:
+                break
+        else:
+            reached = self._search(low, high.position, high.offset) or high
+            self._keep_damage(low, reached, block)
+        if reached.position == high.position:
+            if reached.offset < high.offset:
+                self._keep_damage(reached, high, b"")
+            reached = high
+        self._low = reached
+        return reached != high and reached.offset <= offset
+
     def close(self) -> None:
         """Let go of the file."""
         self._files.close(self.path)
-
-    def _check_past(self, offset: int) -> None:
-        """Check batches from the first unchecked one on, until that of `offset` is."""
-        while self._low != self._high and self._low.offset <= offset < self._high.offset:
-            block = self._pread(BLOCK_BYTES, self._low.position, self._high.position)
-            reached = self._good_run(block, self._low)
-            if reached == self._low:
-                end = self._high
-                reached = self._search(reached, end.position, end.offset) or end
-                self._keep_damage(self._low, reached, block)
-            if reached.position == self._high.position:
-                if reached.offset < self._high.offset:
-                    self._keep_damage(reached, self._high, b"")
-                reached = self._high
-            self._low = reached
 
     def _locate(self, offset: int) -> Mark:
         """The batch that holds `offset`, which was checked."""

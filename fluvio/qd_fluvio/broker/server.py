@@ -20,7 +20,6 @@ from qd_fluvio.broker.cleaning import keep_clean
 from qd_fluvio.broker.cluster import Cluster
 from qd_fluvio.broker.connection import Connection
 from qd_fluvio.broker.consumers import ConsumerOffsets
-from qd_fluvio.broker.deduplication import with_modules
 from qd_fluvio.broker.files import FolderLock
 from qd_fluvio.broker.hub import Hub
 from qd_fluvio.broker.modules import ModuleStore
@@ -68,7 +67,7 @@ async def broker(settings: BrokerSettings) -> AsyncIterator[Endpoints]:
         catalog = Catalog(
             settings.data / "topics",
             durability=settings.durability,
-            transforms=with_modules(modules.has),
+            has_module=modules.has,
         )
         consumers = ConsumerOffsets(settings.data / "consumers.log")
         try:

@@ -124,6 +124,8 @@ class SpuSession:
         written: set[PartitionLog],
     ) -> data.ProducedPartition:
         records = memoryview(item.records)
+        if item is not request.body.topics[0].partitions[0]:
+            await asyncio.sleep(0)  # a request of many parts must not hold up the others
         try:
             log = self._catalog.log(topic, item.partition)
             if request.body.smartmodules:
@@ -143,7 +145,7 @@ class SpuSession:
         found = self._catalog.find(topic)
         wanted = None if found is None else found.spec.deduplication
         if wanted is None or is_native(wanted):
-            return log.append(records)
+            return await log.write(records)
         return await self._filters.append(log, wanted, records)
 
     async def _transformed(
@@ -164,12 +166,13 @@ class SpuSession:
         for topic in body.topics:
             partitions = []
             for item in topic.partitions:
-                partitions.append(self._read(topic.name, item, body, left))
+                partitions.append(await self._read(topic.name, item, body, left))
                 left -= len(partitions[-1].records)
+                await asyncio.sleep(0)  # the others' turn
             topics.append(data.FetchedTopic(topic.name, tuple(partitions)))
         return data.FetchResponse(0, OK, 0, tuple(topics))
 
-    def _read(
+    async def _read(
         self, topic: str, item: data.FetchPartition, request: data.FetchRequest, max_bytes: int
     ) -> data.FetchedPartition:
         committed = request.isolation == data.READ_COMMITTED
@@ -178,6 +181,7 @@ class SpuSession:
             log = self._catalog.log(topic, item.partition)
             log.check_offset(item.fetch_offset)
             if max_bytes > 0:  # all partitions of a request share what it allows
+                await log.prepare(item.fetch_offset)
                 cut = self._faults.cut_batches
                 records = log.read(
                     item.fetch_offset, max_bytes, cut=cut, committed=committed

@@ -117,6 +117,7 @@ class FetchStream:
     async def _send_portion(self) -> bool:
         if self._position == self._log.end_offset:
             return False
+        await self._log.prepare(self._position)
         async with self._connection.turn() as turn:  # streams that wait hold no records
             max_bytes = fetch_bytes(self.request.max_bytes, self._connection.fetch_bytes_max)
             portion = self._read(self._position, max_bytes, cut=self._cut)
@@ -127,6 +128,7 @@ class FetchStream:
 
     async def _send_transformed(self, source: TransformedLog) -> bool:
         source.seek(self._position)
+        await self._log.prepare(self._position)
         response = await source.read(fetch_bytes(self.request.max_bytes))
         self._position = source.position
         if response is None:

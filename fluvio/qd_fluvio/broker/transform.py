@@ -6,53 +6,27 @@ again after a restart, or after a write that failed. This module knows no files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Protocol
 
-from qd_fluvio.wire.metadata import Deduplication
-from qd_fluvio.wire.records import WireRecord
-
-
-@dataclass(frozen=True, slots=True)
-class LookBack:
-    """Which records a new transform is shown first.
-
-    Attributes
-    ----------
-    count : int
-        So many of the newest, at least.
-    age_ms : int
-        And all whose time is at most so long before the newest time.
-    """
-
-    count: int
-    age_ms: int = 0
+from qd_fluvio.wire.unpacking import Columns
 
 
 class Transform(Protocol):
-    """Decides which records of one partition are written."""
+    """Decides which records of one partition are written. Called in threads, one at a time."""
 
     @property
-    def look_back(self) -> LookBack:
-        """What must be remembered before the first decision."""
-        ...
+    def look_back(self) -> int:
+        """How many of the newest records must be remembered, at least, before `keep` is asked."""
 
-    def remember(self, records: Sequence[WireRecord]) -> None:
-        """Take records that the partition has already, oldest first."""
-        ...
+    def remember(self, records: Columns) -> None:
+        """Take a batch that the partition has already, oldest first."""
 
-    def keep(self, records: Sequence[WireRecord]) -> Sequence[bool]:
-        """Say of each record whether it is written.
+    def keep(self, records: Columns) -> Sequence[bool]:
+        """Say of each record of a batch whether it is written.
 
         Raises
         ------
         FluvioError
             If it cannot say; nothing is then written.
         """
-        ...
-
-
-# Raises `DeduplicationUnknown` or `DeduplicationNameInvalid` where a topic asks for what
-# there is not; gives None where a SmartModule does it before records come here.
-TransformFactory = Callable[[Deduplication], Transform | None]
