@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -39,6 +40,7 @@ case = pytest.mark.parametrize(
     ("processor", "values"), [each[1:] for each in CASES], ids=[each[0] for each in CASES]
 )
 
+T = TypeVar("T")
 Topics = dict[str, list[tuple[bytes | None, bytes]]]
 
 
@@ -129,7 +131,7 @@ def tail_of(world: World, topic: str, before: Written, *, sole: bool) -> Tail:
     return tail
 
 
-def forever(draw: Callable[[], int]) -> Iterator[int]:
+def forever(draw: Callable[[], T]) -> Iterator[T]:
     while True:
         yield draw()
 

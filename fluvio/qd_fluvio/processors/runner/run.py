@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from qd_fluvio.connecting import connect
@@ -92,7 +93,8 @@ async def run_processor(
 async def _partitions(
     cluster: FluvioSettings | str, settings: RunSettings, limits: Limits
 ) -> tuple[int, ...]:
-    async with connect(cluster, limits=limits) as fluvio:
+    only_asking = replace(limits, warm_workers=0)
+    async with connect(cluster, limits=only_asking) as fluvio:
         count = (await fluvio.describe_topic(settings.source)).partitions
     wanted = settings.partitions or tuple(range(count))
     if max(wanted) >= count:
