@@ -15,8 +15,10 @@ from qd_fluvio.broker.errors import DamagedRecords
 from qd_fluvio.broker.files import FilePool
 from qd_fluvio.broker.log import PartitionLog
 from qd_fluvio.broker.policy import LogPolicy
+from qd_fluvio.broker.scan import next_good
 from qd_fluvio.broker.segment import INDEX_INTERVAL_BYTES
 from qd_fluvio.errors import LogError
+from qd_fluvio.wire.records import encode_batch
 from support.broker import batch_of, opened, values_in
 
 MAX_BYTES = 1 << 20
@@ -216,3 +218,14 @@ def test_damage_far_into_a_large_file(tmp_path: Path) -> None:
         assert values_in(log.read(offset, 1).records)[0].startswith(b"%d\0" % offset)
     assert read_all(log)[1] == {7, 8, 30}
     asyncio.run(log.close())
+
+
+@pytest.mark.parametrize("offset", [0, 5, 2**40 - 2, 2**40, 2**62, 2**63 - 10])
+@pytest.mark.parametrize("junk", [b"\x02", b"\0", b"\xff", b"\0\0\0\0\x02\0"])
+def test_good_batches_are_found_behind_junk(offset: int, junk: bytes) -> None:
+    first, second = (encode_batch([(None, b"x")] * 2, base_offset=offset + n) for n in (3, 5))
+    data = junk * 500 + first + second
+    found = next_good(data, 0, offset, None)
+    assert found is not None
+    assert (found.start, found.base_offset) == (len(junk) * 500, offset + 3)
+    assert next_good(data, 0, offset + 4, None) is None
