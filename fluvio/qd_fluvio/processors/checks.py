@@ -91,7 +91,7 @@ def _fit(given: type, wanted: type) -> bool:
 def _plain(hint: Any) -> type | None:
     """A hint as a class, where it is as simple as that."""
     hint = typing.get_origin(hint) or hint
-    return hint if isinstance(hint, type) and hint is not object else None
+    return hint if isinstance(hint, type) and hint not in (object, Any) else None
 
 
 def _signature(function: Any) -> str:
