@@ -10,7 +10,7 @@ import pytest
 
 from qd_fluvio.broker import modules
 from qd_fluvio.broker.errors import InvalidModule, ModuleNotFound
-from qd_fluvio.broker.modules import ModuleStore
+from qd_fluvio.broker.modules import ModuleStore, wasm_of
 from qd_fluvio.errors import LogError
 from qd_fluvio.wire.modules import ModuleMeta, ModulePackage, ModuleSpec, ModuleWasm
 
@@ -32,10 +32,10 @@ async def test_modules_survive_a_restart(tmp_path: Path) -> None:
     again = ModuleStore(tmp_path)
     assert again.modules() == store.modules()
     assert [item.name for item in again.modules()] == ["filter-qd-1.2.0", "packed", "plain"]
-    assert again.get("plain") == again.get("qd/filter@1.2.0") == WASM
-    assert again.get("packed") == WASM * 100
+    assert again.payload("plain") == again.payload("qd/filter@1.2.0") == WASM
+    assert wasm_of(again.payload("packed"), "packed") == WASM * 100
     with pytest.raises(ModuleNotFound, match="doomed"):
-        again.get("doomed")
+        again.payload("doomed")
 
 
 async def test_a_write_that_was_cut_short_is_not_there(tmp_path: Path) -> None:

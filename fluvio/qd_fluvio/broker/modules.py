@@ -90,18 +90,6 @@ class ModuleStore:
             if not keys or any(key.names(module) for key in keys)
         ]
 
-    def get(self, name: str) -> bytes:
-        """The WASM of the module of that name, as it was before any compression.
-
-        Raises
-        ------
-        ModuleNotFound
-            If there is none.
-        InvalidModule
-            If its bytes are no WASM.
-        """
-        return wasm_of(self.payload(name), name)
-
     def has(self, name: str) -> bool:
         """Whether there is a module of that name."""
         return bool(self.select((name,)))
