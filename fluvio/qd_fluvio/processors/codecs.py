@@ -87,7 +87,7 @@ TEXT: Final[Codec[str]] = Codec("TEXT", str, lambda item: item.value.decode(), _
 JSON: Final[Codec[Any]] = Codec("JSON", object, lambda item: json.loads(item.value), _json)
 """One JSON value a record; numpy's numbers may be in it, NaN may not."""
 SBE: Final[Codec[Any]] = Codec("SBE", Message, lambda item: sbe.decode(item.value), _message)
-"""One SBE message a record (a function may say which it takes); for packed frames use `TRADES` or `BARS`."""
+"""One SBE message a record; for packed frames use `TRADES` or `BARS`."""
 RECORD: Final[Codec[Record]] = Codec(
     "RECORD",
     Record,

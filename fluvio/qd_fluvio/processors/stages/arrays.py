@@ -158,7 +158,7 @@ def _dispatched(
 
 
 def _topic(name: str, item: Item) -> str | None:
-    return checked_topic(name) if name else item.topic
+    return checked_topic(str(name)) if name else item.topic
 
 
 def checked_mask(mask: Any, count: int, function: Function) -> NDArray[np.bool_]:

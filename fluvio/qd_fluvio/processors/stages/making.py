@@ -45,7 +45,7 @@ def checked_topic(name: object) -> str:
         It would not.
     """
     if isinstance(name, str) and _TOPIC.fullmatch(name) and len(name) <= TOPIC_NAME_BYTES_MAX:
-        return str(name)  # numpy's strings become plain ones
+        return name
     raise ValueError(
         f"topic {name!r}; expected at most {TOPIC_NAME_BYTES_MAX} of a-z, 0-9 and hyphens, "
         "none of these first or last"
