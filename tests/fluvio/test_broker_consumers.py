@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import subprocess
@@ -154,12 +155,49 @@ def test_a_full_disk_keeps_the_commit_before(path: Path) -> None:
     assert kept(path) == {("a", 0, "c1"): 7, ("b", 0, "c1"): 9}
 
 
-def test_the_file_stays_small(path: Path) -> None:
+def outdated(path: Path) -> ConsumerOffsets:
+    """A file of which nearly nothing counts any more."""
     offsets = opened(path)
-    for number in range(50_000):
+    for number in range(10_020):
         offsets.commit("topic", 0, f"c{number % 7}", number)
-    assert path.stat().st_size < 1_000_000
-    assert set(kept(path).values()) == set(range(49_993, 50_000))
+    return offsets
+
+
+async def test_the_file_stays_small(path: Path) -> None:
+    offsets = outdated(path)
+    assert offsets.size_bytes > 300_000
+    cleaning = asyncio.create_task(offsets.clean())
+    await asyncio.sleep(0)
+    offsets.commit("topic", 0, "c0", 20_000)  # while the file is written anew
+    offsets.delete("topic", 0, "c1")
+    await offsets.sync()
+    await cleaning
+    assert offsets.size_bytes < 1_000
+    offsets.commit("topic", 0, "c2", 20_002)
+    await offsets.sync()
+    await offsets.clean()
+    numbers = range(10_020 - 7, 10_020)
+    expected = {("topic", 0, f"c{number % 7}"): number for number in numbers}
+    expected |= {("topic", 0, "c0"): 20_000, ("topic", 0, "c2"): 20_002}
+    del expected["topic", 0, "c1"]
+    assert kept(path) == expected
+
+
+async def test_a_disk_that_refuses_the_new_file_leaves_the_old_one(path: Path) -> None:
+    offsets = outdated(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        with pytest.raises(LogError, match=r"cannot write consumers\.log anew: .* open files"):
+            await offsets.clean()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    offsets.commit("topic", 0, "c0", 20_000)
+    assert kept(path)["topic", 0, "c0"] == 20_000
+    await offsets.clean()
+    assert kept(path)["topic", 0, "c0"] == 20_000
 
 
 def test_a_long_name_is_refused(path: Path) -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from qd_fluvio.broker.catalog import Catalog
 from qd_fluvio.broker.cleaning import keep_clean
+from qd_fluvio.broker.consumers import ConsumerOffsets
 from qd_fluvio.broker.errors import OffsetEvicted
 from qd_fluvio.broker.log import PartitionLog
 from qd_fluvio.broker.policy import LogPolicy
@@ -291,8 +292,10 @@ async def test_all_topics_are_cleaned_again_and_again(tmp_path: Path) -> None:
             raise asyncio.CancelledError
         clock.now_s += 61
 
+    consumers = ConsumerOffsets(tmp_path.with_name("consumers.log"))
     with pytest.raises(asyncio.CancelledError):
-        await keep_clean(catalog, wait)
+        await keep_clean(catalog, consumers, wait)
+    consumers.close()
     assert waits == [CLEANING_INTERVAL_S] * 3
     assert [log.start_offset for topic in topics for log in topic.logs] == [0, 3, 0, 3]
     await catalog.close()

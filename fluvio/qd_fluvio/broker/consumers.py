@@ -2,7 +2,7 @@
 
 Every line of the file is one change with its checksum. A commit is in the kernel's hands
 before it returns, so it outlives this process however that dies; `sync` brings it to the
-disk. Once most lines are outdated the file is written anew, whole or not at all.
+disk. Once most lines are outdated `clean` writes the file anew, whole or not at all.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from qd_fluvio.broker.files import refused, sync_files, write_durably
+from qd_fluvio.broker.files import refused, sync_files, sync_folder
 from qd_fluvio.broker.settings import CONSUMER_ID_CHARACTERS_MAX, CONSUMERS_MAX
 from qd_fluvio.broker.sharing import SharedTask
 from qd_fluvio.errors import FluvioError, LogError
@@ -46,6 +46,7 @@ class ConsumerOffsets:
         self._size = 0
         # Changes that were made, and those of them that are on the disk.
         self._changes = self._synced = 0
+        self._name_synced = False
         self._syncing = SharedTask(self._sync_once)
         try:
             self._fd = _opened(path)
@@ -134,15 +135,39 @@ class ConsumerOffsets:
         while self._synced < wanted:
             await self._syncing.join()
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the file."""
+        return self._size
+
+    async def clean(self) -> None:
+        """Leave out of the file what is outdated, if that is most of it; commits go on meanwhile.
+
+        Raises
+        ------
+        LogError
+            If the disk refuses; the file is then as before.
+        """
+        if self._lines - len(self._offsets) <= max(_OUTDATED_LINES_MAX, len(self._offsets)):
+            return
+        try:
+            await self._rewrite()
+        except OSError as error:
+            raise refused(f"write {self._path.name} anew", error) from error
+
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._fd)
 
     async def _sync_once(self) -> None:
         covered = self._changes
+        name_synced, self._name_synced = self._name_synced, True
         try:
             await asyncio.to_thread(sync_files, [self._path])
+            if not name_synced:
+                await asyncio.to_thread(sync_folder, self._path.parent)
         except OSError as error:
+            self._name_synced = False
             raise refused(f"sync {self._path.name}", error) from error
         self._synced = max(self._synced, covered)
 
@@ -158,27 +183,33 @@ class ConsumerOffsets:
             )
 
     def _append(self, row: list[str | int]) -> None:
+        line = _line(row)
         try:
-            if self._lines - len(self._offsets) > max(_OUTDATED_LINES_MAX, len(self._offsets)):
-                self._rewrite()
-            _write_all(self._fd, _line(row), self._size)
+            _write_all(self._fd, line, self._size)
         except OSError as error:
             raise refused(f"write to {self._path.name}", error) from error
-        self._size += len(_line(row))
+        self._size += len(line)
         self._lines += 1
         self._changes += 1
 
-    def _rewrite(self) -> None:
-        """Leave out what is outdated."""
-        lines = [
-            _line([key.topic, key.partition, key.consumer_id, *values])
-            for key, values in self._offsets.items()
-        ]
-        write_durably(self._path, b"".join(lines))
+    async def _rewrite(self) -> None:
+        items, lines, size = list(self._offsets.items()), self._lines, self._size
+        part = self._path.with_name(f"{self._path.name}.part")
+        written = await asyncio.to_thread(_write_items, part, items)
+        fd = _opened(part)
+        try:
+            meanwhile = os.pread(self._fd, self._size - size, size)
+            _write_all(fd, meanwhile, written)
+            os.fdatasync(fd)
+            part.replace(self._path)
+        except OSError:
+            os.close(fd)
+            raise
         os.close(self._fd)
-        self._fd = _opened(self._path)
-        self._size, self._lines = sum(map(len, lines)), len(lines)
-        self._synced = self._changes
+        self._fd = fd
+        self._size = written + len(meanwhile)
+        self._lines += len(items) - lines
+        self._name_synced = False
 
     def _load(self) -> None:
         """Take what an earlier process wrote; cut what it did not finish.
@@ -186,11 +217,12 @@ class ConsumerOffsets:
         A line that is damaged is left out: its consumer reads some records again.
         """
         content = self._path.read_bytes()
+        topics: dict[str, dict[_Key, tuple[int, int]]] = {}
         position = good_until = 0
         for line in content.splitlines(keepends=True):
             position += len(line)
             try:
-                self._replay(_row(line))
+                _replay(topics, _row(line))
             except (ValueError, TypeError) as error:
                 _log.error("left out a commit in %s: %s", self._path.name, error)
                 continue
@@ -203,17 +235,31 @@ class ConsumerOffsets:
             )
         os.ftruncate(self._fd, good_until)
         self._size = good_until
+        self._offsets = {key: at for found in topics.values() for key, at in found.items()}
 
-    def _replay(self, row: list[str | int]) -> None:
-        if len(row) == 1:
-            self._offsets = {key: at for key, at in self._offsets.items() if key.topic != row[0]}
-            return
-        key = _Key(str(row[0]), int(row[1]), str(row[2]))
-        if len(row) == 3:
-            self._offsets.pop(key, None)
-        else:
-            offset, modified_s = row[3:]
-            self._offsets[key] = (int(offset), int(modified_s))
+
+def _replay(topics: dict[str, dict[_Key, tuple[int, int]]], row: list[str | int]) -> None:
+    """Make the change that a line says."""
+    topic = str(row[0])
+    if len(row) == 1:
+        topics.pop(topic, None)
+        return
+    key = _Key(topic, int(row[1]), str(row[2]))
+    if len(row) == 3:
+        topics.get(topic, {}).pop(key, None)
+    else:
+        offset, modified_s = row[3:]
+        topics.setdefault(topic, {})[key] = (int(offset), int(modified_s))
+
+
+def _write_items(path: Path, items: list[tuple[_Key, tuple[int, int]]]) -> int:
+    """Write a file of these commits, and bring it to the disk; gives its size."""
+    with path.open("wb") as file:
+        for key, values in items:
+            file.write(_line([key.topic, key.partition, key.consumer_id, *values]))
+        file.flush()
+        os.fsync(file.fileno())
+        return file.tell()
 
 
 def _opened(path: Path) -> int:

@@ -119,7 +119,9 @@ async def _serving(
         view = spu_view(host, spu.number, tls=tls is not None)
         cluster = Cluster(catalog, consumers, modules, spu=view, faults=faults)
         await sc.open()
-        async with beside(hub.run(), keep_clean(catalog), play_restarts(hub, (sc, spu), faults)):
+        async with beside(
+            hub.run(), keep_clean(catalog, consumers), play_restarts(hub, (sc, spu), faults)
+        ):
             yield Endpoints(f"{host}:{sc.number}", f"{host}:{spu.number}")
     finally:
         sc.close()
