@@ -52,6 +52,6 @@ async def _compare(local: str, real: str | None) -> None:
     title = "Fluvio: the official client by itself"
     show(title, raw_rows(best, LOCAL, REAL if real else None))
     for cluster in clusters:
-        show(f"Fluvio: lossless consumer, {cluster.name}", lossless_rows(best, cluster.name))
+        show(f"Fluvio: lossless consumers, {cluster.name}", lossless_rows(best, cluster.name))
         show(f"Fluvio: native client, {cluster.name}", native_rows(best, cluster.name))
         show(f"Fluvio: latency, {cluster.name}", latency_rows(ages, cluster.name))

@@ -43,7 +43,7 @@ class Client(Protocol):
         ...
 
     async def consume(self, topic: str, count: int) -> Measured:
-        """Read what the topic holds, which is `count` records; the first ones do not count."""
+        """Read what the topic holds, which is at most `count` records, opening included."""
         ...
 
     async def send_one(self, topic: str) -> None:
