@@ -277,7 +277,7 @@ class NativeConsumer:
             self._given_bytes += batch.end - batch.start
         if records:
             self._refills = 0
-            self._recovery.received()
+            self._recovery.well()
         return records
 
     def _refill(self, error: FluvioError) -> None:
@@ -323,7 +323,7 @@ class NativeConsumer:
         try:
             found = await self._ends(stream.link)
         except _TEMPORARY as error:
-            await self._recover(error)
+            await self._recover(error, silent=True)
             return
         if stream.batches or stream.ended:
             return
@@ -331,12 +331,15 @@ class NativeConsumer:
         behind = found.end_offset > self._next_received
         stuck = behind and self._behind_at == self._next_received
         self._behind_at = self._next_received if behind else None
+        if not behind:
+            self._recovery.well()
         if stuck:
             await self._recover(
                 ConnectionLost(
                     f"{self._name}: the stream brings nothing since offset {self._next_received} "
                     f"though there are records up to {found.end_offset}"
-                )
+                ),
+                silent=True,
             )
 
     async def _ends(self, link: Link) -> data.PartitionOffsets:
@@ -376,10 +379,10 @@ class NativeConsumer:
             )
         self._fetch_bytes = min(max(wanted_bytes, 2 * self._fetch_bytes), most)
 
-    async def _recover(self, cause: FluvioError) -> None:
+    async def _recover(self, cause: FluvioError, *, silent: bool = False) -> None:
         """Wait a little before `_receive` opens again, unless it has failed for too long."""
         self._drop_stream()
-        wait_seconds = self._recovery.failed()
+        wait_seconds = self._recovery.failed(silent=silent)
         if wait_seconds is not None:
             await asyncio.sleep(wait_seconds)
         elif not isinstance(cause, _TEMPORARY):
