@@ -87,7 +87,8 @@ def test_a_cluster_that_does_not_answer_keeps_no_shell_waiting(bare_qd: Qd) -> N
 
 def test_installing_it(bare_qd: Qd, tmp_path: Path) -> None:
     done = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m qd_cli --install-completion bash"],
+        # The shell is found as the parent process, so it must not be replaced by the command.
+        ["bash", "-c", f"{sys.executable} -m qd_cli --install-completion; exit $?"],
         env={**os.environ, "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
