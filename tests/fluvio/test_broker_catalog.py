@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
 from pathlib import Path
 
 import psutil
@@ -24,6 +25,7 @@ from qd_fluvio.wire.metadata import (
 )
 from support.broker import batch_of
 
+WAIT_S_MAX = 30.0
 ONE = TopicSpec(ComputedReplicas(1))
 
 
@@ -247,3 +249,43 @@ async def test_a_start_does_not_read_what_was_read_before(
     assert again.log("long", 0).end_offset == 31
     assert sum(taken) < 1_000
     await again.close()
+
+
+async def test_a_delete_waits_for_what_works_on_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What unlinks by name must not meet the files of the next topic of that name."""
+    catalog = Catalog(tmp_path)
+    small = TopicSpec(ComputedReplicas(1), storage=Storage(1_024, 2_048))
+    (log,) = (await catalog.create("again", small)).logs
+    for _ in range(5):
+        log.append(memoryview(bytearray(batch_of(b"x" * 900))))
+    began, go_on = threading.Event(), threading.Event()
+    real = Path.unlink
+
+    def slow(path: Path, missing_ok: bool = False) -> None:
+        began.set()
+        assert go_on.wait(WAIT_S_MAX)
+        real(path, missing_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", slow)
+        cleaning = asyncio.create_task(log.clean())
+        assert await asyncio.to_thread(began.wait, WAIT_S_MAX)
+        deleting = asyncio.create_task(catalog.delete("again"))
+        for _ in range(10):
+            await asyncio.to_thread(os.listdir, tmp_path)
+        assert os.listdir(tmp_path) == ["again"]
+        go_on.set()
+        await asyncio.gather(cleaning, deleting)
+    assert os.listdir(tmp_path) == []
+    await catalog.close()
+
+
+async def test_other_files_among_the_topics_do_not_matter(tmp_path: Path) -> None:
+    (tmp_path / ".nfs0001").write_bytes(b"")
+    (tmp_path / "notes").write_bytes(b"")
+    catalog = Catalog(tmp_path)
+    assert catalog.topics() == []
+    await catalog.close()
+    assert sorted(os.listdir(tmp_path)) == [".nfs0001", "notes"]

@@ -11,7 +11,8 @@ import pytest
 
 from qd_fluvio.broker.server import Endpoints, broker
 from qd_fluvio.broker.settings import BrokerSettings, Durability
-from qd_fluvio.wire import data
+from qd_fluvio.wire import admin, data
+from qd_fluvio.wire.codec import Labelled
 from qd_fluvio.wire.failures import ErrorCode, Failure
 from qd_fluvio.wire.metadata import (
     TOPIC,
@@ -197,6 +198,30 @@ async def test_a_deep_read_after_a_start_holds_up_nobody(
                 served += 1
             assert values_in((await reading).records) == [b""]
             assert served > 5
+
+
+async def test_a_client_that_leaves_leaves_no_topic_half_made(tmp_path: Path) -> None:
+    settings = BrokerSettings(tmp_path)
+    async with broker(settings) as found, both(found) as (sc, spu):
+        async with connected(found.sc) as hasty:
+            wanted = admin.CreateTopic("new", False, None, spec())
+            hasty.send(admin.CREATE, admin.CreateRequest(Labelled(TOPIC, wanted)))
+            await hasty.writer.drain()
+            hasty.writer.close()
+        async with asyncio.timeout(WAIT_S_MAX):
+            while not (await sc.objects(TOPIC)).objects:
+                pass
+        (answer,) = await spu.produce("new", batch_of(b"a"))
+        assert not answer.error
+        async with connected(found.sc) as hasty:
+            doomed = Labelled(TOPIC, admin.DeleteByName("new"))
+            hasty.send(admin.DELETE, admin.DeleteRequest(doomed))
+            await hasty.writer.drain()
+            hasty.writer.close()
+        async with asyncio.timeout(WAIT_S_MAX):
+            while (await sc.create("new")).error:
+                pass
+        assert (await spu.ends("new")).end_offset == 0
 
 
 async def test_consumers_of_a_deleted_topic_are_gone(tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ class Catalog:
         self._serial = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            sync_folder(folder.parent)
             self._open()
         except OSError as error:
             raise refused(f"open the topics in {folder}", error) from error
@@ -177,9 +178,9 @@ class Catalog:
         try:
             for log in topic.logs:
                 log.mark_deleted()
-            await asyncio.to_thread(self._remove, name)
             for log in topic.logs:
-                await log.close()
+                await log.close()  # what still works on its files might meet a later topic's
+            await asyncio.to_thread(self._remove, name)
         except OSError as error:
             raise refused(f"delete topic '{name}'", error) from error
         finally:
@@ -208,9 +209,11 @@ class Catalog:
 
     def _open(self) -> None:
         for path in sorted(self._folder.iterdir()):
+            if not path.is_dir():
+                continue
             if path.name.startswith("."):
                 shutil.rmtree(path)  # an unfinished create or delete
-            elif path.is_dir():
+            else:
                 topic = self._load(path)
                 self._topics[topic.name] = topic
 

@@ -14,6 +14,7 @@ from qd_fluvio.broker.errors import SystemTopic
 from qd_fluvio.broker.modules import ModuleStore
 from qd_fluvio.broker.placement import check_replicas
 from qd_fluvio.broker.settings import CREATE_SETTLE_S, Faults
+from qd_fluvio.broker.sharing import to_the_end
 from qd_fluvio.broker.views import (
     custom_spu_view,
     partition_views,
@@ -83,25 +84,14 @@ class Cluster:
         """Make a topic; watching clients know it when this returns."""
         check_replicas(request.spec)
         self._catalog.check_new(request.name, request.spec)
-        if request.dry_run:
-            return
-        late_s = self._faults.late_topics_s
-        if late_s:
-            self._unannounced.add(request.name)
-        topic = await self._catalog.create(request.name, request.spec)
-        if late_s:
-            asyncio.get_running_loop().call_later(late_s, self._announce_late, topic)
-            return
-        self._announce(topic, admin.ChangeKind.UPDATE)
-        await asyncio.sleep(CREATE_SETTLE_S)
+        if not request.dry_run:
+            await to_the_end(self._create_topic(request))
 
     async def delete_topic(self, name: str) -> None:
         """Delete a topic and all that belongs to it."""
         if name == SYSTEM_TOPIC:
             raise SystemTopic(name)
-        topic = await self._catalog.delete(name)
-        self._consumers.delete_topic(name)
-        self._announce(topic, admin.ChangeKind.DELETE)
+        await to_the_end(self._delete_topic(name))
 
     async def create_module(self, request: admin.CreateModule) -> ModuleMetadata:
         """Keep a SmartModule; gives it with the name it got."""
@@ -114,6 +104,22 @@ class Cluster:
         """Forget a SmartModule."""
         module = await self._modules.delete(name)
         self.watchers.publish(SMARTMODULE, admin.ChangeKind.DELETE, (module,))
+
+    async def _create_topic(self, request: admin.CreateTopic) -> None:
+        late_s = self._faults.late_topics_s
+        if late_s:
+            self._unannounced.add(request.name)
+        topic = await self._catalog.create(request.name, request.spec)
+        if late_s:
+            asyncio.get_running_loop().call_later(late_s, self._announce_late, topic)
+            return
+        self._announce(topic, admin.ChangeKind.UPDATE)
+        await asyncio.sleep(CREATE_SETTLE_S)
+
+    async def _delete_topic(self, name: str) -> None:
+        topic = await self._catalog.delete(name)
+        self._consumers.delete_topic(name)
+        self._announce(topic, admin.ChangeKind.DELETE)
 
     def _announced(self) -> list[Topic]:
         return [item for item in self._catalog.topics() if item.name not in self._unannounced]

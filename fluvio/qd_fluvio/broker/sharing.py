@@ -1,9 +1,11 @@
-"""One task at a time that does what several callers wait for: how syncs are shared."""
+"""Work that goes on where a caller is cancelled: shared by several, or too far to turn back."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+
+_UNDER_WAY: set[asyncio.Task[None]] = set()
 
 
 class SharedTask:
@@ -28,6 +30,15 @@ class SharedTask:
         """Wait until nothing runs."""
         if self._task is not None:
             await asyncio.wait([self._task])
+
+
+async def to_the_end(work: Coroutine[None, None, None]) -> None:
+    """Wait for `work`, which is not left half done where the caller is cancelled."""
+    task = asyncio.get_running_loop().create_task(work)
+    _UNDER_WAY.add(task)  # the loop itself would forget it
+    task.add_done_callback(_UNDER_WAY.discard)
+    task.add_done_callback(_take_exception)
+    await asyncio.shield(task)
 
 
 def _take_exception(task: asyncio.Task[None]) -> None:
