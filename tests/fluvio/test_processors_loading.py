@@ -133,6 +133,7 @@ def test_files_that_cannot_be_loaded(tmp_path: Path, text: str, says: str) -> No
         ({"dead_letters": "-"}, "--dead-letter: topic '-'"),
         ({"dead_letters": "in"}, "dead letters go to 'in', which is read or written"),
         ({"to": "in"}, "'in' is read and written"),
+        ({"to": "id-state"}, "'id-state' is for the state"),
         ({"finish": True}, "give --once with it"),
         ({"partitions": (1, 1)}, "expected each once, from 0 up"),
     ],

@@ -72,6 +72,10 @@ class RunSettings:
         self._check_topic("--dead-letter", self.letters)
         if self.letters in (self.source, self.to):
             raise BadProcessor(f"dead letters go to {self.letters!r}, which is read or written")
+        if self.state_topic in (self.source, self.to, self.letters):
+            raise BadProcessor(
+                f"{self.state_topic!r} is for the state: choose another topic or --id"
+            )
         if self.source == self.to:
             raise BadProcessor(f"{self.source!r} is read and written: it would never end")
         if self.finish and not self.once:
