@@ -289,3 +289,62 @@ def test_which_compression_is_used(
 def test_a_compression_the_topic_forbids() -> None:
     with pytest.raises(SettingError, match="allows gzip only"):
         batch_compression(Compression.ZSTD, Compression.GZIP, TOPIC)
+
+
+async def test_flush_waits_for_its_own_records_whatever_other_partitions_acknowledge() -> None:
+    held = Held()
+
+    async def behave(peer: Peer, request: Request) -> None:
+        if request.body.topics[0].partitions[0].partition == 0:
+            await held(peer, request)
+        else:
+            peer.produced(request)
+
+    async with (
+        spoiled(on_produce=behave, partitions=2) as cluster,
+        connect(native(cluster)) as fluvio,
+    ):
+        producer = await fluvio.producer(TOPIC, partition=None)
+        await producer.send(b"the first partition's")
+        flushing = asyncio.ensure_future(producer.flush())
+        await asyncio.sleep(0)
+        while producer.acknowledged < 2:  # of the second partition, by way of its answers
+            await producer.send(b"x", key=b"second")
+            await asyncio.sleep(0)
+        assert not flushing.done()
+        await held.answer(OK)
+        await flushing
+
+
+@pytest.mark.parametrize("first", [[], [b"under way"]], ids=["at once", "gathered"])
+async def test_what_is_not_bytes_ends_its_producer_only(first: list[bytes]) -> None:
+    held = Held()
+    async with spoiled(on_produce=held) as cluster, connect(native(cluster)) as fluvio:
+        producer, other = await fluvio.producer(TOPIC), await fluvio.producer(TOPIC)
+        for value in first:
+            await producer.send(value)
+        await other.send(b"another's")
+        await producer.send("text")  # type: ignore[arg-type]
+        await held.answer(*[OK] * (len(first) + 1))
+        await other.flush()
+        with pytest.raises(FluvioError, match="not bytes"):
+            await producer.flush()
+        assert (producer.acknowledged, other.acknowledged) == (len(first), 1)
+
+
+async def test_a_partition_that_fails_leaves_no_other_waiting(impatient: Limits) -> None:
+    """Every try would leave a connection behind."""
+
+    async def behave(peer: Peer, request: Request) -> None:
+        if request.body.topics[0].partitions == (0,):
+            peer.close()
+
+    async with (
+        spoiled(on_offsets=behave, partitions=2) as cluster,
+        connect(native(cluster), limits=impatient) as fluvio,
+    ):
+        before = asyncio.all_tasks()
+        with pytest.raises(DeadlineExceeded, match="open a producer"):
+            await fluvio.producer(TOPIC, partition=None)
+        left = [task for task in asyncio.all_tasks() - before if "Lane" in repr(task)]
+        assert not left

@@ -1,4 +1,4 @@
-"""A cluster of one partition whose SPU a test makes misbehave, over real TCP.
+"""A cluster of one topic whose SPU a test makes misbehave, over real TCP.
 
 Its SC answers as a cluster does. Its SPU greets and tells offsets; what it does with a produce
 request or a stream fetch is the test's.
@@ -40,7 +40,8 @@ class Peer:
 
     def produced(self, request: Request, failure: Failure = OK) -> None:
         """Say how a produce request went."""
-        partition = data.ProducedPartition(0, failure, base_offset=self.cluster.end)
+        ((item,),) = (topic.partitions for topic in request.body.topics)
+        partition = data.ProducedPartition(item.partition, failure, base_offset=self.cluster.end)
         self.answer(request, data.ProduceResponse((data.ProducedTopic(TOPIC, (partition,)),)))
 
     def portion(self, request: Request, records: bytes = b"", failure: Failure = OK) -> None:
@@ -59,6 +60,9 @@ class Spoiled:
     on_produce: Behaviour
     on_stream: Behaviour
     on_update: Behaviour
+    on_offsets: Behaviour
+    partitions: int = 1
+    replicas: int = 1
     start: int = 0
     end: int = 1_000
     is_there: bool = True
@@ -81,16 +85,26 @@ async def confirm(peer: Peer, request: Request) -> None:
     peer.answer(request, data.UpdateOffsetsResponse((data.OffsetUpdated(update.stream_id),)))
 
 
+async def tell(peer: Peer, request: Request) -> None:
+    """Say where a partition begins and ends."""
+    cluster = peer.cluster
+    ((number,),) = (topic.partitions for topic in request.body.topics)
+    failure = OK if cluster.is_there else Failure(ErrorCode.PARTITION_NOT_LEADER)
+    ends = data.PartitionOffsets(failure, number, cluster.start, cluster.end)
+    peer.answer(request, data.FetchOffsetsResponse((data.TopicOffsets(TOPIC, (ends,)),)))
+
+
 @asynccontextmanager
 async def spoiled(
     *,
     on_produce: Behaviour = ignore,
     on_stream: Behaviour = ignore,
     on_update: Behaviour = confirm,
+    on_offsets: Behaviour = tell,
     **fields: Any,
 ) -> AsyncIterator[Spoiled]:
     """Run such a cluster while the block runs."""
-    cluster = Spoiled(on_produce, on_stream, on_update, **fields)
+    cluster = Spoiled(on_produce, on_stream, on_update, on_offsets, **fields)
     writers: list[asyncio.StreamWriter] = []
     serving: set[asyncio.Task[None] | None] = set()
 
@@ -153,15 +167,18 @@ def _objects(cluster: Spoiled, label: str) -> object:
     if label == metadata.TOPIC:
         topic = metadata.TopicMetadata(
             TOPIC,
-            metadata.TopicSpec(metadata.ComputedReplicas(1)),
+            metadata.TopicSpec(metadata.ComputedReplicas(cluster.partitions)),
             metadata.TopicStatus(metadata.TopicResolution.PROVISIONED, ()),
         )
         return admin.TopicList((topic,) * cluster.is_there)
     status = metadata.PartitionStatus(
         metadata.PartitionResolution.ONLINE, metadata.ReplicaStatus(1)
     )
-    partition = metadata.PartitionMetadata(f"{TOPIC}-0", metadata.PartitionSpec(1, (1,)), status)
-    return admin.PartitionList((partition,) * cluster.is_there)
+    spec = metadata.PartitionSpec(1, tuple(range(1, cluster.replicas + 1)))
+    names = [f"{TOPIC}-{number}" for number in range(cluster.partitions * cluster.is_there)]
+    return admin.PartitionList(
+        tuple(metadata.PartitionMetadata(name, spec, status) for name in names)
+    )
 
 
 async def _spu(peer: Peer, request: Request) -> None:
@@ -171,9 +188,7 @@ async def _spu(peer: Peer, request: Request) -> None:
     if key == admin.API_VERSIONS.key:
         _greeting(peer, request, data.SPU_APIS)
     elif key == data.FETCH_OFFSETS.key:
-        failure = OK if cluster.is_there else Failure(ErrorCode.PARTITION_NOT_LEADER)
-        ends = data.PartitionOffsets(failure, 0, cluster.start, cluster.end)
-        peer.answer(request, data.FetchOffsetsResponse((data.TopicOffsets(TOPIC, (ends,)),)))
+        await cluster.on_offsets(peer, request)
     elif key == data.PRODUCE.key:
         await cluster.on_produce(peer, request)
     elif key == data.STREAM_FETCH.key:

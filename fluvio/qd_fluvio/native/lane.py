@@ -146,6 +146,7 @@ class Lane:
         self._compression = compression
         self._on_acked = on_acked
         self._on_failed = on_failed
+        self.shipped = self.acknowledged = 0  # records
         self._loop = asyncio.get_running_loop()
         self._link: Link | None = None
         self._frames: ProduceFrames
@@ -212,13 +213,20 @@ class Lane:
         if not found.values or self._closed:
             return
         self._gathering = Gathering()
-        head, body = pack_columns(
-            found.values,
-            found.keys,
-            timestamp_ms=time.time_ns() // 1_000_000,
-            compression=self._compression,
-        )
+        try:
+            head, body = pack_columns(
+                found.values,
+                found.keys,
+                timestamp_ms=time.time_ns() // 1_000_000,
+                compression=self._compression,
+            )
+        except TypeError as error:  # `send` has returned: it must not harm who runs this now
+            self._on_failed(
+                FluvioError(f"{self._name}: a record or a key is not bytes ({error}); encode it")
+            )
+            return
         records = len(found.values)
+        self.shipped += records
         cost_bytes = found.value_bytes + records * RECORD_OVERHEAD_BYTES
         self._send(Shipment(self, head, body, records, cost_bytes))
 
@@ -263,6 +271,7 @@ class Lane:
             )
             return
         self._moving_since, self._retry_seconds = None, 0.0
+        self.acknowledged += shipment.records
         self._on_acked(shipment.records, shipment.cost_bytes)
         if not self._under_way:
             self.ship()

@@ -59,7 +59,7 @@ class Links:
     def close(self) -> None:
         """Close them all."""
         self._closed = True
-        for link in self._all:
+        for link in list(self._all):  # who is told may give one back
             link.close()
 
     async def _open(self, address: Address) -> Link:

@@ -66,7 +66,13 @@ class NativeProducer:
 
     async def open(self) -> None:
         """Reach the leaders of all partitions."""
-        await asyncio.gather(*(lane.open() for lane in self._lanes))
+        opening = [asyncio.ensure_future(lane.open()) for lane in self._lanes]
+        try:
+            await asyncio.gather(*opening)
+        finally:  # where one failed, the others may still be waiting
+            for task in opening:
+                task.cancel()
+            await asyncio.gather(*opening, return_exceptions=True)
         self.is_open = True
 
     @property
@@ -136,12 +142,13 @@ class NativeProducer:
 
     async def flush(self) -> None:
         """Return when all records so far are acknowledged, or raise."""
-        target = self._sent
         self._raise_error()
         for lane in self._lanes:
             lane.ship()
-        while self._acknowledged < target:
-            await self._wait_for_progress()
+        # Not by the sum: records that others send meanwhile may be acknowledged before these.
+        for lane, shipped in [(lane, lane.shipped) for lane in self._lanes]:
+            while lane.acknowledged < shipped:
+                await self._wait_for_progress()
         self._raise_error()
 
     async def aclose(self) -> None:
