@@ -33,7 +33,9 @@ from qd_fluvio.wire.records import (
     encode_batch,
     iter_batches,
     pack_batch,
+    varint,
 )
+from qd_fluvio.wire.selection import select_records
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "data" / "fluvio_wire.json").read_text())
 PAYLOADS = [
@@ -208,6 +210,17 @@ def spoiled(raw: bytes, change: Callable[[bytearray], None]) -> bytes:
 def test_what_no_reader_could_get_past_is_refused(raw: bytes, words: str) -> None:
     with pytest.raises(WireError, match=words):
         checked_batches(raw)
+
+
+@pytest.mark.parametrize(("first_ms", "later_ms"), [(2**63 - 1, 1), (-(2**63), -1)])
+def test_times_beyond_64_bits_cannot_be_packed_anew(first_ms: int, later_ms: int) -> None:
+    inner = b"\0" + varint(later_ms) + b"\0\0\0\0"
+    body = COUNT.pack(2) + (varint(len(inner)) + inner) * 2
+    raw = pack_batch(body, 2, timestamps_ms=(first_ms, first_ms))
+    (batch,) = checked_batches(raw)
+    assert len(decode_records(raw, batch)) == 2
+    with pytest.raises(WireError, match="64 bits"):
+        select_records(raw, batch, [True, False])
 
 
 def test_the_most_and_the_smallest_records_are_taken() -> None:

@@ -13,6 +13,7 @@ from qd_fluvio.wire.compression import compression_of
 from qd_fluvio.wire.records import COUNT, Batch, open_records, pack_batch, read_varint, varint
 
 _TIME_AT = 1  # within a record, after its attributes
+_TIME_MS_BOUND = 1 << 63
 
 
 def select_records(data: Buffer, batch: Batch, keep: Sequence[bool]) -> bytes:
@@ -21,7 +22,7 @@ def select_records(data: Buffer, batch: Batch, keep: Sequence[bool]) -> bytes:
     Raises
     ------
     WireError
-        If the batch is damaged, or `keep` has another length.
+        If the batch is damaged or a time beyond 64 bits, or `keep` has another length.
     """
     if len(keep) != batch.record_count or not any(keep):
         raise WireError(
@@ -35,6 +36,8 @@ def select_records(data: Buffer, batch: Batch, keep: Sequence[bool]) -> bytes:
         body += _renumbered(record, index)
     first_ms = batch.first_timestamp_ms
     latest_ms = max(first_ms + read_varint(record, _TIME_AT)[0] for record in kept)
+    if not -_TIME_MS_BOUND <= latest_ms < _TIME_MS_BOUND:
+        raise WireError(f"found a record of the time {latest_ms} ms, expected 64 bits at most")
     return pack_batch(
         body,
         len(kept),

@@ -34,6 +34,9 @@ class Log(Protocol):
     def end_offset(self) -> int:
         """The next offset to be written."""
 
+    async def prepare(self, offset: int) -> None:
+        """Make a read at `offset` quick."""
+
     def read(self, offset: int, max_bytes: int) -> Portion:
         """Whole batches from the one that holds `offset` on."""
 
@@ -56,7 +59,10 @@ async def look_back(chain: RunningChain, log: Log, now_ms: Callable[[], int]) ->
             since_ms = None
             if lookback.age is not None:
                 since_ms = now_ms() - lookback.age.seconds * 1000
+            # Files that nobody has read since the start are checked while others are served.
+            await log.prepare(log.end_offset - 1)
             first = _first_offset(log, lookback, since_ms)
+            await log.prepare(first)
             data = _read(log, first)
             await chain.run(partial(_show, index=index, data=data, first=first, since_ms=since_ms))
 
