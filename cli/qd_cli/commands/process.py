@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qd_cli import console
+from qd_cli import completion, console
 from qd_cli.errors import ExitCode
 from qd_cli.options import FluvioOption, Json, State, targets
 
@@ -20,7 +20,81 @@ if TYPE_CHECKING:
 
 _NAME_HELP = "A shipped processor, package.module:name, or file.py:name."
 _SERVICE = "qd process"
-Name = Annotated[str, typer.Argument(metavar="PROCESSOR", help=_NAME_HELP)]
+
+
+def _shipped(incomplete: str) -> list[str]:
+    """Names of shipped processors, for the shell."""
+    from qd_fluvio.processors.shipped import SHIPPED
+
+    return [name for name in SHIPPED if name.startswith(incomplete)]
+
+
+Name = Annotated[str, typer.Argument(metavar="PROCESSOR", help=_NAME_HELP, autocompletion=_shipped)]
+Source = Annotated[
+    str,
+    typer.Option(
+        "--from", metavar="TOPIC", help="Read this topic.", autocompletion=completion.topics
+    ),
+]
+To = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="TOPIC",
+        help="Write this topic (made if missing).",
+        autocompletion=completion.topics,
+    ),
+]
+Chain = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--chain",
+        metavar="PROCESSOR",
+        help="Then this one; may be repeated.",
+        autocompletion=_shipped,
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A setting; may be repeated."),
+]
+Id = Annotated[
+    str | None,
+    typer.Option(
+        "--id",
+        metavar="NAME",
+        help="Its state's name (default: processor and topic); the same name goes on.",
+    ),
+]
+Partitions = Annotated[
+    list[int] | None,
+    typer.Option("--partition", "-p", min=0, metavar="N", help="Only this one; may be repeated."),
+]
+FromBeginning = Annotated[
+    bool, typer.Option("--from-beginning", "-B", help="First run: from the oldest, not the end.")
+]
+DeadLetter = Annotated[
+    str,
+    typer.Option(
+        metavar="TOPIC",
+        help="For records that fail (default: ID-dead-letters).",
+        autocompletion=completion.topics,
+    ),
+]
+Once = Annotated[bool, typer.Option("--once", help="End when all there is is done.")]
+Finish = Annotated[
+    bool, typer.Option("--finish", help="With --once: give out open windows and bars.")
+]
+SoleWriter = Annotated[
+    bool,
+    typer.Option("--sole-writer", help="Nobody else writes TO: no stamps, keyed records once too."),
+]
+CheckpointSeconds = Annotated[
+    float, typer.Option(min=0.0, metavar="S", help="How often the state is written.")
+]
+ReconnectSeconds = Annotated[
+    float, typer.Option(min=0.0, metavar="S", help="How long a lost cluster is waited for.")
+]
 
 
 def list_processors(json: Json = False) -> None:
@@ -75,59 +149,19 @@ def show(name: Name, json: Json = False) -> None:
 
 def run(
     name: Name,
-    source: Annotated[str, typer.Option("--from", metavar="TOPIC", help="Read this topic.")],
-    to: Annotated[
-        str | None,
-        typer.Option("--to", metavar="TOPIC", help="Write this topic (made if missing)."),
-    ] = None,
-    chain: Annotated[
-        list[str] | None,
-        typer.Option("--chain", metavar="PROCESSOR", help="Then this one; may be repeated."),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A setting; may be repeated."),
-    ] = None,
-    processor_id: Annotated[
-        str | None,
-        typer.Option(
-            "--id",
-            metavar="NAME",
-            help="Its state's name (default: processor and topic); the same name goes on.",
-        ),
-    ] = None,
-    partitions: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--partition", "-p", min=0, metavar="N", help="Only this one; may be repeated."
-        ),
-    ] = None,
-    from_beginning: Annotated[
-        bool,
-        typer.Option("--from-beginning", "-B", help="First run: from the oldest, not the end."),
-    ] = False,
-    dead_letter: Annotated[
-        str,
-        typer.Option(metavar="TOPIC", help="For records that fail (default: ID-dead-letters)."),
-    ] = "",
-    once: Annotated[
-        bool, typer.Option("--once", help="End when all that is there is done.")
-    ] = False,
-    finish: Annotated[
-        bool, typer.Option("--finish", help="With --once: give out open windows and bars.")
-    ] = False,
-    sole_writer: Annotated[
-        bool,
-        typer.Option(
-            "--sole-writer", help="Nobody else writes TO: no stamps, keyed records once too."
-        ),
-    ] = False,
-    checkpoint_seconds: Annotated[
-        float, typer.Option(min=0.0, metavar="S", help="How often the state is written.")
-    ] = 1.0,
-    reconnect_seconds: Annotated[
-        float, typer.Option(min=0.0, metavar="S", help="How long a lost cluster is waited for.")
-    ] = 60.0,
+    source: Source,
+    to: To = None,
+    chain: Chain = None,
+    settings: Set = None,
+    processor_id: Id = None,
+    partitions: Partitions = None,
+    from_beginning: FromBeginning = False,
+    dead_letter: DeadLetter = "",
+    once: Once = False,
+    finish: Finish = False,
+    sole_writer: SoleWriter = False,
+    checkpoint_seconds: CheckpointSeconds = 1.0,
+    reconnect_seconds: ReconnectSeconds = 60.0,
     state: State = None,
     fluvio: FluvioOption = None,
     json: Json = False,
