@@ -8,6 +8,7 @@ cluster says then (topic gone, offset gone, not reachable) becomes a typed error
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
@@ -100,6 +101,7 @@ class NativeConsumer:
         self._idle_due = False
         self._idle_timer: asyncio.TimerHandle | None = None
         self._deleted = False
+        self._end_lags = False  # records may be read before all replicas have them
         self._given_bytes = 0  # since other tasks could last run
 
     @property
@@ -171,6 +173,12 @@ class NativeConsumer:
         if self._commits is not None:
             self._commits.close()
 
+    def __del__(self) -> None:
+        """Free the stream of a consumer that was dropped, and not closed."""
+        if stream := getattr(self, "_stream", None):
+            with contextlib.suppress(RuntimeError):  # the loop may be closed already
+                self._loop.call_soon_threadsafe(_leave, stream, self._links)
+
     async def start(self, offset: Offset) -> None:
         """Find the offset, after the committed one where there is one, and open a stream."""
         resumed = None
@@ -180,6 +188,7 @@ class NativeConsumer:
         bounds = await self._bounds()
         if resumed is not None:
             first = resumed
+            self._end_lags = self._may_lag(bounds)
         elif offset.position is Position.ABSOLUTE:
             first = offset.value
         else:
@@ -197,6 +206,7 @@ class NativeConsumer:
     async def _open(self, bounds: Bounds) -> None:
         """Open a stream at the next offset, which the partition must have."""
         self._require_within(bounds.start, bounds.end)
+        self._end_lags = self._may_lag(bounds)
         async with self._deadline(f"open a stream of {self._name}"):
             link = await self._links.take(bounds.leader)
         if self._closed:
@@ -221,8 +231,12 @@ class NativeConsumer:
         """The offset of the record that the cluster is to send next."""
         return self._opener.next_offset
 
+    def _may_lag(self, bounds: Bounds) -> bool:
+        return bounds.replicas > 1 and self._isolation is Isolation.READ_UNCOMMITTED
+
     def _require_within(self, start: int, end: int) -> None:
-        if not start <= self._next_received <= end:
+        beyond = self._next_received > end and not self._end_lags  # else the stream says so
+        if self._next_received < start or beyond:
             raise OffsetOutOfRange(
                 f"{self._name} has offsets {start} to {end} (its end), not "
                 f"{self._next_received}; retention removed it, the topic was made anew, or it was "
@@ -242,6 +256,10 @@ class NativeConsumer:
         self._receiving = True
         try:
             return await self._received()
+        except FluvioError:
+            if self._closed:
+                return None
+            raise
         finally:
             self._receiving = False
 
@@ -274,7 +292,7 @@ class NativeConsumer:
                     self._refill(error)
                 break
             stream.take()
-            self._given_bytes += batch.end - batch.start
+            self._given_bytes += self._opener.opened_bytes
         if records:
             self._refills = 0
             self._recovery.well()
@@ -328,6 +346,10 @@ class NativeConsumer:
         if stream.batches or stream.ended:
             return
         self._require_within(found.start_offset, found.end_offset)
+        if self._next_received > found.end_offset:
+            # Replicas lag, or the records here are others: the answer to a new stream tells.
+            self._drop_stream()
+            return
         behind = found.end_offset > self._next_received
         stuck = behind and self._behind_at == self._next_received
         self._behind_at = self._next_received if behind else None
@@ -410,5 +432,9 @@ class NativeConsumer:
     def _drop_stream(self) -> None:
         stream, self._stream = self._stream, None
         if stream is not None:
-            stream.close()
-            self._links.give_back(stream.link)
+            _leave(stream, self._links)
+
+
+def _leave(stream: Stream, links: Links) -> None:
+    stream.close()
+    links.give_back(stream.link)

@@ -33,6 +33,7 @@ class Opener:
     def __init__(self, name: str, next_offset: int) -> None:
         self._name = name
         self.next_offset = next_offset
+        self.opened_bytes = 0  # what the batch opened last takes, not compressed
 
     def open(self, portion: memoryview, batch: Batch) -> list[Record]:
         """The records of a batch from the next offset on; none where all came before.
@@ -50,12 +51,14 @@ class Opener:
                 "expected"
             )
         if batch.next_offset <= self.next_offset:
+            self.opened_bytes = 0
             return []
         found = unpack_columns(portion, batch)
         offsets = range(batch.base_offset, batch.next_offset)
         records = _made(zip(offsets, found.timestamps_ms, found.keys, found.values, strict=True))
         known = self.next_offset - batch.base_offset
         self.next_offset = batch.next_offset
+        self.opened_bytes = found.opened_bytes
         return records[known:] if known else records
 
 

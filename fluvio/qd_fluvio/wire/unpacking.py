@@ -47,11 +47,15 @@ _WIDTHS = ((64, 1), (8192, 2), (RECORDS_MAX, 3))
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The records of one batch, column by column; all lists are as long."""
+    """The records of one batch, column by column; all lists are as long.
+
+    `opened_bytes` is what they took in the batch, not compressed.
+    """
 
     timestamps_ms: list[int]
     keys: list[bytes | None]
     values: list[bytes]
+    opened_bytes: int
 
 
 def unpack_columns(
@@ -90,7 +94,7 @@ def unpack_columns(
 
 
 def _columns(body: bytes, position: int, batch: Batch) -> Columns:
-    columns = Columns([], [], [])
+    columns = Columns([], [], [], len(body) - position)
     try:
         while len(columns.values) < batch.record_count:
             rows = _rows(body, position, columns, batch)
