@@ -21,6 +21,7 @@ from qd_fluvio import (
     TopicDeleted,
     connect,
 )
+from qd_fluvio.native.link import Link
 from qd_fluvio.wire import data
 from qd_fluvio.wire.compression import Compression
 from qd_fluvio.wire.failures import ErrorCode, Failure
@@ -286,6 +287,36 @@ async def test_a_stream_that_brings_nothing_though_there_is_something(impatient:
         limits = replace(impatient, idle_check_seconds=0.05)
         found = await first_of(cluster, limits)
         assert found[3] == b"at last"  # type: ignore[index]
+
+
+class Heard:
+    """Waits for an answer, and keeps why there is none."""
+
+    def __init__(self) -> None:
+        self.errors: list[FluvioError] = []
+
+    def answered(self, payload: bytearray) -> None:
+        raise AssertionError(f"answered {payload!r}")
+
+    def lost(self, error: FluvioError) -> None:
+        self.errors.append(error)
+
+
+async def test_a_connection_that_just_broke_is_written_to_no_more(
+    impatient: Limits, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Until that is told, asyncio would write a line for each further request."""
+    heard = Heard()
+    async with spoiled() as cluster, connect(native(cluster), limits=impatient) as fluvio:
+        consumer = await fluvio.consumer(TOPIC)
+        link: Link = consumer._stream.link  # type: ignore[attr-defined]
+        link._transport.abort()
+        offsets = data.FetchOffsetsRequest((data.OffsetsTopic(TOPIC, (0,)),))
+        for _ in range(10):
+            link.request(data.FETCH_OFFSETS, offsets, heard)
+        assert not heard.errors
+    assert [type(error) for error in heard.errors] == [ConnectionLost] * 10
+    assert not caplog.records
 
 
 async def test_two_tasks_that_read_with_one_consumer(impatient: Limits) -> None:

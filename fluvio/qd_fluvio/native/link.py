@@ -143,7 +143,9 @@ class Link(asyncio.BufferedProtocol):
         if len(parts) > 1 and sum(map(len, parts)) <= _JOINED_BYTES_MAX:
             parts = (b"".join(parts),)
         for part in parts:
-            self._transport.write(part)
+            # One that has just failed tells so soon, and warns of each write until then.
+            if not self._transport.is_closing():
+                self._transport.write(part)
 
     def request(self, api: Api[Q, Any], body: Q, asker: Asker, *, stream: bool = False) -> int:
         """Send a request; gives its correlation id."""
