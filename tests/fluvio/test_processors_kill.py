@@ -6,10 +6,12 @@ Real processes, both clients: ``kill -9`` of the runner again and again, of the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import json
 import random
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,7 @@ SHORT = Limits(send_seconds=3.0, reconnect_seconds=1.0)
 # Slow enough to be hit in the middle; the shipped processors behind it do the work.
 SLOW = """
 import hashlib
+from qd_fluvio import processors as p
 from qd_fluvio.processors.shipped import SHIPPED
 
 @p.map(p.BYTES)
@@ -76,32 +79,36 @@ def values_of(name: str) -> list[bytes]:
     ]
 
 
-def start(bench: Bench, file: Path, name: str, *more: str) -> Process:
-    return Process(
+@contextlib.contextmanager
+def started(bench: Bench, file: Path, name: str, *more: str) -> Iterator[Process]:
+    """A runner; it is killed if it is still there in the end."""
+    process = Process(
         "qd_cli",
         *("process", "run", f"{file}:{name}", "--from", bench.name, "--to", f"{bench.name}-out"),
         *("--id", bench.name, "--from-beginning", "--checkpoint-seconds", "0.03", *more),
         folder=file.parent,
         env={"QD_FLUVIO": bench.cluster.endpoint, "QD_FLUVIO_CLIENT": bench.cluster.client.value},
     )
+    try:
+        yield process
+    finally:
+        if process.popen.poll() is None:
+            process.kill()
 
 
 async def until_done(bench: Bench, file: Path, name: str, order: random.Random) -> int:
     """Run it again and again, and kill it at random moments; gives how often it was killed."""
-    kills = 0
-    while True:
-        process = start(bench, file, name, "--once")
-        try:
+    for kills in itertools.count():
+        life = order.uniform(0, LIFE_SECONDS_MAX) if kills < KILLS_MAX else None
+        with (
+            started(bench, file, name, "--once") as process,
+            contextlib.suppress(subprocess.TimeoutExpired),
+        ):
             await asyncio.to_thread(process.wait_ready)
-            life = order.uniform(0, LIFE_SECONDS_MAX) if kills < KILLS_MAX else None
             code = await asyncio.to_thread(process.popen.wait, life)
             assert code == 0, process.log()
             return kills
-        except subprocess.TimeoutExpired:
-            kills += 1
-        finally:
-            if process.popen.poll() is None:
-                process.kill()
+    raise AssertionError("it is never done")
 
 
 @pytest.mark.slow
@@ -122,12 +129,12 @@ async def test_sigterm_ends_it_in_order(bench: Bench, tmp_path: Path) -> None:
     file = tmp_path / "slow.py"
     file.write_text(SLOW.replace("PREFIX", bench.name))
     await bench.put(values_of("windows")[:500])
-    process = start(bench, file, "windows")
-    await asyncio.to_thread(process.wait_ready)
-    assert await asyncio.to_thread(process.stop) == 0
-    assert "stopping on SIGTERM" in process.log()
-    rest = start(bench, file, "windows", "--once", "--json")
-    assert await asyncio.to_thread(rest.popen.wait, 60) == 0
+    with started(bench, file, "windows") as process:
+        await asyncio.to_thread(process.wait_ready)
+        assert await asyncio.to_thread(process.stop) == 0
+        assert "stopping on SIGTERM" in process.log()
+    with started(bench, file, "windows", "--once", "--json") as rest:
+        assert await asyncio.to_thread(rest.popen.wait, 60) == 0
     counts = json.loads(rest.log().strip().splitlines()[-2])
     assert counts["repeated"] == 0  # nothing had to be done again
     expected = await bench.expected(build([f"{file}:windows"]))
