@@ -38,3 +38,24 @@ def test_how_a_service_ends(body: str, code: int, said: str) -> None:
     )
     assert done.returncode == code
     assert said in done.stderr
+
+
+def test_what_the_start_made_is_not_looked_through_again() -> None:
+    """Collecting garbage over it all would stop a service for some hundredths of a second."""
+    body = "; ".join(
+        (
+            "import gc",
+            "from qd_fluvio.service import ready",
+            "ready()",
+            "print(len(gc.get_objects()), gc.get_freeze_count())",
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(body=body)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    watched, frozen = done.stdout.split()
+    assert int(frozen) > 10 * int(watched)
