@@ -180,6 +180,18 @@ def test_any_batches_and_any_kills_give_the_same(
     assert ours(world.topics) == expected
 
 
+@case
+def test_a_restart_after_each_record_changes_nothing(
+    processor: Processor, values: list[bytes]
+) -> None:
+    records = records_of(values)
+    world = World()
+    for end in range(1, len(records) + 1):
+        plan = Plan(forever(lambda: 1), forever(lambda: True), forever(lambda: False))
+        live(world, processor, records[:end], plan, sole=processor is keyed)
+    assert world.topics == undisturbed(processor, records, sole=processor is keyed)
+
+
 def test_every_case_has_outputs_and_there_are_dead_letters() -> None:
     letters = 0
     for _, processor, values in CASES:

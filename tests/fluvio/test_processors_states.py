@@ -25,6 +25,7 @@ from qd_fluvio.processors.checkpoint import (
     read_part,
 )
 from qd_fluvio.processors.repeats import Tail
+from qd_fluvio.processors.runner.slices import BYTES_MAX, RECORDS_MAX, Slices
 from qd_fluvio.processors.stamps import read_stamp, users_key
 from qd_schemas.arrays import BAR
 
@@ -196,3 +197,26 @@ def test_a_topic_that_was_made_again_is_read_from_its_beginning() -> None:
     tail.saw(Record(0, 0, SOURCE.stamp(p.Place(6, 2)), b""))
     tail.saw(Record(1, 0, p.Source("other", "in", 3).stamp(p.Place(9, 9)), b""))
     assert tail.state() == Written(3, p.Place(6, 2))
+
+
+def test_slices_take_about_a_tenth_of_a_second() -> None:
+    slices = Slices()
+    batch = [Record(offset, 0, None, b"") for offset in range(20_000)]
+    sizes = []
+    for _ in range(12):
+        part = slices.cut(batch, 5)
+        sizes.append(len(part))
+        slices.took(len(part), 0.01)
+    assert part[0].offset == 5
+    assert sizes[0] < sizes[3] < sizes[-1] == RECORDS_MAX
+    for _ in range(20):
+        slices.took(len(slices.cut(batch, 0)), 0.5)
+    assert len(slices.cut(batch, 0)) == 1
+    assert len(slices.cut(batch, 19_999)) == 1
+
+
+def test_slices_are_bounded_in_bytes() -> None:
+    slices = Slices()
+    large = [Record(offset, 0, None, b"x" * (BYTES_MAX // 4)) for offset in range(10)]
+    assert len(slices.cut(large, 0)) == 4
+    assert len(slices.cut([Record(0, 0, None, b"x" * (BYTES_MAX + 1))] * 2, 0)) == 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -21,12 +21,10 @@ from qd_fluvio.processors.pipeline import Output, Pipeline
 from qd_fluvio.processors.processor import Processor
 from qd_fluvio.processors.runner.outputs import Outputs
 from qd_fluvio.processors.runner.settings import RunSettings
+from qd_fluvio.processors.runner.slices import Slices
 from qd_fluvio.processors.runner.states import States, open_states
 from qd_fluvio.processors.stamps import Source
 
-SLICE_RECORDS: Final = 5_000
-SLICE_BYTES: Final = 1024 * 1024
-"""What is processed at a time, so that memory is bounded and other tasks can run."""
 UNSAVED_OUTPUTS_MAX: Final = 100_000
 """A checkpoint is written at the latest after so many outputs, which bounds a replay."""
 CHECKPOINT_SHARE_MAX: Final = 0.05
@@ -71,6 +69,7 @@ class PartitionRun:
         self._next = 0
         self._target: int | None = None
         self._unsaved_outputs = 0
+        self._slices = Slices()
         self._saved_at = self._loop.time()
         self._save_seconds = 0.0
         self.counts = Counts()
@@ -136,29 +135,34 @@ class PartitionRun:
                     )
                     if pending.done():
                         batch, pending = pending.result(), None
-                        await self._take(batch)
+                        await self._take(batch, stop)
                     if self._due_in() == 0.0:
-                        await self._save(commit=pending is None or not pending.done())
-                if pending is not None and pending.done() and pending.exception() is None:
-                    await self._take(pending.result())
+                        await self._save()
             finally:
                 await _cancelled(pending)
         if self._is_done() and self._settings.finish:
             await self._write(self._pipeline.finish())
             self._unsaved_outputs += 1  # the states changed
-        await self._save(commit=True)
+        await self._save()
 
     def _is_done(self) -> bool:
         return self._target is not None and self._next >= self._target
 
-    async def _take(self, batch: Sequence[Record]) -> None:
-        for part in _slices(batch):
+    async def _take(self, batch: Sequence[Record], stop: asyncio.Event) -> None:
+        """Process a batch slice by slice; what is left when asked to stop is for the next run."""
+        at = 0
+        while at < len(batch) and not stop.is_set():
+            part = self._slices.cut(batch, at)
+            began = self._loop.time()
             outputs = self._pipeline.feed(part)
+            self._slices.took(len(part), self._loop.time() - began)
             await self._write(outputs)
+            at += len(part)
             self._next = part[-1].offset + 1
             self.counts.read += len(part)
-            if self._unsaved_outputs >= UNSAVED_OUTPUTS_MAX:
-                await self._save(commit=False)
+            if self._unsaved_outputs >= UNSAVED_OUTPUTS_MAX or self._due_in() == 0.0:
+                await self._save()
+            await asyncio.sleep(0)  # signals and other partitions
 
     async def _write(self, outputs: Sequence[Output]) -> None:
         unknown = self._outputs.unknown(outputs)
@@ -183,7 +187,7 @@ class PartitionRun:
         rest = max(self._settings.checkpoint_seconds, self._save_seconds / CHECKPOINT_SHARE_MAX)
         return max(self._saved_at + rest - self._loop.time(), 0.0)
 
-    async def _save(self, *, commit: bool) -> None:
+    async def _save(self) -> None:
         """Have outputs acknowledged, then write the checkpoint, then commit the offset."""
         began = self._loop.time()
         changed = self._next != self._checkpoint.next_offset or self._unsaved_outputs
@@ -200,7 +204,8 @@ class PartitionRun:
             )
             await self._states.save(self._checkpoint)
             self._unsaved_outputs = 0
-        if commit:
+        # A commit counts all that was given out, so that must have been processed.
+        if self._consumer.next_offset == self._next:
             await self._consumer.commit()
         self._saved_at = self._loop.time()
         self._save_seconds = self._saved_at - began
@@ -210,15 +215,6 @@ async def _next(batches: AsyncIterator[list[Record]], source: Source) -> list[Re
     async for batch in batches:
         return batch
     raise ConnectionLost(f"the stream of partition {source.partition} of {source.topic!r} ended")
-
-
-def _slices(batch: Sequence[Record]) -> Iterator[Sequence[Record]]:
-    start = size = 0
-    for end, record in enumerate(batch, 1):
-        size += len(record.value)
-        if size >= SLICE_BYTES or end - start >= SLICE_RECORDS or end == len(batch):
-            yield batch[start:end]
-            start, size = end, 0
 
 
 @contextlib.asynccontextmanager
