@@ -38,8 +38,8 @@ from qd_fluvio.wire.metadata import (
     Duration,
     TopicSpec,
 )
-from qd_fluvio.wire.records import WireRecord, encode_batch
-from qd_fluvio.wire.unpacking import Columns
+from qd_fluvio.wire.records import WireRecord, batch_at, encode_batch
+from qd_fluvio.wire.unpacking import Columns, unpack_columns
 from support.broker import opened
 
 MAX_BYTES = 1 << 20
@@ -339,7 +339,8 @@ def test_memory_is_bounded_whatever_the_age(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def columns(keys: Sequence[bytes | None]) -> Columns:
-    return Columns([0] * len(keys), list(keys), [b""] * len(keys))
+    raw = encode_batch([(key, b"") for key in keys], timestamp_ms=0)
+    return unpack_columns(raw, batch_at(raw, 0))
 
 
 POLICIES = [

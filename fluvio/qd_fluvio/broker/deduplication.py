@@ -12,11 +12,14 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from qd_fluvio.broker.errors import DeduplicationNameInvalid, DeduplicationUnknown
 from qd_fluvio.broker.settings import DEDUPLICATION_RECORDS_MAX
 from qd_fluvio.wire.metadata import Deduplication
-from qd_fluvio.wire.unpacking import Columns
+
+if TYPE_CHECKING:
+    from qd_fluvio.wire.unpacking import Columns
 
 # The names of Fluvio's own filters, in whatever group and version.
 FILTER_NAMES = frozenset({"dedup-filter", "dedup-bloom-filter"})

@@ -55,8 +55,11 @@ def _sync(fd: int, call: Callable[[int], None]) -> None:
 
 def refused(what: str, error: OSError) -> LogError:
     """The error for a disk that refused to do `what`."""
-    kind = StorageFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else LogError
-    return kind(f"cannot {what}: {error.strerror}")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFull(
+            f"cannot {what}: {error.strerror}: free some, or let topics keep less, and try again"
+        )
+    return LogError(f"cannot {what}: {error.strerror}")
 
 
 def write_durably(path: Path, data: bytes) -> None:

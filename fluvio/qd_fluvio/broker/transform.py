@@ -7,9 +7,10 @@ again after a restart, or after a write that failed. This module knows no files.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from qd_fluvio.wire.unpacking import Columns
+if TYPE_CHECKING:
+    from qd_fluvio.wire.unpacking import Columns
 
 
 class Transform(Protocol):
