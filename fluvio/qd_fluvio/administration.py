@@ -101,14 +101,12 @@ class Administration:
     async def partitions(self, topic: str | None = None) -> list[PartitionInfo]:
         """See `qd_fluvio.api.Fluvio.partitions`."""
         async with self._deadline("list partitions"):
-            found = await self._control.partitions()
-        if topic is None:
-            return found
-        if not (wanted := [info for info in found if info.topic == topic]):
+            found = await self._control.partitions(topic)
+        if topic is not None and not found:
             raise TopicNotFound(
                 f"topic {topic!r} is not on the cluster {self._endpoint}; create it"
             )
-        return wanted
+        return found
 
     async def committed_offsets(
         self, *, consumer_id: str | None = None, topic: str | None = None
@@ -168,16 +166,12 @@ class Administration:
 
     async def _until_usable(self, name: str) -> None:
         """Wait until each partition's leader serves it."""
-        partitions: int | None = None
-        partition = 0
-        while partitions is None or partition < partitions:
-            try:
-                if partitions is None:
-                    partitions = (await self.describe_topic(name)).partitions
-                await self._control.bounds(name, partition)
-                partition += 1
-            except (TopicNotFound, ConnectionLost):
-                await asyncio.sleep(POLL_SECONDS)
+        while True:
+            with contextlib.suppress(TopicNotFound, ConnectionLost):
+                wanted = (await self.describe_topic(name)).partitions
+                if len(await self._control.leaders(name)) == wanted:
+                    return
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _until_gone(self, name: str) -> None:
         """Wait until the cluster lists a topic no more."""

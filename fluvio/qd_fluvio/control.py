@@ -105,12 +105,37 @@ class ControlPlane:
         lacking = metadata.TopicResolution.INSUFFICIENT_RESOURCES
         return any(t.name == name and t.status.resolution == lacking for t in found)
 
-    async def partitions(self) -> list[PartitionInfo]:
-        """All partitions, by topic and number, with the offsets that their leaders tell."""
+    async def partitions(self, topic: str | None = None) -> list[PartitionInfo]:
+        """All partitions, or a topic's, by topic and number, with what their leaders tell."""
+        found, ends, _ = await self._told(topic)
+        infos = (partition_info(partition, ends.get(partition.name)) for partition in found)
+        return sorted(infos, key=lambda info: (info.topic, info.partition))
+
+    async def leaders(self, topic: str) -> dict[int, Address]:
+        """The SPUs that lead and serve a topic's partitions; those without one are left out."""
+        found, ends, spus = await self._told(topic)
+        return {
+            int(partition.name.rpartition("-")[2]): _address(spus.get(partition.spec.leader))
+            for partition in found
+            if partition.name in ends
+        }
+
+    async def _told(
+        self, topic: str | None
+    ) -> tuple[list[metadata.PartitionMetadata], _Ends, dict[int, metadata.SpuMetadata]]:
+        """Partitions as the SC lists them, what their leaders tell, and the SPUs by id.
+
+        Nothing is told of partitions whose leader cannot be reached or does not serve them.
+        """
         async with self.servers.server(self.servers.sc) as sc:
-            found = await sc.list(metadata.PARTITION)
+            listed = await sc.list(metadata.PARTITION)
             spus = {spu.spec.spu_id: spu for spu in await sc.list(metadata.SPU)}
-        found = tuple(p for p in found if not p.status.being_deleted)
+        found = [
+            partition
+            for partition in listed
+            if not partition.status.being_deleted
+            and topic in (None, partition.name.rpartition("-")[0])
+        ]
         by_leader: defaultdict[int, list[str]] = defaultdict(list)
         for partition in found:
             by_leader[partition.spec.leader].append(partition.name)
@@ -119,8 +144,7 @@ class ControlPlane:
             *(self._ends(spus.get(leader), names) for leader, names in by_leader.items())
         ):
             ends |= told
-        infos = (partition_info(partition, ends.get(partition.name)) for partition in found)
-        return sorted(infos, key=lambda info: (info.topic, info.partition))
+        return found, ends, spus
 
     async def _ends(self, spu: metadata.SpuMetadata | None, names: Iterable[str]) -> _Ends:
         """What one leader tells about its partitions; nothing if it cannot be reached."""

@@ -94,7 +94,7 @@ async def test_a_client_that_does_not_read_stops_its_sender() -> None:
 
     async with serving(make) as connect:
         client = await connect()
-        client.writer.transport.pause_reading()
+        client.pause()
         client.writer.write(frame(b"go"))
         await until(lambda: bool(sessions) and sessions[0].connection.unsent_bytes > 0)
         session = sessions[0]
@@ -160,7 +160,7 @@ async def test_a_watcher_that_does_not_read_gets_all_again_instead_of_a_backlog(
         watchers.publish(TOPIC, admin.ChangeKind.UPDATE, (view(1),))
         assert (await read_update(client)).changes[0].object.name == "topic-1"
 
-        client.writer.transport.pause_reading()
+        client.pause()
         for _ in range(1_000):
             watchers.publish(TOPIC, admin.ChangeKind.UPDATE, (view(2, "x" * 30_000),))
             await asyncio.sleep(0)
@@ -170,7 +170,7 @@ async def test_a_watcher_that_does_not_read_gets_all_again_instead_of_a_backlog(
         assert connection.unsent_bytes <= 2 * WATCH_BACKLOG_BYTES_MAX
         topics.append(view(3))
         watchers.publish(TOPIC, admin.ChangeKind.UPDATE, (view(3),))
-        client.writer.transport.resume_reading()
+        client.resume()
         while not (update := await read_update(client)).all:
             assert update.changes[0].object.name == "topic-2"
         assert [item.name for item in update.all] == ["topic-0", "topic-3"]

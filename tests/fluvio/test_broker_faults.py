@@ -143,7 +143,7 @@ async def test_told_to_restart_it_does_again_and_again(tmp_path: Path, fault: st
             assert not (await sc.create("restarted")).error
         async with connect(broker.sc, limits=Limits(reconnect_seconds=60.0)) as fluvio:
             consumer = await fluvio.consumer("restarted")
-            found = []
+            found: list[bytes] = []
             for value in values:
                 # A record may be written twice when its answer was lost: then it comes twice.
                 await produced(broker.spu, "restarted", value)

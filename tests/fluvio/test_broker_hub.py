@@ -150,7 +150,7 @@ async def test_who_takes_no_answers_makes_room_too(caplog: pytest.LogCaptureFixt
     async with serving(Echo, TIGHT) as server:
         slow = [await server() for _ in range(2)]
         for client in slow:
-            client.writer.transport.pause_reading()
+            client.pause()
             client.writer.write(frame(bytes(LARGE // 2)))  # held twice: asked and answered
         await until(lambda: server.hub.pressed)
         members = await found(server.hub, 2)
@@ -224,14 +224,14 @@ async def test_of_all_that_wait_to_send_one_only_holds_its_bytes() -> None:
 
     async with serving(make) as server:
         client = await server()
-        client.writer.transport.pause_reading()
+        client.pause()
         await until(lambda: bool(sessions))
         tasks = [asyncio.create_task(portion(sessions[0].connection)) for _ in range(200)]
         await until(lambda: sessions[0].connection.unsent_bytes > 1 << 18)
         for _ in range(100):
             await asyncio.sleep(0)
         assert reading < 20  # what the kernel took, and the one whose turn it is
-        client.writer.transport.resume_reading()
+        client.resume()
         await client.reader.readexactly(200 << 20)
         await asyncio.gather(*tasks)
         assert reading == 200

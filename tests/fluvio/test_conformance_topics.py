@@ -65,6 +65,12 @@ async def test_settings_are_told_back(fluvio: Fluvio, topic: str) -> None:
     assert expected in await fluvio.topics()
 
 
+async def test_many_partitions_cost_a_few_questions(fluvio: Fluvio, topic: str) -> None:
+    """One by one they would take longer than the deadline of a call."""
+    await fluvio.create_topic(topic, TopicSettings(partitions=300))
+    assert len(await fluvio.partitions(topic)) == 300
+
+
 async def test_partitions(fluvio: Fluvio, topic: str) -> None:
     await fluvio.create_topic(topic, TopicSettings(partitions=3))
     await write(fluvio, topic, [bytes(1000)] * 5, partition=1)

@@ -336,8 +336,12 @@ async def test_a_partition_that_fails_leaves_no_other_waiting(impatient: Limits)
     """Every try would leave a connection behind."""
 
     async def behave(peer: Peer, request: Request) -> None:
-        if request.body.topics[0].partitions == (0,):
+        (topic,) = request.body.topics
+        if topic.partitions == (0,):
             peer.close()
+        elif len(topic.partitions) == 2:
+            ends = tuple(data.PartitionOffsets(NOT_LEADER, number) for number in topic.partitions)
+            peer.answer(request, data.FetchOffsetsResponse((data.TopicOffsets(TOPIC, ends),)))
 
     async with (
         spoiled(on_offsets=behave, partitions=2) as cluster,

@@ -192,8 +192,10 @@ def test_a_smartmodule_with_a_package_reads_and_writes() -> None:
     # Before version 19 nothing was said about who may see it.
     older = encode(MODULE, 18)
     assert len(older) == len(MODULE_HEX) // 2 - 1
+    meta = MODULE.spec.meta
+    assert meta is not None
     assert decode(ModuleMetadata, older, 18).spec.meta == dataclasses.replace(
-        MODULE.spec.meta, package=dataclasses.replace(PACKAGE, visibility=0)
+        meta, package=dataclasses.replace(PACKAGE, visibility=0)
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from qd_fluvio.wire import admin, data
 from qd_fluvio.wire.codec import Labelled
@@ -44,6 +44,14 @@ class WireClient:
         self._correlation_id = 0
         self._apis: dict[int, tuple[Api[Any, Any], int]] = {}
         self._answers: defaultdict[int, deque[Any]] = defaultdict(deque)
+
+    def pause(self) -> None:
+        """Take nothing that the broker sends, until `resume`."""
+        cast(asyncio.Transport, self.writer.transport).pause_reading()
+
+    def resume(self) -> None:
+        """Take what the broker sends."""
+        cast(asyncio.Transport, self.writer.transport).resume_reading()
 
     def send(self, api: Api[Q, R], body: Q, version: int | None = None) -> int:
         """Send one request; gives its correlation id."""

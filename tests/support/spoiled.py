@@ -86,12 +86,15 @@ async def confirm(peer: Peer, request: Request) -> None:
 
 
 async def tell(peer: Peer, request: Request) -> None:
-    """Say where a partition begins and ends."""
+    """Say where partitions begin and end."""
     cluster = peer.cluster
-    ((number,),) = (topic.partitions for topic in request.body.topics)
+    (topic,) = request.body.topics
     failure = OK if cluster.is_there else Failure(ErrorCode.PARTITION_NOT_LEADER)
-    ends = data.PartitionOffsets(failure, number, cluster.start, cluster.end)
-    peer.answer(request, data.FetchOffsetsResponse((data.TopicOffsets(TOPIC, (ends,)),)))
+    ends = tuple(
+        data.PartitionOffsets(failure, number, cluster.start, cluster.end)
+        for number in topic.partitions
+    )
+    peer.answer(request, data.FetchOffsetsResponse((data.TopicOffsets(TOPIC, ends),)))
 
 
 @asynccontextmanager
@@ -174,10 +177,10 @@ def _objects(cluster: Spoiled, label: str) -> object:
     status = metadata.PartitionStatus(
         metadata.PartitionResolution.ONLINE, metadata.ReplicaStatus(1)
     )
-    spec = metadata.PartitionSpec(1, tuple(range(1, cluster.replicas + 1)))
+    placed = metadata.PartitionSpec(1, tuple(range(1, cluster.replicas + 1)))
     names = [f"{TOPIC}-{number}" for number in range(cluster.partitions * cluster.is_there)]
     return admin.PartitionList(
-        tuple(metadata.PartitionMetadata(name, spec, status) for name in names)
+        tuple(metadata.PartitionMetadata(name, placed, status) for name in names)
     )
 
 

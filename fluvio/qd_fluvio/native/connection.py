@@ -99,7 +99,9 @@ class NativeFluvio(Administration):
                 )
                 self._producers.add(producer)
                 try:
-                    await producer.open()
+                    # One question for many partitions: each lane would list all of them again.
+                    many = len(partitions) > 1
+                    await producer.open(await self._control.leaders(topic) if many else None)
                     return producer
                 except ConnectionLost:
                     # The leader may not know yet what the cluster knows.

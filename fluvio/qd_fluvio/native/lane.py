@@ -28,7 +28,7 @@ from qd_fluvio.limits import RECORD_OVERHEAD_BYTES, Limits
 from qd_fluvio.native.link import Link
 from qd_fluvio.native.links import Links
 from qd_fluvio.refusals import refusal
-from qd_fluvio.servers import CLIENT_ID
+from qd_fluvio.servers import CLIENT_ID, Address
 from qd_fluvio.wire import data
 from qd_fluvio.wire.compression import Compression
 from qd_fluvio.wire.failures import OK, ErrorCode, Failure
@@ -159,10 +159,17 @@ class Lane:
         self._retry_seconds = 0.0
         self._closed = False
 
-    async def open(self) -> None:
-        """Find the partition's leader; `TopicNotFound` if there is no such partition."""
-        bounds = await self._control.bounds(self._topic, self._partition)
-        link = await self._links.take(bounds.leader)
+    async def open(self, leader: Address | None = None) -> None:
+        """Reach the partition's leader, found here unless it is known.
+
+        Raises
+        ------
+        TopicNotFound
+            There is no such partition.
+        """
+        if leader is None:
+            leader = (await self._control.bounds(self._topic, self._partition)).leader
+        link = await self._links.take(leader)
         if self._closed:
             self._links.give_back(link)
         else:

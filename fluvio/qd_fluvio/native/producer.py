@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from itertools import accumulate
 
 from qd_fluvio.errors import DeadlineExceeded, FluvioError, RecordTooLarge
 from qd_fluvio.limits import RECORD_BYTES_MAX, RECORD_OVERHEAD_BYTES, Limits
 from qd_fluvio.native.lane import BATCH_BYTES_MAX, Lane
 from qd_fluvio.partitioning import Partitioner
+from qd_fluvio.servers import Address
 from qd_fluvio.wire.packing import BATCH_RECORDS_MAX
 from qd_schemas.errors import SettingError
 
@@ -51,6 +52,7 @@ class NativeProducer:
         self._limits = limits
         self._on_closed = on_closed
         self._loop = asyncio.get_running_loop()
+        self._partitions = partitions
         self._lanes = [make_lane(number, self._acked, self._failed) for number in partitions]
         self._partitioner = Partitioner(len(partitions)) if len(partitions) > 1 else None
         self._sent = self._acknowledged = 0  # records
@@ -64,9 +66,13 @@ class NativeProducer:
         self._watch: asyncio.TimerHandle | None = None
         self.is_open = False
 
-    async def open(self) -> None:
-        """Reach the leaders of all partitions."""
-        opening = [asyncio.ensure_future(lane.open()) for lane in self._lanes]
+    async def open(self, leaders: Mapping[int, Address] | None = None) -> None:
+        """Reach the leaders of all partitions, of which some may be known, by number."""
+        known = leaders or {}
+        opening = [
+            asyncio.ensure_future(lane.open(known.get(number)))
+            for number, lane in zip(self._partitions, self._lanes, strict=True)
+        ]
         try:
             await asyncio.gather(*opening)
         finally:  # where one failed, the others may still be waiting
