@@ -139,6 +139,17 @@ async def test_records_are_dispatched_to_topics_that_are_made(bench: Bench) -> N
         assert [value for _, value in held] == values_of(*expected)
 
 
+async def test_nothing_is_written_to_what_is_read(bench: Bench) -> None:
+    back = p.dispatch(p.JSON)(lambda value: [bench.name, f"{bench.name}-dead-letters"])
+    await bench.put(values_of(1))
+    await bench.run(back)
+    assert len(await bench.records(bench.name)) == 1
+    reasons = [p.read_letter(letter)["reason"] for letter in await bench.letters()]
+    assert [str(reason).partition(": ")[2] for reason in reasons] == [
+        "the input, or the dead letters"
+    ] * 2
+
+
 async def test_a_sole_writer_leaves_keys_alone(bench: Bench) -> None:
     await bench.put(values_of(4, 5))
     await bench.run(keyed, bench.with_(sole_writer=True))

@@ -69,7 +69,7 @@ class Pipeline:
         self._to = to
         self._dead_letters = dead_letters
         self._stamp = stamp
-        self._counting = Place(-1, 0)  # input offset, and where its numbers begin
+        self._counted = -1  # the input offset whose outputs are counted
         self._counts: dict[str, int] = {}
 
     def feed(self, records: Sequence[Record]) -> list[Output]:
@@ -94,17 +94,17 @@ class Pipeline:
             else:
                 failures.append(made)
         failures.sort(key=lambda failure: failure.item.origin)
-        self._counting = Place(-1, first)  # origins begin anew with the letters
+        self._counted = -1  # the letters begin at the first offset again
         outputs += [self._letter(failure, first) for failure in failures]
-        self._counting = Place(-1, first)
+        self._counted = -1
         return outputs
 
     def _output(self, item: Item, first: int) -> Output | Failure:
         topic = item.topic or self._to
         if topic is None:
             return Failure(item, "output", "it names no topic and there is no default: give --to")
-        if topic == self._dead_letters:
-            return Failure(item, "output", "it goes to the topic of the dead letters")
+        if topic in (self._dead_letters, self._source.topic):
+            return Failure(item, "output", f"it goes to {topic!r}: the input, or the dead letters")
         stamped = self._stamp and item.key is None
         place = self._place(item.origin, topic, first)
         key = self._source.stamp(place) if stamped else item.key
@@ -114,12 +114,12 @@ class Pipeline:
         return Output(topic, key, item.value, place, stamped)
 
     def _place(self, origin: int, topic: str, first: int) -> Place:
-        if self._counting != (origin, first):
-            self._counting = Place(origin, first)
+        if origin != self._counted:
+            self._counted = origin
             self._counts.clear()
-        number = self._counts.get(topic, 0)
+        number = self._counts.get(topic, first)
         self._counts[topic] = number + 1
-        return Place(origin, first + number)
+        return Place(origin, number)
 
     def _letter(self, failure: Failure, first: int) -> Output:
         """A dead letter: the record's value as it is, and all else in the key."""

@@ -7,7 +7,7 @@ one topic. Dead letters have their reason behind it, after a space.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 FINISH_NUMBER: Final = 1 << 40
@@ -40,12 +40,15 @@ class Source:
     processor: str
     topic: str
     partition: int
+    _prefix: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        prefix = f"qd/{self.processor}/{self.topic}/{self.partition}/".encode()
+        object.__setattr__(self, "_prefix", prefix)
 
     def stamp(self, place: Place) -> bytes:
         """The key of an output record."""
-        return (
-            f"qd/{self.processor}/{self.topic}/{self.partition}/{place.offset}/{place.number}"
-        ).encode()
+        return b"%b%d/%d" % (self._prefix, *place)
 
 
 def read_stamp(key: bytes | None) -> tuple[Source, Place] | None:
