@@ -19,6 +19,7 @@ COMMANDS = [
     *("demo", "up", "status", "logs", "down", "import", "symbols", "stream", "alerts", "run"),
     *("topics list", "topics create", "topics describe", "topics delete", "topics apply"),
     *("produce", "consume", "partitions list", "broker"),
+    *("process list", "process show", "process run"),
     *("offsets list", "offsets show", "offsets delete"),
     *("profile list", "profile current", "profile switch", "profile add", "profile remove"),
 ]

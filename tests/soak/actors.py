@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import logging
 import random
+from abc import ABC, abstractmethod
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -34,7 +35,7 @@ async def pause(seconds: float) -> None:
     await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=seconds)
 
 
-class Actor:
+class Actor(ABC):
     """What both kinds do: connect, work until the connection is lost, again."""
 
     def __init__(self, given: Namespace) -> None:
@@ -55,9 +56,9 @@ class Actor:
                 _log.info("again: %s", error)
             await pause(RETRY_SECONDS)
 
+    @abstractmethod
     async def work(self, fluvio: Fluvio, epoch: int) -> None:
         """Use one connection until it is lost."""
-        raise NotImplementedError
 
 
 class Producing(Actor):
