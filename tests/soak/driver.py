@@ -246,9 +246,10 @@ def _read_until(consumer: Victim) -> int:
 
 def soak(plan: Plan, folder: Path | None = None) -> Outcome:
     """Run a soak, and make sure that it leaves no process."""
+    before = psutil.Process().children(recursive=True)
     with tempfile.TemporaryDirectory(prefix="qd-soak-", dir=folder) as name:
         outcome = asyncio.run(Soak(plan, Path(name)).run())
-    left = psutil.Process().children(recursive=True)
+    left = [one for one in psutil.Process().children(recursive=True) if one not in before]
     if left:
         outcome.verdict.fault(f"processes are left: {left}")
     return outcome
