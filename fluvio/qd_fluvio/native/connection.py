@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 
 from qd_fluvio.administration import POLL_SECONDS, Administration
 from qd_fluvio.api import Compression, Consumer, Fluvio, Isolation, Offset, Producer
+from qd_fluvio.closing import close_all
 from qd_fluvio.deadline import deadline
 from qd_fluvio.errors import ClusterUnreachable, ConnectionLost, FluvioError, TopicNotFound
 from qd_fluvio.limits import Limits
@@ -56,11 +57,7 @@ class NativeFluvio(Administration):
 
     async def flush(self) -> None:
         """Close all producers that are open, giving what they sent a last chance."""
-        unheard = [producer for producer in self._producers if not producer.error_was_raised]
-        closed = await asyncio.gather(*(p.aclose() for p in unheard), return_exceptions=True)
-        for error in closed:
-            if error is not None:
-                raise error
+        await close_all(self._producers)
 
     def close(self) -> None:
         """End everything at once."""

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from qd_fluvio.administration import POLL_SECONDS, Administration
 from qd_fluvio.api import Compression, Consumer, Fluvio, Isolation, Offset, Producer
+from qd_fluvio.closing import close_all
 from qd_fluvio.deadline import deadline
 from qd_fluvio.errors import ClusterUnreachable, ConnectionLost, FluvioError, TopicNotFound
 from qd_fluvio.limits import Limits
@@ -73,11 +74,7 @@ class OfficialFluvio(Administration):
     async def flush(self) -> None:
         """Close all producers that are open, giving what they sent a last chance."""
         producers = [producer for host in self._hosts for producer in host.producers]
-        unheard = [producer for producer in producers if not producer.error_was_raised]
-        closed = await asyncio.gather(*(p.aclose() for p in unheard), return_exceptions=True)
-        for error in closed:
-            if error is not None:
-                raise error
+        await close_all(producers)
 
     async def kill(self) -> None:
         """End all workers and wait until nothing is left of them."""
