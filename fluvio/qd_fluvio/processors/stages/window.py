@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qd_fluvio.processors.codecs import Codec
-from qd_fluvio.processors.stages.windows import OpenWindows, WindowSpec, give
+from qd_fluvio.processors.stages.windows import WindowSpec, WindowStage
 from qd_fluvio.processors.values import Failure, Fed, Item, reason_of
 
 
-class RecordWindows:
+class RecordWindows(WindowStage):
     """The open windows of one partition; see `Stage`."""
 
     def __init__(self, step: str, spec: WindowSpec) -> None:
         assert isinstance(spec.codec, Codec)
-        self._step = step
-        self._spec = spec
+        super().__init__(step, spec)
         self._decode = spec.codec.decode
-        self._windows = OpenWindows(spec)
 
     def feed(self, items: Sequence[Item]) -> Fed:
         """See `Stage.feed`."""
@@ -29,7 +27,7 @@ class RecordWindows:
                 fed.failures.append(Failure(item, self._step, reason_of(error)))
                 continue
             for window in self._windows.take_over():
-                give(self._spec, self._step, window, item, fed)
+                self._give(window, item, fed)
         return fed
 
     def _take(self, item: Item) -> None:
@@ -47,20 +45,3 @@ class RecordWindows:
         key = None if spec.key is None else spec.key(value)
         windows.put(start, key, spec.function(windows.current(start, key), value))
         windows.advance(time)
-
-    def finish(self, origin: int, timestamp_ms: int) -> Fed:
-        """Give out all open windows."""
-        fed = Fed()
-        cause = Item(origin, timestamp_ms, None, b"")
-        for window in self._windows.take_over(all_of_them=True):
-            give(self._spec, self._step, window, cause, fed)
-        self._windows = OpenWindows(self._spec)
-        return fed
-
-    def snapshot(self) -> bytes:
-        """See `Stage.snapshot`."""
-        return self._windows.snapshot()
-
-    def restore(self, state: bytes) -> None:
-        """See `Stage.restore`."""
-        self._windows.restore(state)

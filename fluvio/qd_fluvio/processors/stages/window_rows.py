@@ -8,19 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qd_fluvio.processors.rows import Batch, RowsCodec, read
-from qd_fluvio.processors.stages.windows import OpenWindows, Window, WindowSpec, give
+from qd_fluvio.processors.stages.windows import Window, WindowSpec, WindowStage
 from qd_fluvio.processors.values import Failure, Fed, Item, reason_of
 
 
-class RowWindows:
+class RowWindows(WindowStage):
     """The open windows of one partition; see `Stage`."""
 
     def __init__(self, step: str, spec: WindowSpec) -> None:
         assert isinstance(spec.codec, RowsCodec)
-        self._step = step
-        self._spec = spec
+        super().__init__(step, spec)
         self._codec = spec.codec
-        self._windows = OpenWindows(spec)
 
     def feed(self, items: Sequence[Item]) -> Fed:
         """See `Stage.feed`."""
@@ -43,7 +41,7 @@ class RowWindows:
         fed.failures += self._late_failures(batch, late)
         marks = newest - self._spec.lateness_us
         for window in self._windows.take_over():
-            give(self._spec, self._step, window, _cause(batch, marks, window), fed)
+            self._give(window, _cause(batch, marks, window), fed)
         return fed
 
     def _one_by_one(self, items: Sequence[Item]) -> Fed:
@@ -93,23 +91,6 @@ class RowWindows:
             )
             for owner, count in zip(owners.tolist(), counts.tolist(), strict=True)
         ]
-
-    def finish(self, origin: int, timestamp_ms: int) -> Fed:
-        """Give out all open windows."""
-        fed = Fed()
-        cause = Item(origin, timestamp_ms, None, b"")
-        for window in self._windows.take_over(all_of_them=True):
-            give(self._spec, self._step, window, cause, fed)
-        self._windows = OpenWindows(self._spec)
-        return fed
-
-    def snapshot(self) -> bytes:
-        """See `Stage.snapshot`."""
-        return self._windows.snapshot()
-
-    def restore(self, state: bytes) -> None:
-        """See `Stage.restore`."""
-        self._windows.restore(state)
 
 
 def _cause(batch: Batch, marks: NDArray[np.int64], window: Window) -> Item:

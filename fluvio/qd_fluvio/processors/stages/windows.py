@@ -141,10 +141,43 @@ class OpenWindows:
         self._first_end = min((start + width for start, _ in self._open), default=None)
 
 
-def give(spec: WindowSpec, step: str, window: Window, cause: Item, fed: Fed) -> None:
-    """Give out a window that is over; where that fails, its cause fails with it."""
-    try:
-        fed.items.append(made(cause, spec.given(window), spec.out))
-    except Exception as error:
-        reason = f"the window {window.start} to {window.end} of key {window.key!r} is lost"
-        fed.failures.append(Failure(cause, step, f"{reason}: {reason_of(error)}"))
+class WindowStage:
+    """What windows over records and over rows have in common: all of `Stage` but `feed`.
+
+    Parameters
+    ----------
+    step : str
+        Its name in failures.
+    spec : WindowSpec
+        Its windows.
+    """
+
+    def __init__(self, step: str, spec: WindowSpec) -> None:
+        self._step = step
+        self._spec = spec
+        self._windows = OpenWindows(spec)
+
+    def finish(self, origin: int, timestamp_ms: int) -> Fed:
+        """Give out all open windows."""
+        fed = Fed()
+        cause = Item(origin, timestamp_ms, None, b"")
+        for window in self._windows.take_over(all_of_them=True):
+            self._give(window, cause, fed)
+        self._windows = OpenWindows(self._spec)
+        return fed
+
+    def snapshot(self) -> bytes:
+        """See `Stage.snapshot`."""
+        return self._windows.snapshot()
+
+    def restore(self, state: bytes) -> None:
+        """See `Stage.restore`."""
+        self._windows.restore(state)
+
+    def _give(self, window: Window, cause: Item, fed: Fed) -> None:
+        """Give out a window that is over; where that fails, its cause fails with it."""
+        try:
+            fed.items.append(made(cause, self._spec.given(window), self._spec.out))
+        except Exception as error:
+            reason = f"the window {window.start} to {window.end} of key {window.key!r} is lost"
+            fed.failures.append(Failure(cause, self._step, f"{reason}: {reason_of(error)}"))
