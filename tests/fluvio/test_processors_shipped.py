@@ -11,8 +11,7 @@ import pytest
 
 from qd_fluvio import processors as p
 from qd_fluvio.processors.shipped import SHIPPED
-from qd_schemas.arrays import BAR, Rows
-from qd_schemas.bars import bar_starts
+from qd_schemas.arrays import BAR
 from qd_schemas.codec import decode, encode
 from qd_schemas.enums import EndReason, Resolution
 from qd_schemas.frames import bar_frames, read_frame, trade_frames, trade_messages
@@ -24,25 +23,11 @@ from qd_schemas.messages import (
     LastTradeBar,
     TradeBar,
 )
+from support.bars import naive_bars
 from support.processors import mixed_values, records_of, stream_values, trades
 from support.trades import rows_of
 
 RESOLUTIONS = [resolution for resolution in Resolution if resolution is not Resolution.NONE]
-
-
-def plain_bars(resolution: Resolution, rows: Rows) -> list[tuple[float, ...]]:
-    """Bars trade by trade."""
-    starts = bar_starts(resolution, np.ascontiguousarray(rows["time"])).tolist()
-    bars: list[list[float]] = []
-    for start, price, volume in zip(
-        starts, rows["price"].tolist(), rows["volume"].tolist(), strict=True
-    ):
-        if not bars or bars[-1][0] != start:
-            bars.append([start, price, price, price, price, 0.0])
-        bar = bars[-1]
-        bar[2], bar[3], bar[4] = max(bar[2], price), min(bar[3], price), price
-        bar[5] += volume
-    return [tuple(bar) for bar in bars]
 
 
 def bars_in(values: list[bytes]) -> tuple[list[tuple[float, ...]], list[Any]]:
@@ -71,7 +56,7 @@ def test_bars_equal_bars_made_trade_by_trade(resolution: Resolution) -> None:
     values = stream_values(rows, 4, [100, 1, 37])
     found = SHIPPED["trades-to-bars"](resolution.label).run(values)
     bars, others = bars_in([record.value for record in found])
-    assert bars == plain_bars(resolution, rows)
+    assert bars == naive_bars(resolution, rows)
     last = LastOHLCVBar(4, 4, EndReason.COMPLETE, len(bars))
     assert others == [FirstOHLCVBar(4, 4), last]
     assert found[0].offset == 0
@@ -85,14 +70,14 @@ def test_bars_of_real_trades(shared_data: Path) -> None:
         for label in ("1m", "1d"):
             found = SHIPPED["trades-to-bars"](label).run(values)
             bars, _ = bars_in([record.value for record in found])
-            assert bars == plain_bars(Resolution.parse(label), rows)
+            assert bars == naive_bars(Resolution.parse(label), rows)
 
 
 def test_an_open_bar_is_not_given_out() -> None:
     rows = trades(20, step_us=7_000_000)
     values = trade_frames(rows, symbol_id=1, stream_id=1)
     processor = SHIPPED["trades-to-bars"]("1m")
-    expected = plain_bars(Resolution.M1, rows)
+    expected = naive_bars(Resolution.M1, rows)
     assert bars_in([r.value for r in processor.run(values)])[0] == expected[:-1]
     assert bars_in([r.value for r in processor.run(values, finish=True)])[0] == expected
 
@@ -102,7 +87,7 @@ def test_a_stopped_stream_does_not_finish_its_last_bar() -> None:
     stopped = encode(LastTradeBar(1, 1, EndReason.STOPPED, 20))
     values = [*trade_frames(rows, symbol_id=1, stream_id=1), stopped]
     bars, (last,) = bars_in([r.value for r in SHIPPED["trades-to-bars"]("1m").run(values)])
-    assert bars == plain_bars(Resolution.M1, rows)[:-1]
+    assert bars == naive_bars(Resolution.M1, rows)[:-1]
     assert (last.end_reason, last.count) == (EndReason.STOPPED, len(bars))
 
 
@@ -112,7 +97,7 @@ def test_a_stream_that_begins_again_begins_its_bars_again() -> None:
     cut = once[:3]  # without its last message
     found = SHIPPED["trades-to-bars"]("1m").run([*cut, *once])
     again = [record.value for record in found if record.offset >= len(cut)]
-    assert bars_in(again)[0] == plain_bars(Resolution.M1, rows)
+    assert bars_in(again)[0] == naive_bars(Resolution.M1, rows)
 
 
 def test_trades_of_a_bar_that_went_out_are_refused() -> None:
@@ -132,7 +117,7 @@ def test_single_messages_make_bars_too() -> None:
     as_f32 = rows.copy()
     for name in ("price", "volume"):
         as_f32[name] = rows[name].astype("f4")
-    assert bars_in([record.value for record in found])[0] == plain_bars(Resolution.M1, as_f32)
+    assert bars_in([record.value for record in found])[0] == naive_bars(Resolution.M1, as_f32)
 
 
 def test_sbe_to_json() -> None:

@@ -2,53 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qd_schemas.arrays import BAR, TRADE, Rows
-from qd_schemas.bars import Resampler, bar_start_at_or_after, bar_starts
+from qd_schemas.bars import CHAIN, Resampler, bar_start_at_or_after, bar_starts
 from qd_schemas.enums import Resolution
+from support.bars import microseconds, naive_bars
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RESOLUTIONS = [resolution for resolution in Resolution if resolution is not Resolution.NONE]
-MINUTES = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60}
-
-
-def microseconds(text: str) -> int:
-    moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
-    return (moment - EPOCH) // timedelta(microseconds=1)
-
-
-def naive_start(resolution: Resolution, time: int) -> int:
-    moment = EPOCH + timedelta(microseconds=time)
-    day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    match resolution.label:
-        case "1Y" | "1y":
-            start = day.replace(month=1, day=1)
-        case "1M":
-            start = day.replace(day=1)
-        case "1d":
-            start = day
-        case label:
-            minutes = (moment - day) // timedelta(minutes=1)
-            start = day + timedelta(minutes=minutes // MINUTES[label] * MINUTES[label])
-    return (start - EPOCH) // timedelta(microseconds=1)
-
-
-def naive_bars(resolution: Resolution, trades: Rows) -> list[tuple[float, ...]]:
-    bars: list[list[float]] = []
-    for _, time, price, volume in trades.tolist():
-        start = naive_start(resolution, time)
-        if not bars or bars[-1][0] != start:
-            bars.append([start, price, price, price, price, 0.0])
-        bar = bars[-1]
-        bar[2], bar[3], bar[4] = max(bar[2], price), min(bar[3], price), price
-        bar[5] += volume
-    return [tuple(bar) for bar in bars]
 
 
 @st.composite
@@ -75,10 +39,48 @@ def test_bars_equal_the_reference_for_any_batches(
     case: tuple[Rows, list[int]], resolution: Resolution
 ) -> None:
     trades, cuts = case
-    resampler = Resampler(resolution)
-    parts = [resampler.feed(part) for part in np.split(trades, cuts)]
-    bars = np.concatenate([np.empty(0, BAR), *parts, resampler.finish()])
-    assert bars.tolist() == naive_bars(resolution, trades)
+    parts, state = [np.empty(0, BAR)], None
+    for part in np.split(trades, cuts):
+        resampler = Resampler(resolution, state)
+        parts.append(resampler.feed(part))
+        state = resampler.state
+    last = Resampler(resolution, state)
+    unfinished = last.unfinished.tolist()
+    assert unfinished == last.finish().tolist()
+    assert len(last.finish()) == 0
+    bars = np.concatenate(parts)
+    assert bars.tolist() + unfinished == naive_bars(resolution, trades)
+    assert len(unfinished) == min(len(trades), 1)  # no finished bar waits
+
+
+@settings(deadline=None)
+@given(trades_and_cuts(), st.sampled_from(RESOLUTIONS), st.data())
+def test_finished_bars_stand_for_their_trades(
+    case: tuple[Rows, list[int]], resolution: Resolution, data: st.DataObject
+) -> None:
+    trades, _ = case
+    finer = CHAIN[: CHAIN.index(resolution)]
+    levels = data.draw(st.lists(st.sampled_from(finer), unique=True)) if finer else []
+    resampler, parts, taken = Resampler(resolution), [np.empty(0, BAR)], 0
+    for level in sorted(levels, reverse=True):
+        own = Resampler(level)
+        bars = own.feed(trades[taken:])
+        parts.append(resampler.feed_bars(level, bars))
+        if len(open_bar := own.unfinished):
+            taken = int(np.searchsorted(trades["time"], open_bar["time"][0]))
+    parts += [resampler.feed(trades[taken:]), resampler.finish()]
+    assert np.concatenate(parts).tolist() == naive_bars(resolution, trades)
+
+
+def test_bars_that_cannot_join() -> None:
+    resampler = Resampler(Resolution.M5)
+    with pytest.raises(ValueError, match="of 5m cannot be made of bars of 5m"):
+        resampler.feed_bars(Resolution.M5, np.zeros(1, BAR))
+    resampler.feed(np.array([(1, 0, 5.0, 1.0)], TRADE))
+    with pytest.raises(ValueError, match="cannot follow trades of an unfinished one"):
+        resampler.feed_bars(Resolution.M1, np.zeros(1, BAR))
+    with pytest.raises(ValueError, match="expected 1, one for each of 1m"):
+        Resampler(Resolution.M1, resampler.state)
 
 
 @pytest.mark.parametrize(

@@ -50,13 +50,13 @@ def trades_to_bars(resolution: str = "1m") -> Processor:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """One stream: its open bar (an array of one, or none), and the number of the next to go out."""
+    """One stream: its resampler's state, and the number of the next bar to go out."""
 
-    open: Rows
+    state: Rows | None = None
     number: int = 1
 
 
-_NEW: Final = Market(np.empty(0, BAR))
+_NEW: Final = Market()
 
 
 class Bars:
@@ -118,17 +118,21 @@ class Bars:
         market = self._markets.get(key, _NEW)
         if key not in self._markets and len(self._markets) >= MARKETS_MAX:
             raise ValueError(f"a stream more than the {MARKETS_MAX} whose bars can be made")
+        resampler = Resampler(self._resolution, market.state)
         starts = bar_starts(self._resolution, np.ascontiguousarray(rows["time"]))
-        steps = np.diff(starts, prepend=market.open["time"] if len(market.open) else starts[:1])
+        before = resampler.unfinished["time"]
+        steps = np.diff(starts, prepend=before if len(before) else starts[:1])
         if (steps < 0).any():
             back = int(np.flatnonzero(steps < 0)[0])
             raise ValueError(
                 f"trade {int(rows['sequence'][back])} of symbol {key[0]} is of a bar that went out"
             )
-        resampler = Resampler(self._resolution, market.open)
         bars = resampler.feed(plain_rows(rows, TRADE))
-        self._markets[key] = Market(resampler.unfinished, market.number + len(bars))
+        self._markets[key] = Market(resampler.state, market.number + len(bars))
         return self._rows(key, bars, market.number), np.flatnonzero(steps)
+
+    def _unfinished(self, market: Market) -> Rows:
+        return Resampler(self._resolution, market.state).unfinished
 
     def _rows(self, key: _Key, bars: Rows, number: int) -> Rows:
         rows = np.empty(len(bars), BAR_ROW)
@@ -159,7 +163,7 @@ class Bars:
         key = (message.symbol_id, message.stream_id)
         market = self._markets.pop(key, _NEW)
         complete = message.end_reason in (EndReason.COMPLETE, NO_REASON)
-        bars = market.open if complete else market.open[:0]
+        bars = self._unfinished(market)[: int(complete)]
         values = BARS.encode(self._rows(key, bars, market.number))
         count = market.number - 1 + len(bars)
         last = LastOHLCVBar(*key, end_reason=message.end_reason, count=count)
@@ -170,7 +174,7 @@ class Bars:
         cause = Item(origin, timestamp_ms, None, b"")
         fed = Fed()
         for key, market in self._markets.items():
-            values = BARS.encode(self._rows(key, market.open, market.number))
+            values = BARS.encode(self._rows(key, self._unfinished(market), market.number))
             fed.items += [_record(cause, value) for value in values]
         self._markets = {}
         return fed
@@ -178,15 +182,15 @@ class Bars:
     def snapshot(self) -> bytes:
         """See `Stage.snapshot`."""
         found: list[Any] = [
-            [key, market.number, market.open] for key, market in self._markets.items()
+            [key, market.number, market.state] for key, market in self._markets.items()
         ]
         return plain.encode(found)
 
     def restore(self, state: bytes) -> None:
         """See `Stage.restore`."""
         self._markets = {
-            key: replace(_NEW, open=open_bar, number=number)
-            for key, number, open_bar in plain.decode(state)
+            key: replace(_NEW, state=bars, number=number)
+            for key, number, bars in plain.decode(state)
         }
 
 
