@@ -8,10 +8,26 @@ from typing import Annotated
 import typer
 
 from qd_cli import completion
+from qd_cli.errors import RequestRefused
 from qd_cli.stack.parts import DATABASE, FLUVIO, SYMDB
 from qd_cli.targets import Targets, state_folder
 
 STACK_PANEL = "Which stack"
+
+
+def _without_password(context: typer.Context, dsn: str | None) -> str | None:
+    """Refuse a password that every user of this machine could read in the list of processes."""
+    if dsn is None or context.resilient_parsing:
+        return dsn
+    from qd_store.credentials import has_password
+
+    if has_password(dsn):
+        raise RequestRefused(
+            "--database holds a password, which all users of this machine can see: set "
+            "QD_DATABASE, or QD_DATABASE_FILE to a file with the DSN, or PGPASSWORD, or use "
+            "libpq's passfile; and change that password"
+        )
+    return dsn
 
 
 State = Annotated[
@@ -40,8 +56,9 @@ DatabaseOption = Annotated[
     typer.Option(
         "--database",
         metavar="DSN",
-        envvar=DATABASE,
-        help="Market database.",
+        callback=_without_password,
+        help="Market database, without a password (default: QD_DATABASE, or the DSN in the file "
+        "that QD_DATABASE_FILE names).",
         rich_help_panel=STACK_PANEL,
         show_default=False,
     ),

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 from qd_cli import console
 from qd_cli.errors import NoStack, PartDied, RequestRefused
 from qd_cli.interrupts import Interrupts, run
-from qd_cli.stack.parts import DATABASE, FLUVIO, SYMDB
+from qd_cli.stack.parts import DATABASE, DATABASE_FILE, FLUVIO, SYMDB
 from qd_cli.stack.processes import is_alive
 from qd_cli.stack.record import StateFolder
 from qd_schemas.errors import QdError, SettingError
@@ -104,8 +104,10 @@ class Targets:
 
     @property
     def database(self) -> str:
-        """The database's DSN."""
-        return self._find(DATABASE)
+        """The database's DSN: the option's, QD_DATABASE, its file's, or the running stack's."""
+        if given := self.given.get(DATABASE):
+            return given
+        return database_of(os.environ) or self._find(DATABASE)
 
     @property
     def symdb(self) -> str:
@@ -137,7 +139,8 @@ class Targets:
 
     def dead(self) -> str:
         """Name the parts of the running stack that died, unless another stack was meant."""
-        if any(self.given.get(name) or os.environ.get(name) for name in (FLUVIO, DATABASE, SYMDB)):
+        names = (FLUVIO, DATABASE, DATABASE_FILE, SYMDB)
+        if any(self.given.get(name) or os.environ.get(name) for name in names):
             return ""
         parts = self.folder.read().parts.items()
         return ", ".join(name for name, part in parts if not is_alive(part.identity))
@@ -161,6 +164,22 @@ class Targets:
             f"no stack is running in {self.folder.path}: start one with `qd up`, "
             f"or set {setting} to use another{hint}"
         )
+
+
+def database_of(env: Mapping[str, str]) -> str | None:
+    """The database's DSN that QD_DATABASE holds, or the file that QD_DATABASE_FILE names.
+
+    Raises
+    ------
+    SettingError
+        It is no DSN, or the file cannot be read.
+    """
+    if not (env.get(DATABASE) or env.get(DATABASE_FILE)):
+        return None
+    from qd_schemas.specs import DatabaseSettings
+    from qd_store.credentials import dsn_of
+
+    return dsn_of(DatabaseSettings.from_env(env))
 
 
 def _tell(text: str) -> None:

@@ -37,6 +37,7 @@ from qd_schemas.enums import DataErrorType
 from qd_schemas.specs import GatewaySettings
 from qd_schemas.topics import client_topics
 from qd_store import StoreError
+from qd_store.credentials import dsn_of
 
 _log = logging.getLogger("qd_gateway")
 
@@ -55,7 +56,7 @@ class Gateway:
     def __init__(self, settings: GatewaySettings, limits: Limits | None = None) -> None:
         self._machine = GatewayMachine(limits or Limits(lease_ms=settings.lease_ms))
         self._link = Link()
-        self._database = Database(settings.database.dsn)
+        self._database = Database(dsn_of(settings.database))
         self._streams = StreamRunner(self._database, self._on_stream_ended)
         self._strangers = Strangers(self._link)
         self._channels: dict[int, ClientChannel] = {}  # by session number

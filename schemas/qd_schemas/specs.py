@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -137,20 +137,37 @@ class FluvioSettings:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
-    """The market database, from QD_DATABASE."""
+    """The market database: its DSN, or the file that holds it.
 
-    dsn: str
+    Attributes
+    ----------
+    dsn : str
+        ``postgresql://...`` (QD_DATABASE); it may hold a password, so it is not shown.
+    file : str
+        Path of a file with the DSN in it (QD_DATABASE_FILE); empty where `dsn` is given.
+    """
+
+    dsn: str = field(default="", repr=False)
+    file: str = ""
 
     @classmethod
-    def from_env(cls, env: Environment) -> DatabaseSettings:
-        """Read QD_DATABASE."""
-        dsn = _required(env, "QD_DATABASE", "a PostgreSQL DSN such as postgresql://host/qd")
+    def from_env(cls, env: Environment, name: str = "QD_DATABASE") -> DatabaseSettings:
+        """Read QD_DATABASE or QD_DATABASE_FILE; errors call the DSN by `name`."""
+        file = env.get("QD_DATABASE_FILE", "").strip()
+        if file:
+            if env.get("QD_DATABASE", "").strip():
+                raise SettingError(
+                    "QD_DATABASE and QD_DATABASE_FILE are both set; expected one of them"
+                )
+            return cls(file=file)
+        dsn = _required(
+            env, "QD_DATABASE", "a PostgreSQL DSN such as postgresql://host/qd, or QD_DATABASE_FILE"
+        )
         if not dsn.startswith(("postgresql://", "postgres://")):
-            # The DSN may hold a password, so only its start is shown.
-            found = dsn.partition(":")[0][:20]
-            raise SettingError(
-                f"QD_DATABASE begins with {found!r}; expected a DSN that begins with postgresql://"
-            )
+            # It may hold a password, or be one: nothing is shown but what is surely a scheme.
+            scheme, mark, _ = dsn.partition("://")
+            found = f"begins with {scheme[:20]!r}" if mark else "holds no DSN"
+            raise SettingError(f"{name} {found}; expected a DSN that begins with postgresql://")
         return cls(dsn)
 
 
@@ -182,7 +199,7 @@ class GatewaySettings:
 
     @classmethod
     def from_env(cls, env: Environment) -> GatewaySettings:
-        """Read QD_FLUVIO, QD_DATABASE and QD_LEASE_MS."""
+        """Read QD_FLUVIO, QD_DATABASE (or QD_DATABASE_FILE) and QD_LEASE_MS."""
         return cls(
             FluvioSettings.from_env(env),
             DatabaseSettings.from_env(env),

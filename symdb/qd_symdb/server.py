@@ -17,6 +17,7 @@ from grpclib.server import Server
 from qd_fluvio.service import ready
 from qd_schemas.specs import DatabaseSettings, SymdbSettings
 from qd_store import Store
+from qd_store.credentials import dsn_of
 from qd_symdb.errors import CannotListen
 from qd_symdb.master import CHECK_SECONDS_MAX, SymbolMaster
 
@@ -55,8 +56,10 @@ async def serve(listen: SymdbSettings, database: DatabaseSettings) -> None:
     ------
     CannotListen
         The address is taken, or is not this machine's.
+    SettingError
+        The file of the database's DSN cannot be read.
     """
-    store = Store(database.dsn)
+    store = Store(dsn_of(database))
     master = SymbolMaster(store)
     check = ServiceCheck(
         master.can_answer, check_ttl=HEALTH_SECONDS, check_timeout=CHECK_SECONDS_MAX * 2

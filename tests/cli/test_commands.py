@@ -67,6 +67,11 @@ def test_wrong_usage_is_exit_code_2(line: str, capsys: pytest.CaptureFixture[str
         ("alerts", "start one with `qd up`"),
         ("import .", "or set QD_DATABASE"),
         ("import missing.csv", "missing.csv does not exist"),
+        ("import . --database postgresql://u:pw@h/d", "--database holds a password, which all"),
+        (
+            "import . --database postgresql://h/d?password=pw",
+            "set QD_DATABASE, or QD_DATABASE_FILE",
+        ),
         ("stream X --start yesterday", "--start is 'yesterday'; expected an ISO time"),
         ("stream X --json --csv", "not both"),
         ("stream X --bars 2d", "expected one of 1m"),

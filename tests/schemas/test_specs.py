@@ -31,6 +31,8 @@ Settings = Callable[[Mapping[str, str]], object]
 def test_the_shortest_settings() -> None:
     assert FluvioSettings.from_env(ALL) == FluvioSettings("sc:9003")
     assert DatabaseSettings.from_env(ALL) == DatabaseSettings(DSN)
+    assert DatabaseSettings.from_env({"QD_DATABASE_FILE": "f"}) == DatabaseSettings(file="f")
+    assert DSN not in repr(DatabaseSettings(DSN))
     assert SymdbSettings.from_env(ALL) == SymdbSettings("127.0.0.1", 7000)
     gateway = GatewaySettings.from_env(ALL)
     assert (gateway.fluvio.endpoint, gateway.database.dsn, gateway.lease_ms) == (
@@ -108,6 +110,12 @@ ERRORS: list[tuple[Settings, dict[str, str], str]] = [
     ),
     (DatabaseSettings.from_env, {"QD_DATABASE": " "}, "QD_DATABASE is not set"),
     (DatabaseSettings.from_env, {"QD_DATABASE": "mysql://u:secret@h"}, "begins with 'mysql'"),
+    (DatabaseSettings.from_env, {"QD_DATABASE": "secret"}, "QD_DATABASE holds no DSN"),
+    (
+        DatabaseSettings.from_env,
+        {"QD_DATABASE": "postgresql://u:secret@h", "QD_DATABASE_FILE": "f"},
+        "QD_DATABASE and QD_DATABASE_FILE are both set",
+    ),
     (SymdbSettings.from_env, {}, "QD_SYMDB is not set"),
     (SymdbSettings.from_env, {"QD_SYMDB": "h:x"}, "with a port from 0"),
     (GatewaySettings.from_env, {"QD_LEASE_MS": "soon"}, "QD_LEASE_MS is 'soon'; expected a whole"),

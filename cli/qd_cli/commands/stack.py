@@ -25,7 +25,7 @@ from qd_cli.stack import (
     read_status,
 )
 from qd_cli.stack.parts import DATABASE, FLUVIO
-from qd_cli.targets import state_folder
+from qd_cli.targets import database_of, state_folder
 
 PORT_MAX = 65_535
 _PORT_HELP = "Port of the {} (default: a free one)."
@@ -50,7 +50,7 @@ def up(
 ) -> None:
     """Start a stack that stays up, or the parts of it that do not run.
 
-    QD_FLUVIO and QD_DATABASE name parts that run elsewhere; they are not started.
+    QD_FLUVIO and QD_DATABASE (or QD_DATABASE_FILE) name parts that run elsewhere; they are not started.
 
     \b
     Examples:
@@ -59,9 +59,10 @@ def up(
       QD_DATABASE=postgresql://db.example/qd qd up
     """
     ports = {"database": database_port, "broker": fluvio_port, "symdb": symdb_port}
+    elsewhere = {FLUVIO: os.environ.get(FLUVIO), DATABASE: database_of(os.environ)}
     choices = Choices(
         ports={name: port for name, port in ports.items() if port is not None},
-        external={name: os.environ[name] for name in (FLUVIO, DATABASE) if os.environ.get(name)},
+        external={name: value for name, value in elsewhere.items() if value},
     )
     folder = state_folder(state)
 

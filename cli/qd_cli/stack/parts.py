@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 FLUVIO = "QD_FLUVIO"
 DATABASE = "QD_DATABASE"
+DATABASE_FILE = "QD_DATABASE_FILE"
 SYMDB = "QD_SYMDB"
 
 Prepare = Callable[[Mapping[str, str]], Awaitable[None]]

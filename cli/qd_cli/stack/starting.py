@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from qd_cli.errors import PartFailed
-from qd_cli.stack.parts import DATABASE, FLUVIO, SYMDB, Choices, Part
+from qd_cli.stack.parts import DATABASE, DATABASE_FILE, FLUVIO, SYMDB, Choices, Part
 from qd_cli.stack.processes import Identity, exit_code, is_alive, start
 from qd_cli.stack.record import PART_LABEL, PartRecord, StackRecord, StateFolder
 from qd_schemas.specs import FLUVIO_TLS_NAMES
@@ -23,7 +23,10 @@ LOG_LINES_IN_ERROR = 12
 _POLL_SECONDS = 0.02
 # What a part gets comes from the stack alone, whatever the user's shell has. So do the settings
 # of TLS, unless the cluster is the user's: the stack's own broker speaks without.
-_OWN_SETTINGS = (FLUVIO, DATABASE, SYMDB, "QD_READY_FILE", "QD_DIE_WITH_PARENT")
+_OWN_SETTINGS = (
+    *(FLUVIO, DATABASE, DATABASE_FILE, SYMDB),
+    *("QD_READY_FILE", "QD_DIE_WITH_PARENT"),
+)
 _PORT = re.compile(r":(\d+)(?=$|[/?])")
 
 
