@@ -1,7 +1,8 @@
 """Bring a database's tables to the version of this program.
 
 The files of `qd_store.migrations` are applied in order, all in one transaction, under a
-lock, so that any number of processes may try at the same time.
+lock, so that any number of processes may try at the same time. A file is for both kinds of
+tables (``NNNN_name.sql``) or for one (``NNNN_name.plain.sql``, ``NNNN_name.timescaledb.sql``).
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from qd_store.errors import SchemaMismatch
+from qd_store.tables.kinds import KIND_TABLE, TableKind, kind_of, offered_kind
 
 _LOCK_KEY = 0x7164_0001  # "qd", the migrations
 
@@ -22,6 +25,14 @@ CREATE TABLE IF NOT EXISTS schema_version (
     name       text        NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT now()
 )
+"""
+_VERSION = "SELECT coalesce(max(version), 0) FROM schema_version"
+
+# The extension's schema joins the path: TimescaleDB's functions are called by their names.
+_SCHEMAS = """
+SELECT current_schemas(false) || coalesce(
+    (SELECT array_agg(nspname) FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace
+     WHERE extname = 'timescaledb'), '{}')
 """
 
 
@@ -34,46 +45,85 @@ class Migration:
     sql: str
 
 
-def known_migrations() -> list[Migration]:
-    """All migrations of this program, in order."""
+def known_migrations(kind: TableKind) -> list[Migration]:
+    """All migrations of this program for one kind of tables, in order."""
     found = []
     for file in importlib.resources.files("qd_store.migrations").iterdir():
-        if file.name.endswith(".sql"):
-            number, _, name = file.name.removesuffix(".sql").partition("_")
-            found.append(Migration(int(number), name, file.read_text()))
+        name, _, suffix = file.name.partition(".")
+        if suffix in ("sql", f"{kind}.sql"):
+            number, _, title = name.partition("_")
+            found.append(Migration(int(number), title, file.read_text()))
     return sorted(found, key=lambda migration: migration.version)
 
 
-def migrate(connection: psycopg.Connection[Any]) -> list[Migration]:
+def newest_version() -> int:
+    """The version of this program's tables, of either kind."""
+    return known_migrations(TableKind.PLAIN)[-1].version
+
+
+def version_of(connection: psycopg.Connection[Any]) -> int:
+    """The version of a database's tables; 0 where there are none."""
+    row = connection.execute("SELECT to_regclass('schema_version')").fetchone()
+    if row == (None,):
+        return 0
+    row = connection.execute(_VERSION).fetchone()
+    return int(row[0]) if row else 0
+
+
+def migrate(connection: psycopg.Connection[Any], kind: TableKind | None = None) -> list[Migration]:
     """Apply what is missing and return it.
 
     Parameters
     ----------
     connection : psycopg.Connection
         In no transaction. The tables go to the first schema of its search path.
+    kind : TableKind, optional
+        What a new database shall be; by default TimescaleDB where the server offers it. One
+        that has a kind keeps it.
 
     Raises
     ------
     SchemaMismatch
         The database was made by a newer program.
     """
-    migrations = known_migrations()
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
         connection.execute(_VERSION_TABLE)
-        row = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
-        present: int = row[0] if row else 0
-        newest = migrations[-1].version
+        present, newest = version_of(connection), newest_version()
         if present > newest:
             raise SchemaMismatch(
                 f"the database has tables of version {present}, this program knows up to "
                 f"{newest}: use a newer qd, or another database"
             )
-        missing = [migration for migration in migrations if migration.version > present]
+        if present == newest:
+            return []
+        decided = _decided(connection, kind)
+        missing = [each for each in known_migrations(decided) if each.version > present]
         for migration in missing:
-            connection.execute(migration.sql.encode())  # bytes: no parameters, many statements
-            connection.execute(
-                "INSERT INTO schema_version (version, name) VALUES (%s, %s)",
-                [migration.version, migration.name],
-            )
+            _apply(connection, migration)
     return missing
+
+
+def _decided(connection: psycopg.Connection[Any], wanted: TableKind | None) -> TableKind:
+    """The database's kind, recorded now if it has none yet."""
+    connection.execute(KIND_TABLE)
+    if connection.execute("SELECT FROM table_kind").fetchone() is not None:
+        kind = kind_of(connection)
+    else:
+        kind = wanted or offered_kind(connection)
+        connection.execute("INSERT INTO table_kind VALUES (%s)", [kind])
+    if kind is TableKind.TIMESCALEDB:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public")
+        row = connection.execute(_SCHEMAS).fetchone()
+        assert row is not None  # an expression always gives one
+        path = sql.SQL(", ").join(map(sql.Identifier, row[0]))
+        connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(path))
+    return kind
+
+
+def _apply(connection: psycopg.Connection[Any], migration: Migration) -> None:
+    connection.execute(migration.sql.encode())  # bytes: no parameters, many statements
+    connection.execute(
+        "INSERT INTO schema_version (version, name) VALUES (%s, %s)",
+        [migration.version, migration.name],
+    )

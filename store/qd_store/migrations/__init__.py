@@ -1,1 +1,4 @@
-"""Numbered SQL files, applied in order: ``NNNN_what_it_does.sql``. Applied ones never change."""
+"""Numbered SQL files, applied in order. Applied ones never change.
+
+``NNNN_what_it_does.sql``, or ``.plain.sql`` and ``.timescaledb.sql`` where the kinds differ.
+"""
