@@ -51,7 +51,7 @@ class ImportMeter:
         return self.rows / max(time.monotonic() - self.began, 1e-9)
 
 
-def check_paths(paths: Sequence[Path]) -> None:
+def check_paths(paths: Sequence[Path], exchange: str) -> None:
     """Look at names and zips' directories only.
 
     Raises
@@ -59,9 +59,10 @@ def check_paths(paths: Sequence[Path]) -> None:
     QdError
         There is nothing to import at a path.
     """
+    from qd_store.exchanges import find_exchange
     from qd_store.imports.sources import find_sources
 
-    find_sources(paths)
+    find_sources(paths, find_exchange(exchange))
 
 
 async def import_files(
@@ -82,13 +83,15 @@ async def import_files(
 
     Other parameters and errors are those of `qd_store.imports.import_paths`.
     """
+    from qd_store.exchanges import find_exchange
     from qd_store.imports import import_paths
     from qd_store.imports.sources import find_sources
 
     stop = threading.Event()
 
     def work() -> ImportReport:
-        meter.bytes_total = sum(source.bytes_total for source in find_sources(paths))
+        sources = find_sources(paths, find_exchange(exchange))
+        meter.bytes_total = sum(source.bytes_total for source in sources)
         return import_paths(
             dsn,
             paths,

@@ -68,6 +68,7 @@ class ExchangeId(IntEnum):
 
     NULL = 0
     KRAKEN = 1
+    BINANCE = 2
 
 
 class ClientErrorType(IntEnum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qd_store.errors import UnknownLayout
+from qd_store.exchanges.kraken import KRAKEN
 from qd_store.imports.layouts import detect
 from qd_store.imports.parse import BlockParser
 
@@ -12,8 +13,8 @@ from qd_store.imports.parse import BlockParser
 @pytest.mark.parametrize(
     ("data", "name", "times"),
     [
-        (b"1514764802,13873,10\n", "unix_ts,price,volume without a header", [1514764802000000]),
-        (b"430000\n1514764802,1,1\n", "unix_ts,price,volume without a header", [1514764802000000]),
+        (b"1514764802,13873,10\n", "unix_ts,price,volume", [1514764802000000]),
+        (b"430000\n1514764802,1,1\n", "unix_ts,price,volume", [1514764802000000]),
         (b"timestamp,price,amount\n1514764802,1,1\n", "timestamp,price,amount", [1514764802000000]),
         (b"Time, Price, Volume\r\n1514764802,1,1\r\n", "time,price,volume", [1514764802000000]),
         (
@@ -22,12 +23,12 @@ from qd_store.imports.parse import BlockParser
             "Price,Volume,Timestamp,Type,OrderType,Misc,TradeID",
             [1688669597827700, 1688669598500000],
         ),
-        (b"", "unix_ts,price,volume without a header", []),
+        (b"", "unix_ts,price,volume", []),
         (b"timestamp,price,volume\n", "timestamp,price,volume", []),
     ],
 )
 def test_known_layouts(data: bytes, name: str, times: list[int]) -> None:
-    layout = detect(data, "file")
+    layout = detect(data, "file", KRAKEN)
     assert layout.name == name
     assert BlockParser(layout).parse(data).rows["time"].tolist() == times
 
@@ -46,7 +47,7 @@ def test_known_layouts(data: bytes, name: str, times: list[int]) -> None:
 )
 def test_unknown_layouts_are_refused(data: bytes) -> None:
     with pytest.raises(UnknownLayout) as caught:
-        detect(data, "/data/XBTEUR.csv")
+        detect(data, "/data/XBTEUR.csv", KRAKEN)
     message = str(caught.value)
     assert message.startswith("/data/XBTEUR.csv has unknown columns: line 1 is ")
     assert "unix_ts,price,volume" in message

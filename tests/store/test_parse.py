@@ -7,17 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qd_store.imports.layouts import Layout, detect
+from qd_store.exchanges import Layout
+from qd_store.exchanges.kraken import KRAKEN
+from qd_store.imports.layouts import detect
 from qd_store.imports.lines import parse_line
 from qd_store.imports.parse import BlockParser
 from qd_store.imports.rows import RAW, Block, Reason, Rejected
 
-PLAIN = (3, 0, 1, 2)
+PLAIN = Layout("unix_ts,price,volume", time=0, price=1, volume=2)
 GOOD = b"1514764802.610,13873,10"
 
 
 def plain_layout() -> Layout:
-    return detect(GOOD, "file")
+    return detect(GOOD, "file", KRAKEN)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def test_blocks_equal_line_by_line(lines: list[str], newline: bool, copies: int)
 
 def test_line_numbers_go_on_over_blocks_and_skip_the_header() -> None:
     data = b"\xef\xbb\xbftimestamp,price,amount\r\n1514764802,5,6\r\n\r\nbad\r\n"
-    parser = BlockParser(detect(data, "file"))
+    parser = BlockParser(detect(data, "file", KRAKEN))
     first, second = parser.parse(data), parser.parse(b"1514764803,5,6\nworse\n")
     assert first.rows["line"].tolist() == [2]
     assert [each.line for each in first.rejected] == [4]

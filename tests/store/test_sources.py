@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from qd_store.errors import SourceUnreadable
+from qd_store.exchanges.kraken import KRAKEN
 from qd_store.imports import sources
 from qd_store.imports.sources import Source, find_sources
 
@@ -36,7 +37,7 @@ def make_tree(root: Path) -> None:
 
 def test_folders_and_zips(tmp_path: Path) -> None:
     make_tree(tmp_path)
-    found = find_sources([tmp_path])
+    found = find_sources([tmp_path], KRAKEN)
     assert [source.symbol for source in found] == ["B", "C", "D", "A"]
     assert all(b"".join(read(source)) == TEXT for source in found)
     assert found[2].name == f"{tmp_path}/c.zip/inner/D.csv"
@@ -44,7 +45,7 @@ def test_folders_and_zips(tmp_path: Path) -> None:
 
 def test_positions_reach_the_total(tmp_path: Path) -> None:
     make_tree(tmp_path)
-    for source in find_sources([tmp_path]):
+    for source in find_sources([tmp_path], KRAKEN):
         with source.blocks() as blocks:
             *_, (_, position) = blocks
         assert position == source.bytes_total
@@ -52,13 +53,13 @@ def test_positions_reach_the_total(tmp_path: Path) -> None:
 
 def test_a_path_given_twice_is_one_source(tmp_path: Path) -> None:
     make_tree(tmp_path)
-    assert len(find_sources([tmp_path / "B.csv", tmp_path / "B.csv"])) == 1
+    assert len(find_sources([tmp_path / "B.csv", tmp_path / "B.csv"], KRAKEN)) == 1
 
 
 def test_blocks_are_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "BLOCK_BYTES", 7)  # shorter than a line
     (tmp_path / "B.csv").write_bytes(TEXT + b"1514764802,1")
-    (source,) = find_sources([tmp_path])
+    (source,) = find_sources([tmp_path], KRAKEN)
     blocks = read(source)
     assert b"".join(blocks) == TEXT + b"1514764802,1"
     assert all(block.endswith(b"\n") for block in blocks[:-1])
@@ -70,7 +71,7 @@ def test_what_is_not_there_or_not_trades(tmp_path: Path) -> None:
     (tmp_path / "bad name!.csv").write_bytes(TEXT)
     for path in ("missing.csv", "empty", "a.parquet", "bad name!.csv", f"{'x' * 300}.csv"):
         with pytest.raises(SourceUnreadable, match="expected"):
-            find_sources([tmp_path / path])
+            find_sources([tmp_path / path], KRAKEN)
 
 
 def test_a_bad_file_among_others_is_only_itself(tmp_path: Path) -> None:
@@ -80,7 +81,7 @@ def test_a_bad_file_among_others_is_only_itself(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "whole.zip", "w") as archive:
         archive.writestr("C.csv", TEXT)
         archive.writestr("c\x1b d.csv", TEXT)
-    found = {source.symbol: source for source in find_sources([tmp_path])}
+    found = {source.symbol: source for source in find_sources([tmp_path], KRAKEN)}
     assert set(found) == {"A", "a b.csv", "damaged.zip", "C", "c\\x1b d.csv"}
     for name in ("A", "C"):
         assert b"".join(read(found.pop(name))) == TEXT
@@ -103,7 +104,7 @@ def test_damaged_files_say_so(tmp_path: Path, name: str) -> None:
     damaged = {"cut": whole[:-30], "no": b"1514764802,1,1\n" * 50, "nil": b""}
     path.write_bytes(damaged[name.partition(".")[0]])
     with pytest.raises(SourceUnreadable, match="cannot be read"):
-        [read(source) for source in find_sources([path])]
+        [read(source) for source in find_sources([path], KRAKEN)]
 
 
 def test_a_damaged_zip_member_says_so(tmp_path: Path) -> None:
@@ -111,20 +112,20 @@ def test_a_damaged_zip_member_says_so(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("A.csv", TEXT)
     path.write_bytes(path.read_bytes().replace(b"1514764802,1.5", b"1514764802,9.5", 1))
-    (source,) = find_sources([path])
+    (source,) = find_sources([path], KRAKEN)
     with pytest.raises(SourceUnreadable, match="Bad CRC"):
         read(source)
 
 
 def test_a_line_without_end_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "A.csv").write_bytes(b"x" * 3_000_000)
-    (source,) = find_sources([tmp_path])
+    (source,) = find_sources([tmp_path], KRAKEN)
     with pytest.raises(SourceUnreadable, match="no text file of trades"):
         read(source)
 
 
 def test_an_error_of_the_reader_stays_its_own(tmp_path: Path) -> None:
     (tmp_path / "A.csv").write_bytes(TEXT)
-    (source,) = find_sources([tmp_path])
+    (source,) = find_sources([tmp_path], KRAKEN)
     with pytest.raises(OSError, match="mine"), source.blocks():
         raise OSError("mine")

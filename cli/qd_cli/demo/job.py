@@ -47,7 +47,7 @@ async def run_demo(plan: Plan, view: View, interrupts: Interrupts) -> Summary:
         Whatever else went wrong.
     """
     if plan.data is not None:
-        check_paths([plan.data])  # before everything is started for nothing
+        check_paths([plan.data], "kraken")  # before everything is started for nothing
     with _folder(plan.keep) as path:
         folder = StateFolder(path)
         supervisor = Supervisor(folder, qd_parts(), tell=view.part, hurry=interrupts.hurry)

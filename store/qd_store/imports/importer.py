@@ -20,7 +20,7 @@ import psycopg
 from qd_schemas.arrays import Rows
 from qd_store.connections import translating
 from qd_store.errors import SourceRefused
-from qd_store.imports.layouts import Layout
+from qd_store.exchanges import Exchange, Layout
 from qd_store.imports.overlap import Compared, compare
 from qd_store.imports.reading import Reading, Tick, digest_of, texts_of
 from qd_store.imports.rejects import REJECTS_MAX, Rejects
@@ -46,8 +46,8 @@ class Target:
     ----------
     dsn : str
         The database.
-    exchange_id : int
-        The exchange.
+    exchange : Exchange
+        Whose files they are.
     rejects_folder : Path
         Where files of refused lines go.
     scratch_folder : Path or None
@@ -57,7 +57,7 @@ class Target:
     """
 
     dsn: str
-    exchange_id: int
+    exchange: Exchange
     rejects_folder: Path
     scratch_folder: Path | None
     strict: bool
@@ -99,7 +99,9 @@ class FileImport:
         return result
 
     def _run(self, began: float) -> FileResult:
-        tables = MarketTables(self._connection, self._target.exchange_id, self._source.symbol)
+        tables = MarketTables(
+            self._connection, self._target.exchange.exchange_id, self._source.symbol
+        )
         with self._connection.transaction():
             stored = tables.lock()
             if imported := tables.imported():

@@ -2,63 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from qd_store.errors import UnknownLayout
+from qd_store.exchanges import EXCHANGES, Exchange, Layout
 from qd_store.imports.lines import parse_line
 from qd_store.imports.rows import Rejected, shown
 
 SAMPLE_LINES_MAX: Final = 100
 _BOM: Final = b"\xef\xbb\xbf"
+_TEXT_CHARS_MAX: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """The columns of a file of trades.
+class _Fit:
+    """A layout, with how many of the first lines are trades in its columns."""
 
-    Attributes
-    ----------
-    name : str
-        What users are told.
-    columns : int
-        How many a row has.
-    time, price, volume : int
-        Which ones matter, from 0.
-    header : bool
-        Whether the first line names them.
-    """
-
-    name: str
-    columns: int
-    time: int
-    price: int
-    volume: int
-    header: bool
+    layout: Layout
+    good: int
 
 
-_PLAIN: Final = Layout("unix_ts,price,volume without a header", 3, 0, 1, 2, header=False)
-
-_HEADERS: Final = (
-    "timestamp,price,volume",
-    "timestamp,price,amount",
-    "time,price,volume",
-    "unix_ts,price,volume",
-    "Price,Volume,Timestamp,Type,OrderType,Misc,TradeID",
-)
-
-
-def _with_header(header: str) -> Layout:
-    names = header.lower().split(",")
-    time = next(i for i, name in enumerate(names) if name in ("timestamp", "time", "unix_ts"))
-    volume = next(i for i, name in enumerate(names) if name in ("volume", "amount"))
-    return Layout(header, len(names), time, names.index("price"), volume, header=True)
-
-
-_BY_HEADER: Final = {tuple(text.lower().split(",")): _with_header(text) for text in _HEADERS}
-
-
-def detect(first_block: bytes, name: str) -> Layout:
+def detect(first_block: bytes, name: str, exchange: Exchange) -> Layout:
     """Find the layout of a file.
 
     A header must be a known one. At least half of the first lines must then be trades in
@@ -70,6 +36,8 @@ def detect(first_block: bytes, name: str) -> Layout:
         Whole lines from the file's start.
     name : str
         The file, for the error.
+    exchange : Exchange
+        Whose layouts are looked for.
 
     Raises
     ------
@@ -79,14 +47,32 @@ def detect(first_block: bytes, name: str) -> Layout:
     lines = first_block.removeprefix(_BOM).split(b"\n", SAMPLE_LINES_MAX + 1)[:SAMPLE_LINES_MAX]
     lines = [line for line in lines if line.strip()]
     if not lines:
-        return _PLAIN
-    cells = tuple(cell.strip().strip(b'"').lower() for cell in lines[0].split(b","))
-    layout = _BY_HEADER.get(tuple(cell.decode("utf-8", "replace") for cell in cells))
-    if layout is None and not _names_columns(cells):
-        layout = _PLAIN
-    if layout is None or not _fits(layout, lines):
-        raise UnknownLayout(_refusal(lines, name))
-    return layout
+        return exchange.layouts[0]
+    found = _best(lines, exchange)
+    if found is None:
+        raise UnknownLayout(_refusal(lines, name, exchange))
+    return replace(found, fractions=_has_fractions(lines, found))
+
+
+def _best(lines: Sequence[bytes], exchange: Exchange) -> Layout | None:
+    """The layout of an exchange in which most of the lines are trades, and at least half."""
+    names = _cells(lines[0])
+    headers = [each for each in exchange.layouts if each.header and _cells(_header(each)) == names]
+    if not headers and _names_columns(names):
+        return None
+    candidates = headers or [each for each in exchange.layouts if not each.header]
+    rows = lines[1:] if headers else lines
+    fits = [_Fit(layout, _good(rows, layout)) for layout in candidates]
+    best = max(fits, key=lambda fit: fit.good)
+    return best.layout if 2 * best.good >= len(rows) else None
+
+
+def _header(layout: Layout) -> bytes:
+    return layout.name.encode()
+
+
+def _cells(line: bytes) -> tuple[bytes, ...]:
+    return tuple(cell.strip().strip(b'"').lower() for cell in line.split(b","))
 
 
 def _names_columns(cells: tuple[bytes, ...]) -> bool:
@@ -94,18 +80,27 @@ def _names_columns(cells: tuple[bytes, ...]) -> bool:
     return len(cells) > 1 and all(cell[:1].isalpha() for cell in cells)
 
 
-def _fits(layout: Layout, lines: list[bytes]) -> bool:
-    rows = lines[1:] if layout.header else lines
-    columns = (layout.columns, layout.time, layout.price, layout.volume)
-    good = sum(not isinstance(parse_line(line, columns, 1), Rejected) for line in rows)
-    return 2 * good >= len(rows)
+def _good(rows: Sequence[bytes], layout: Layout) -> int:
+    return sum(not isinstance(parse_line(line, layout, 1), Rejected) for line in rows)
 
 
-def _refusal(lines: list[bytes], name: str) -> str:
-    last = f", line {len(lines)} is {shown(lines[-1])[:120]!r}" if len(lines) > 1 else ""
-    known = "; ".join((_PLAIN.name, *_HEADERS))
-    return (
-        f"{name} has unknown columns: line 1 is {shown(lines[0])[:120]!r} "
-        f"({lines[0].count(b',') + 1} columns){last}; known are: {known}; times in seconds "
-        "since 1970, whole or with a fraction"
+def _has_fractions(lines: Sequence[bytes], layout: Layout) -> bool:
+    cells = (line.split(b",") for line in lines[layout.header :])
+    return any(b"." in row[layout.time] for row in cells if len(row) == layout.columns)
+
+
+def _refusal(lines: Sequence[bytes], name: str, exchange: Exchange) -> str:
+    last = f", line {len(lines)} is {_quoted(lines[-1])}" if len(lines) > 1 else ""
+    text = (
+        f"{name} has unknown columns: line 1 is {_quoted(lines[0])} "
+        f"({lines[0].count(b',') + 1} columns){last}; "
     )
+    others = [each for each in EXCHANGES if each.name != exchange.name and _best(lines, each)]
+    if others:
+        return f"{text}these are columns of {others[0].name}, not of {exchange.name}"
+    known = "; ".join(f"{each.kind}, times in {each.unit.text}" for each in exchange.layouts)
+    return f"{text}known for {exchange.name} are: {known}; with or without fractions"
+
+
+def _quoted(line: bytes) -> str:
+    return repr(shown(line)[:_TEXT_CHARS_MAX])

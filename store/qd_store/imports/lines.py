@@ -10,10 +10,8 @@ import re
 from decimal import ROUND_FLOOR, Decimal
 from typing import Final
 
+from qd_store.exchanges.layout import Layout
 from qd_store.imports.rows import TIME_MAX_US, TIME_MIN_US, Reason, Rejected, shown
-
-Columns = tuple[int, int, int, int]
-"""How many columns, and which hold time, price and volume."""
 
 Trade = tuple[int, float, float, int]
 """Microseconds, price, volume, line number."""
@@ -23,15 +21,15 @@ _NOT_FINITE: Final = re.compile(rb"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 _TIME_BYTES_MAX: Final = 100  # beyond any time; keeps the exact arithmetic cheap
 
 
-def parse_line(line: bytes, columns: Columns, number: int) -> Trade | Rejected:
+def parse_line(line: bytes, layout: Layout, number: int) -> Trade | Rejected:
     """Read one line.
 
     Parameters
     ----------
     line : bytes
         Without its newline.
-    columns : tuple of int
-        How many columns, and which hold time, price and volume.
+    layout : Layout
+        Its columns.
     number : int
         The line's number, from 1.
 
@@ -42,10 +40,9 @@ def parse_line(line: bytes, columns: Columns, number: int) -> Trade | Rejected:
         nearest to the text.
     """
     cells = line.rstrip(b"\r").split(b",")
-    count, *wanted = columns
-    if len(cells) != count:
+    if len(cells) != layout.columns:
         return Rejected(number, Reason.COLUMNS, shown(line))
-    texts = [cells[index].strip(b" \t") for index in wanted]
+    texts = [cells[index].strip(b" \t") for index in (layout.time, layout.price, layout.volume)]
     if not all(map(_NUMBER.fullmatch, texts)) or len(texts[0]) > _TIME_BYTES_MAX:
         named = all(_NUMBER.fullmatch(text) or _NOT_FINITE.fullmatch(text) for text in texts)
         return Rejected(number, Reason.FINITE if named else Reason.NUMBER, shown(line))
@@ -54,13 +51,13 @@ def parse_line(line: bytes, columns: Columns, number: int) -> Trade | Rejected:
     if reason:
         return Rejected(number, reason, shown(line))
     # Decimals overflow where doubles become infinite, so the doubles are looked at first.
-    if not abs(float(texts[0])) * 1_000_000 < 2 * TIME_MAX_US:
+    if not abs(float(texts[0])) * layout.unit < 2 * TIME_MAX_US:
         return Rejected(number, Reason.TIME, shown(line))
-    seconds = Decimal(texts[0].decode())
-    if not TIME_MIN_US <= seconds * 1_000_000 < TIME_MAX_US:
+    microseconds = Decimal(texts[0].decode()) * layout.unit
+    if not TIME_MIN_US <= microseconds < TIME_MAX_US:
         return Rejected(number, Reason.TIME, shown(line))
-    microseconds = (seconds * 1_000_000).to_integral_value(ROUND_FLOOR)
-    return int(microseconds), price, volume + 0.0, number  # + 0.0 makes a minus zero plain
+    whole = int(microseconds.to_integral_value(ROUND_FLOOR))
+    return whole, price, volume + 0.0, number  # + 0.0 makes a minus zero plain
 
 
 def _refused(price: float, volume: float) -> Reason | None:

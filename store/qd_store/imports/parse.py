@@ -16,13 +16,16 @@ import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 from qd_schemas.arrays import Rows
-from qd_store.imports.layouts import Layout
+from qd_store.exchanges.layout import Layout, TimeUnit
 from qd_store.imports.lines import parse_line
 from qd_store.imports.rows import RAW, TIME_MAX_US, TIME_MIN_US, Block, Reason, Rejected, shown
 
 _SLOW_BYTES_MAX: Final = 8 * 1024
-_NANOSECONDS: Final = pa.decimal128(38, 9)  # exact; a longer fraction goes the slow way
-_MICRO_US: Final = 1_000_000
+_NANOSECONDS: Final = {  # exact; a longer fraction goes the slow way
+    TimeUnit.SECONDS: pa.decimal128(38, 9),
+    TimeUnit.MILLISECONDS: pa.decimal128(38, 6),
+    TimeUnit.MICROSECONDS: pa.decimal128(38, 3),
+}
 _PARSE_OPTIONS: Final = pa_csv.ParseOptions(quote_char=False, ignore_empty_lines=False)
 
 
@@ -30,7 +33,7 @@ class BlockParser:
     """Parses a file's blocks one after the other; knows the line numbers."""
 
     def __init__(self, layout: Layout) -> None:
-        self._columns = (layout.columns, layout.time, layout.price, layout.volume)
+        self._layout = layout
         self._names = [f"column{index}" for index in range(layout.columns)]
         self._skip_line = layout.header
         self._next_line = 1
@@ -78,21 +81,21 @@ class BlockParser:
             return None
         time, price, volume = (table.column(i).combine_chunks() for i in range(3))
         if time.type == pa.string():
-            time = _decimals(time)
+            time = _decimals(time, self._layout.unit)
         if time is None:
             self._time_type = pa.int64()
             return None
         if any(column.null_count for column in (time, price, volume)):
             return None
         rows = np.empty(table.num_rows, RAW)
-        rows["time"] = _microseconds(time)
+        rows["time"] = _microseconds(time, self._layout.unit)
         rows["price"] = price.to_numpy()
         rows["volume"] = volume.to_numpy()
         return rows
 
     def _table(self, data: bytes) -> Any:
-        _, time, price, volume = self._columns
-        wanted = [self._names[index] for index in (time, price, volume)]
+        layout = self._layout
+        wanted = [self._names[index] for index in (layout.time, layout.price, layout.volume)]
         types = dict(zip(wanted, (self._time_type, pa.float64(), pa.float64()), strict=True))
         try:
             return pa_csv.read_csv(
@@ -128,7 +131,7 @@ class BlockParser:
         good = []
         for number, line in enumerate(data.removesuffix(b"\n").split(b"\n"), first):
             if line.strip():  # an empty line is no row
-                found = parse_line(line, self._columns, number)
+                found = parse_line(line, self._layout, number)
                 if isinstance(found, Rejected):
                     rejected.append(found)
                 else:
@@ -154,8 +157,8 @@ def _reasons(rows: Rows) -> NDArray[np.int8]:
     return reasons
 
 
-def _decimals(texts: Any) -> Any:
-    """Seconds with a fraction, exact; None where Arrow cannot or must not read them all.
+def _decimals(texts: Any, unit: TimeUnit) -> Any:
+    """Times with fractions, exact to nanoseconds; None where Arrow cannot or must not read them.
 
     Arrow does not bound the exponent of a decimal: ``1e-99999999`` makes it read, and crash,
     far beyond its table of powers of ten. So texts with exponents are not given to it.
@@ -165,22 +168,22 @@ def _decimals(texts: Any) -> Any:
     if b"e" in letters or b"E" in letters:
         return None
     try:
-        return pc.ascii_trim(texts, characters=" \t").cast(_NANOSECONDS)
+        return pc.ascii_trim(texts, characters=" \t").cast(_NANOSECONDS[unit])
     except pa.ArrowInvalid:
         return None
 
 
-def _microseconds(seconds: Any) -> NDArray[np.int64]:
-    """Times of Arrow, in whole seconds or decimals of nanoseconds, as microseconds.
+def _microseconds(times: Any, unit: TimeUnit) -> NDArray[np.int64]:
+    """Times of Arrow, whole ones of a unit or decimals of nanoseconds, as microseconds.
 
     Those that do not fit become -1, which is no time of a trade.
     """
-    if seconds.type == pa.int64():
-        whole = seconds.to_numpy()
-        fits = (whole >= 0) & (whole < TIME_MAX_US)
-        return np.where(fits, whole, -1) * np.where(fits, _MICRO_US, 1)
-    low_high = np.frombuffer(seconds.buffers()[1], np.int64).reshape(-1, 2)
-    low_high = low_high[seconds.offset : seconds.offset + len(seconds)]
+    if times.type == pa.int64():
+        whole = times.to_numpy()
+        fits = (whole >= 0) & (whole < TIME_MAX_US // unit)
+        return np.where(fits, whole * int(unit), -1)
+    low_high = np.frombuffer(times.buffers()[1], np.int64).reshape(-1, 2)
+    low_high = low_high[times.offset : times.offset + len(times)]
     fits = (low_high[:, 1] == 0) & (low_high[:, 0] >= 0)
     return np.where(fits, low_high[:, 0] // 1000, -1)
 

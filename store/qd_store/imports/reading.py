@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from qd_schemas.arrays import Rows
-from qd_store.imports.layouts import Layout, detect
+from qd_store.exchanges import Exchange, Layout
+from qd_store.imports.layouts import detect
 from qd_store.imports.parse import BlockParser
 from qd_store.imports.rejects import Rejects
 from qd_store.imports.report import Progress
@@ -25,11 +26,11 @@ Tick = Callable[[Progress], None]
 """Told about each block; raises to stop the import."""
 
 
-def layout_of(source: Source) -> Layout:
+def layout_of(source: Source, exchange: Exchange) -> Layout:
     """Find the columns of a file from its first block."""
     with source.blocks() as blocks:
         first, _ = next(blocks, (b"", 0))
-        return detect(first, source.name)
+        return detect(first, source.name, exchange)
 
 
 def first_time(source: Source, layout: Layout) -> int:
@@ -79,6 +80,7 @@ class Reading:
                         self.rows,
                         position,
                         self._source.bytes_total,
+                        self._layout.text,
                     )
                 )
                 if len(block.rows):

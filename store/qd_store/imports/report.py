@@ -45,6 +45,8 @@ class FileResult:
         The file of refused lines.
     error : str
         Why it was refused.
+    layout : str
+        The columns found in it, for people; empty where none were found.
     """
 
     file: str
@@ -57,6 +59,7 @@ class FileResult:
     seconds: float = 0.0
     rejects: Path | None = None
     error: str = ""
+    layout: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,8 @@ class Progress:
         Rows read so far. A file found to be out of order is read a second time, from 0.
     bytes_done, bytes_total : int
         How far the reading is in the file, packed bytes where it is packed.
+    layout : str
+        The columns found in it; empty while an imported file is only compared.
     """
 
     file: str
@@ -101,6 +106,7 @@ class Progress:
     rows: int
     bytes_done: int
     bytes_total: int
+    layout: str = ""
 
 
 ProgressCallback = Callable[[Progress], None]

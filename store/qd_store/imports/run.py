@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ import psycopg
 
 from qd_store.connections import connect, translating
 from qd_store.errors import ImportFailed, ImportStopped, SymbolIdsExhausted
+from qd_store.exchanges import Exchange, Layout, find_exchange
+from qd_store.exchanges.registry import register
 from qd_store.imports.importer import FileImport, Target
 from qd_store.imports.reading import first_time, layout_of
 from qd_store.imports.report import (
@@ -30,7 +33,6 @@ from qd_store.imports.report import (
     ProgressCallback,
 )
 from qd_store.imports.sources import Source, find_sources
-from qd_store.imports.tables import exchange_id_of
 from qd_store.migrate import migrate
 
 PARALLEL_MAX = 16
@@ -42,7 +44,7 @@ def import_paths(
     dsn: str,
     paths: Iterable[Path | str],
     *,
-    exchange: int | str = "kraken",
+    exchange: int | str | Exchange = "kraken",
     rejects_folder: Path,
     progress: ProgressCallback | None = None,
     stop: threading.Event | None = None,
@@ -58,8 +60,8 @@ def import_paths(
         The database; its tables are migrated first.
     paths : iterable of Path or str
         CSV files, gzipped ones, zips, folders of all these.
-    exchange : int or str
-        The exchange's id or name.
+    exchange : int or str or Exchange
+        The exchange's id or name, or an adapter of one's own. It is entered in the database.
     rejects_folder : Path
         Where files of refused lines go; made when needed.
     progress : callable, optional
@@ -88,11 +90,12 @@ def import_paths(
         The caller asked for it. Markets that were done stay.
     """
     began = time.monotonic()
-    sources = find_sources(paths)
+    adapter = find_exchange(exchange) if isinstance(exchange, int | str) else exchange
+    sources = find_sources(paths, adapter)
     with translating(), connect(dsn) as connection:
         migrate(connection)
-        exchange_id = exchange_id_of(connection, exchange)
-    target = Target(dsn, exchange_id, rejects_folder, scratch_folder, strict)
+        register(connection, adapter)
+    target = Target(dsn, adapter, rejects_folder, scratch_folder, strict)
     workers = parallel or max(1, (os.cpu_count() or 1) // 2)
     run = _Run(target, progress, stop or threading.Event())
     results = run.all(sources, min(max(workers, 1), PARALLEL_MAX))
@@ -159,7 +162,7 @@ class _Run:
         ready = []
         for source in group:
             try:
-                layout = layout_of(source)
+                layout = layout_of(source, self._target.exchange)
                 ready.append((first_time(source, layout) if len(group) > 1 else 0, layout, source))
             except ImportFailed as error:
                 results.append(_refused(source, error))
@@ -167,11 +170,11 @@ class _Run:
             try:
                 with self._connected() as connection:
                     task = FileImport(connection, self._target, source, layout, self._tick)
-                    results.append(task.run())
+                    results.append(replace(task.run(), layout=layout.text))
             except ImportStopped:
                 raise
             except (ImportFailed, SymbolIdsExhausted) as error:
-                results.append(_refused(source, error))
+                results.append(_refused(source, error, layout))
         return results
 
     @contextlib.contextmanager
@@ -203,5 +206,6 @@ def _hang_up(connection: psycopg.Connection[Any]) -> None:
         own.shutdown(socket.SHUT_RDWR)
 
 
-def _refused(source: Source, error: Exception) -> FileResult:
-    return FileResult(source.name, source.symbol, FileState.REFUSED, error=str(error))
+def _refused(source: Source, error: Exception, layout: Layout | None = None) -> FileResult:
+    text = layout.text if layout is not None else ""
+    return FileResult(source.name, source.symbol, FileState.REFUSED, error=str(error), layout=text)

@@ -1,6 +1,7 @@
 """The files to import: found in folders and zips, read as blocks of whole lines.
 
-Nothing is unpacked to disk and nothing is held but one block. Knows nothing of columns.
+Nothing is unpacked to disk and nothing is held but one block. Knows nothing of columns; the
+exchange says which market a file is, by its name.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path, PurePath
 from typing import IO, NoReturn, cast
 
 from qd_store.errors import SourceUnreadable
+from qd_store.exchanges import Exchange
 
 BLOCK_BYTES = 2 * 1024 * 1024
 LINE_BYTES_MAX = 64 * 1024
@@ -36,7 +38,7 @@ class Source:
     name : str
         Where it is: a path, for a zip's member followed by its name in the zip.
     symbol : str
-        The market, which is the file's stem.
+        The market, by the file's name.
     bytes_total : int
         Its size as `position` counts.
     """
@@ -94,8 +96,15 @@ class Source:
             yield rest, position()
 
 
-def find_sources(paths: Iterable[Path | str]) -> list[Source]:
+def find_sources(paths: Iterable[Path | str], exchange: Exchange) -> list[Source]:
     """All files of trades at the paths, in the order given, within a folder by name.
+
+    Parameters
+    ----------
+    paths : iterable of Path or str
+        CSV files, gzipped ones, zips, folders of all these.
+    exchange : Exchange
+        Whose files they are.
 
     Raises
     ------
@@ -106,7 +115,7 @@ def find_sources(paths: Iterable[Path | str]) -> list[Source]:
     found: dict[str, Source] = {}  # by name: a path given twice is imported once
     for path in map(Path, paths):
         try:
-            here = list(_sources_at(path))
+            here = list(_sources_at(path, exchange))
         except OSError as error:
             raise SourceUnreadable(
                 f"{path} cannot be looked into ({error.strerror}); expected {_EXPECTED}"
@@ -117,21 +126,22 @@ def find_sources(paths: Iterable[Path | str]) -> list[Source]:
     return list(found.values())
 
 
-def _sources_at(path: Path) -> Iterator[Source]:
+def _sources_at(path: Path, exchange: Exchange) -> Iterator[Source]:
     if path.is_dir():
         for file in sorted(path.rglob("*")):
             if file.is_file() and _wanted(file) | _is_zip(file):
                 try:
-                    yield from _sources_at(file)
+                    yield from _sources_at(file, exchange)
                 except SourceUnreadable as error:  # the other files are as good as without it
                     yield _unreadable(str(file), file, error)
     elif not path.exists():
         raise SourceUnreadable(f"{path} does not exist; expected {_EXPECTED}")
     elif _is_zip(path):
-        yield from _members(path)
+        yield from _members(path, exchange)
     elif _wanted(path):
         opener = _opened_gzip if path.name.lower().endswith(".gz") else _opened_plain
-        yield Source(str(path), _symbol(path, str(path)), path.stat().st_size, opener(path))
+        symbol = _symbol(path, str(path), exchange)
+        yield Source(str(path), symbol, path.stat().st_size, opener(path))
     else:
         raise SourceUnreadable(f"{path} is of an unknown kind; expected {_EXPECTED}")
 
@@ -146,18 +156,21 @@ def _is_zip(path: PurePath) -> bool:
     return path.name.lower().endswith(".zip") and not path.name.startswith(".")
 
 
-def _symbol(path: PurePath, name: str) -> str:
+def _symbol(path: PurePath, name: str, exchange: Exchange) -> str:
     """The market's name out of the file's: ``XBTEUR.csv.gz`` is XBTEUR."""
     stem = re.sub(r"(?i)\.csv(\.gz)?$", "", path.name)
-    if not _SYMBOL.fullmatch(stem):
+    try:
+        symbol = exchange.symbol_of_file(stem)
+        if not _SYMBOL.fullmatch(symbol):
+            raise ValueError("expected letters, digits, '.', '_' and '-', at most 32")
+    except ValueError as error:
         raise SourceUnreadable(
-            f"{name}: {stem!r} is no market's name; expected letters, digits, '.', '_' and '-', "
-            "at most 32: rename the file"
-        )
-    return stem
+            f"{name}: {stem!r} is no name of a market on {exchange.name}; {error}: rename the file"
+        ) from error
+    return symbol
 
 
-def _members(path: Path) -> Iterator[Source]:
+def _members(path: Path, exchange: Exchange) -> Iterator[Source]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = sorted(archive.infolist(), key=lambda member: member.filename)
@@ -168,7 +181,7 @@ def _members(path: Path) -> Iterator[Source]:
         if _wanted(inside) and not member.is_dir():
             name = f"{path}/{member.filename}"
             try:
-                symbol = _symbol(inside, name)
+                symbol = _symbol(inside, name, exchange)
             except SourceUnreadable as error:
                 yield _unreadable(name, inside, error)
             else:

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from qd_schemas.arrays import Rows
-from qd_store.errors import SymbolIdsExhausted, UnknownExchange
+from qd_store.errors import SymbolIdsExhausted
 from qd_store.markets import SEQUENCE_AT, SYMBOL_ID_MAX, market_key
 
 _LOCK_CLASS = 0x7164_0002  # "qd", a market being imported
@@ -63,22 +63,6 @@ class Stored:
 
     trades: int
     last_time: int | None
-
-
-def exchange_id_of(connection: psycopg.Connection[Any], exchange: int | str) -> int:
-    """The id of an exchange given by name or id.
-
-    Raises
-    ------
-    UnknownExchange
-        It is not in the table.
-    """
-    rows = connection.execute("SELECT exchange_id, name FROM exchange").fetchall()
-    for found, name in rows:
-        if exchange in (found, name):
-            return int(found)
-    known = ", ".join(sorted(name for _, name in rows))
-    raise UnknownExchange(f"no exchange {exchange!r}; known are: {known}")
 
 
 class MarketTables:
