@@ -12,6 +12,11 @@
          ├─ SchemaMismatch       the tables are missing, or newer than this program
          ├─ UnknownExchange      an exchange that is not in the table
          ├─ SymbolIdsExhausted   an exchange has used all its u16 ids
+         ├─ AppendRefused        trades that cannot be added to a market as they are
+         │   ├─ SequenceGap        trades before them are missing
+         │   ├─ TradesDiffer       stored under a sequence is another trade
+         │   ├─ TradesOutOfOrder   times that fall
+         │   └─ TradesInvalid      rows that are no trades
          ├─ ImportFailed         files that cannot be imported
          │   ├─ SourceUnreadable   a path that is missing, broken or not a file of trades
          │   ├─ UnknownLayout      columns that no known layout has
@@ -83,6 +88,46 @@ class UnknownExchange(StoreError):
 
 class SymbolIdsExhausted(StoreError):
     """An exchange has used all its u16 symbol ids."""
+
+
+class AppendRefused(StoreError):
+    """Trades that cannot be added to a market as they are; none of them was."""
+
+
+class SequenceGap(AppendRefused):
+    """Trades before those given are missing.
+
+    Attributes
+    ----------
+    next_sequence : int
+        The first one that is missing.
+    """
+
+    def __init__(self, message: str, *, next_sequence: int) -> None:
+        super().__init__(message)
+        self.next_sequence = next_sequence
+
+
+class TradesDiffer(AppendRefused):
+    """Stored under a sequence is another trade than the one given; stored ones never change.
+
+    Attributes
+    ----------
+    sequence : int
+        The first one that differs.
+    """
+
+    def __init__(self, message: str, *, sequence: int) -> None:
+        super().__init__(message)
+        self.sequence = sequence
+
+
+class TradesOutOfOrder(AppendRefused):
+    """Times that fall, among the trades given or below the last stored one."""
+
+
+class TradesInvalid(AppendRefused):
+    """Rows that are no trades: a price not above zero, a time out of range and the like."""
 
 
 class ImportFailed(StoreError):
