@@ -81,6 +81,15 @@ def bar_starts(resolution: Resolution, times: NDArray[np.int64]) -> NDArray[np.i
     raise ValueError(f"no bars of resolution {resolution!r}; expected one of 1m to 1y")
 
 
+def bar_ends(resolution: Resolution, starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where bars end, which is where the next ones may start; units as in `bar_starts`."""
+    if resolution in _WIDTH_US:
+        ends: NDArray[np.int64] = starts + _WIDTH_US[resolution]
+        return ends
+    units = starts.view("datetime64[us]").astype(_CALENDAR[resolution]) + 1
+    return units.astype("datetime64[us]").view(np.int64)
+
+
 def bar_start_at_or_after(resolution: Resolution, time: int | None) -> int | None:
     """The first bar start that is not before a time; None stays None.
 
@@ -89,13 +98,8 @@ def bar_start_at_or_after(resolution: Resolution, time: int | None) -> int | Non
     if time is None:
         return None
     time = min(max(time, _TIME_MIN_US), _TIME_MAX_US)
-    start = int(bar_starts(resolution, np.array([time], np.int64))[0])
-    if start == time:
-        return start
-    if resolution in _WIDTH_US:
-        return start + _WIDTH_US[resolution]
-    unit = np.array([start], np.int64).view("datetime64[us]").astype(_CALENDAR[resolution])
-    return int((unit + 1).astype("datetime64[us]").view(np.int64)[0])
+    start = bar_starts(resolution, np.array([time], np.int64))
+    return time if start[0] == time else int(bar_ends(resolution, start)[0])
 
 
 class Resampler:
@@ -150,8 +154,12 @@ class Resampler:
         -------
         ndarray of BAR
         """
+        return self.feed_levels(trades)[-1]
+
+    def feed_levels(self, trades: Rows) -> list[Rows]:
+        """The same as `feed`, but return the finished bars of all resolutions, finest first."""
         if len(trades) == 0:
-            return _NO_BARS
+            return [_NO_BARS] * len(self._levels)
         return self._feed(_as_bars(trades), int(trades["time"][-1]), self._levels)
 
     def feed_bars(self, resolution: Resolution, bars: Rows) -> Rows:
@@ -186,19 +194,26 @@ class Resampler:
             return _NO_BARS
         end = bar_start_at_or_after(resolution, int(bars["time"][-1]) + 1)
         assert end is not None  # as the time is not
-        return self._feed(bars, end, self._levels[above:])
+        return self._feed(bars, end, self._levels[above:])[-1]
 
     def finish(self) -> Rows:
         """Return the last bar, if any, and forget all."""
-        bars = _NO_BARS
+        return self.finish_levels()[-1]
+
+    def finish_levels(self) -> list[Rows]:
+        """The same as `finish`, but return the last bars of all resolutions, finest first."""
+        bars, all_bars = _NO_BARS, []
         for level in self._levels:
             bars = np.concatenate((level.feed(bars, None), level.take()))
-        return bars
+            all_bars.append(bars)
+        return all_bars
 
-    def _feed(self, bars: Rows, now: int, levels: Sequence[_Level]) -> Rows:
+    def _feed(self, bars: Rows, now: int, levels: Sequence[_Level]) -> list[Rows]:
+        all_bars = []
         for level in levels:
             bars = level.feed(bars, now)
-        return bars
+            all_bars.append(bars)
+        return all_bars
 
 
 class _Level:
