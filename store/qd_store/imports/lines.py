@@ -11,7 +11,8 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import Final
 
 from qd_store.exchanges.layout import Layout
-from qd_store.imports.rows import TIME_MAX_US, TIME_MIN_US, Reason, Rejected, shown
+from qd_store.imports.rows import Reason, Rejected, shown
+from qd_store.times import TIME_MAX_US, TIME_MIN_US
 
 Trade = tuple[int, float, float, int]
 """Microseconds, price, volume, line number."""

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from qd_schemas.arrays import Rows
 from qd_store.exchanges.layout import Layout, TimeUnit
 from qd_store.imports.lines import parse_line
-from qd_store.imports.rows import RAW, TIME_MAX_US, TIME_MIN_US, Block, Reason, Rejected, shown
+from qd_store.imports.rows import RAW, Block, Reason, Rejected, shown
+from qd_store.times import TIME_MAX_US, TIME_MIN_US
 
 _SLOW_BYTES_MAX: Final = 8 * 1024
 _NANOSECONDS: Final = {  # exact; a longer fraction goes the slow way

@@ -15,10 +15,6 @@ RAW: Final[np.dtype[np.void]] = np.dtype(
 )
 """A good row of a file: microseconds since the epoch, price, volume, line number from 1."""
 
-# Bitcoin's first block. Older times are cut-off digits or another unit, never a trade.
-TIME_MIN_US: Final = 1_231_006_505_000_000
-TIME_MAX_US: Final = 4_102_444_800_000_000  # 2100-01-01
-
 REJECT_TEXT_CHARS_MAX: Final = 500
 
 
