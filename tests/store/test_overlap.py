@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qd_schemas.arrays import TRADE, Rows
+from qd_store.errors import SourceRefused
+from qd_store.imports import overlap
 from qd_store.imports.overlap import compare
 from qd_store.imports.rows import RAW
 
@@ -66,3 +69,12 @@ def test_stored_trades_after_the_file_are_not_read() -> None:
     pieces = list(compare(iter([raw([(1, 1.0, 1.0), (2, 9.0, 9.0)])]), stored(), 999))
     assert [line for piece in pieces for line in piece.older_lines.tolist()] == [2]
     assert len(read) <= 4
+
+
+def test_rows_of_one_time_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlap, "ONE_TIME_ROWS_MAX", 100)
+    allowed = [(1, 1.0, 1.0)] * 100
+    pieces = list(compare(cut(raw(allowed), 10), cut(trades(allowed), 7), 1))
+    assert sum(piece.known for piece in pieces) == 100
+    with pytest.raises(SourceRefused, match="more than 100 rows have the time 1 "):
+        list(compare(cut(raw(allowed * 2), 10), cut(trades(allowed), 7), 1))

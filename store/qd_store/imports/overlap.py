@@ -16,8 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qd_schemas.arrays import TRADE, Rows
+from qd_store.errors import SourceRefused
 from qd_store.imports.rows import RAW
 
+ONE_TIME_ROWS_MAX: Final = 2_000_000
+"""Rows of one time are compared at once, so there is a bound: 64 MB. Real ones are some hundred."""
 _END: Final = 2**63 - 1
 
 
@@ -42,6 +45,11 @@ def compare(file: Iterator[Rows], stored: Iterator[Rows], last_time: int) -> Ite
         than needed.
     last_time : int
         Of the last stored trade.
+
+    Raises
+    ------
+    SourceRefused
+        More than `ONE_TIME_ROWS_MAX` rows are of one time.
     """
     new, old = _Side(file, RAW), _Side(stored, TRADE)
     while new.has_rows():
@@ -101,8 +109,13 @@ class _Side:
         rows = next(self._blocks, None)
         if rows is None:
             self._ended = True
-        else:
-            self._rows = np.concatenate((self._rows, rows))
+            return
+        self._rows = np.concatenate((self._rows, rows))
+        if len(self._rows) > ONE_TIME_ROWS_MAX + len(rows):
+            raise SourceRefused(
+                f"more than {ONE_TIME_ROWS_MAX} rows have the time {self._rows['time'][0]} "
+                "microseconds: too many to compare with the stored ones; is it a file of trades?"
+            )
 
     def complete_before(self) -> int:
         """The time before which all rows are at hand."""
