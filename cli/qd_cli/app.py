@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 _GROUPS = (
-    *("demo", "stack", "data", "produce", "consume"),
+    *("demo", "stack", "importing", "data", "produce", "consume"),
     *("topics", "partitions", "offsets", "profile", "process", "broker", "services"),
 )
 

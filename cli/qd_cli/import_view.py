@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 from qd_cli import console
-from qd_cli.imports import ImportMeter, import_files
+from qd_cli.import_settings import ImportSettings
+from qd_cli.imports import ImportMeter, check_files, import_files
 from qd_cli.tasks import beside
 
 if TYPE_CHECKING:
@@ -19,23 +20,55 @@ if TYPE_CHECKING:
 _SHOW_SECONDS = 0.1
 
 
-async def run_import(
-    dsn: str, paths: Sequence[Path], exchange: str, rejects_folder: Path, *, json: bool
-) -> ImportReport:
-    """Import files and tell how it goes; the report is printed on standard output."""
+async def run_import(dsn: str, settings: ImportSettings, *, json: bool) -> ImportReport:
+    """Import files and tell how it goes; the report is printed on standard output.
+
+    Parameters
+    ----------
+    settings : ImportSettings
+        With paths, an exchange, and a folder for refused lines.
+    """
+    assert settings.exchange is not None
+    assert settings.rejects is not None
     meter = ImportMeter()
+    work = import_files(
+        dsn,
+        settings.paths,
+        meter,
+        exchange=settings.exchange,
+        rejects_folder=settings.rejects,
+        scratch_folder=settings.scratch,
+        parallel=settings.parallel,
+        strict=bool(settings.strict),
+    )
+    report = await _shown(work, meter, "importing", json=json)
+    _print(report, json=json)
+    if not json and any(file.rejects for file in report.files):
+        console.say(f"refused lines are in {settings.rejects}")
+    return report
+
+
+async def run_check(settings: ImportSettings, *, json: bool) -> ImportReport:
+    """Only read the files, and print what an import would find."""
+    assert settings.exchange is not None
+    meter = ImportMeter()
+    work = check_files(
+        settings.paths, meter, exchange=settings.exchange, strict=bool(settings.strict)
+    )
+    report = await _shown(work, meter, "checking", json=json)
+    _print(report, json=json)
+    return report
+
+
+async def _shown(
+    work: Coroutine[Any, Any, ImportReport], meter: ImportMeter, verb: str, *, json: bool
+) -> ImportReport:
+    """Run an import beneath a bar, with lines about files that are begun."""
     bar = _progress(hidden=json)
     with bar:
-        task = bar.add_task("importing", total=None, rows="", rate="")
-        async with beside(_show(bar, task, meter)):
-            report = await import_files(
-                dsn, paths, meter, exchange=exchange, rejects_folder=rejects_folder
-            )
-    if json:
-        _print_json(report)
-    else:
-        _print_table(report, rejects_folder)
-    return report
+        files = bar.add_task(verb, total=None, rows="", rate="")
+        async with beside(_show(bar, files, meter, verb)):
+            return await work
 
 
 def _progress(*, hidden: bool) -> Progress:
@@ -55,16 +88,33 @@ def _progress(*, hidden: bool) -> Progress:
     )
 
 
-async def _show(bar: Progress, task: TaskID, meter: ImportMeter) -> None:
+async def _show(bar: Progress, files: TaskID, meter: ImportMeter, verb: str) -> None:
+    bars: TaskID | None = None
     while True:
+        latest = meter.latest
+        symbol = f" {latest.symbol}" if latest is not None else ""
         bar.update(
-            task,
+            files,
+            description=f"{verb} {meter.files}/{meter.files_total}{symbol}",
             completed=meter.bytes_done,
             total=meter.bytes_total or None,
             rows=f"{console.count(meter.rows)} rows",
             rate=console.rate(meter.rows_per_second, "rows"),
         )
+        if meter.refresh is not None:
+            if bars is None:
+                bars = bar.add_task("bars", total=None, rows="", rate="")
+            done, total = meter.refresh.done, meter.refresh.total
+            bar.update(bars, completed=done, total=total or None, rows=meter.refresh.what)
         await asyncio.sleep(_SHOW_SECONDS)
+
+
+def _print(report: ImportReport, *, json: bool) -> None:
+    if json:
+        _print_json(report)
+        return
+    _print_table(report)
+    _print_totals(report)
 
 
 def _print_json(report: ImportReport) -> None:
@@ -76,7 +126,9 @@ def _print_json(report: ImportReport) -> None:
             "files": len(report.files),
             "refused": len(report.refused),
             "rows": report.rows,
+            "known": sum(file.known for file in report.files),
             "rejected": report.rejected,
+            "reasons": dict(_reasons(report)),
             "seconds": round(report.seconds, 3),
         }
     )
@@ -87,6 +139,7 @@ def _fields(file: FileResult) -> dict[str, object]:
         "file": file.file,
         "symbol": file.symbol,
         "state": file.state.value,
+        "layout": file.layout or None,
         "rows": file.rows,
         "known": file.known,
         "rejected": file.rejected,
@@ -97,24 +150,37 @@ def _fields(file: FileResult) -> dict[str, object]:
     }
 
 
-def _print_table(report: ImportReport, rejects_folder: Path) -> None:
-    columns = ("SYMBOL", "STATE", "ROWS", "KNOWN", "REJECTED", "SECONDS")
+def _print_table(report: ImportReport) -> None:
+    columns = ("SYMBOL", "STATE", "ROWS", "KNOWN", "REJECTED", "SECONDS", "LAYOUT")
     rows = [
         (
             file.symbol,
             file.state.value,
             *(console.count(value) for value in (file.rows, file.known, file.rejected)),
             f"{file.seconds:.1f}",
+            file.layout or "-",
         )
         for file in report.files
     ]
-    console.print_table(columns, rows, right=columns[2:])
+    console.print_table(columns, rows, right=columns[2:6])
+
+
+def _print_totals(report: ImportReport) -> None:
     speed = console.rate(report.rows / max(report.seconds, 1e-9), "rows")
+    counts = ", ".join(f"{console.count(n)} {reason}" for reason, n in _reasons(report).items())
+    files = f"{console.count(len(report.files))} file{'' if len(report.files) == 1 else 's'}"
     console.say(
-        f"{console.count(report.rows)} rows imported, {console.count(report.rejected)} rejected, "
+        f"{files}, {console.count(report.rows)} rows, "
+        f"{console.count(report.rejected)} rejected{f' ({counts})' if counts else ''}, "
         f"{console.duration(report.seconds)}, {speed}"
     )
-    if any(file.rejects for file in report.files):
-        console.say(f"rejected lines are in {rejects_folder}")
     for file in report.refused:
         console.say(f"not imported: {file.error}")
+
+
+def _reasons(report: ImportReport) -> Counter[str]:
+    """The refused lines of all files by reason."""
+    total: Counter[str] = Counter()
+    for file in report.files:
+        total.update(file.reasons)
+    return total

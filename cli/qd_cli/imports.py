@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from qd_store.imports import ImportReport, Progress
+    from qd_store.tables import RefreshProgress
+
+Work = Callable[[threading.Event], "ImportReport"]
+"""A blocking import, which stops when the event is set."""
 
 
 @dataclass(slots=True)
@@ -20,20 +24,43 @@ class ImportMeter:
 
     Attributes
     ----------
-    bytes_total : int
-        Size of all files, as far as they were found.
+    bytes_total, files_total : int
+        Of all files, as far as they were found.
+    latest : Progress or None
+        What was read last.
+    refresh : RefreshProgress or None
+        How far the bars are, which follow the files.
     """
 
     bytes_total: int = 0
+    files_total: int = 0
     began: float = field(default_factory=time.monotonic)
+    latest: Progress | None = None
+    refresh: RefreshProgress | None = None
     _rows: dict[str, int] = field(default_factory=dict)
     _bytes: dict[str, int] = field(default_factory=dict)
+
+    def expect(self, paths: Sequence[Path], exchange: str) -> None:
+        """Find out how much there is to do."""
+        sources = find_files(paths, exchange)
+        self.files_total = len(sources)
+        self.bytes_total = sum(sources.values())
 
     def take(self, progress: Progress) -> None:
         """Note a file's progress; one that is read twice does not count back."""
         name = progress.file
         self._rows[name] = max(self._rows.get(name, 0), progress.rows)
         self._bytes[name] = max(self._bytes.get(name, 0), progress.bytes_done)
+        self.latest = progress
+
+    def take_refresh(self, progress: RefreshProgress) -> None:
+        """Note how far the bars are."""
+        self.refresh = progress
+
+    @property
+    def files(self) -> int:
+        """Files begun so far."""
+        return len(self._rows)
 
     @property
     def rows(self) -> int:
@@ -51,8 +78,8 @@ class ImportMeter:
         return self.rows / max(time.monotonic() - self.began, 1e-9)
 
 
-def check_paths(paths: Sequence[Path], exchange: str) -> None:
-    """Look at names and zips' directories only.
+def find_files(paths: Sequence[Path], exchange: str) -> dict[str, int]:
+    """Look at names and zips' directories only: each file, with its bytes.
 
     Raises
     ------
@@ -62,7 +89,8 @@ def check_paths(paths: Sequence[Path], exchange: str) -> None:
     from qd_store.exchanges import find_exchange
     from qd_store.imports.sources import find_sources
 
-    find_sources(paths, find_exchange(exchange))
+    sources = find_sources(paths, find_exchange(exchange))
+    return {source.name: source.bytes_total for source in sources}
 
 
 async def import_files(
@@ -73,6 +101,8 @@ async def import_files(
     exchange: str,
     rejects_folder: Path,
     scratch_folder: Path | None = None,
+    parallel: int | None = None,
+    strict: bool = False,
 ) -> ImportReport:
     """Import files; cancelling it stops the import between two blocks.
 
@@ -83,15 +113,10 @@ async def import_files(
 
     Other parameters and errors are those of `qd_store.imports.import_paths`.
     """
-    from qd_store.exchanges import find_exchange
     from qd_store.imports import import_paths
-    from qd_store.imports.sources import find_sources
 
-    stop = threading.Event()
-
-    def work() -> ImportReport:
-        sources = find_sources(paths, find_exchange(exchange))
-        meter.bytes_total = sum(source.bytes_total for source in sources)
+    def work(stop: threading.Event) -> ImportReport:
+        meter.expect(paths, exchange)
         return import_paths(
             dsn,
             paths,
@@ -99,10 +124,34 @@ async def import_files(
             rejects_folder=rejects_folder,
             scratch_folder=scratch_folder,
             progress=meter.take,
+            refreshing=meter.take_refresh,
             stop=stop,
+            parallel=parallel,
+            strict=strict,
         )
 
-    thread = asyncio.ensure_future(asyncio.to_thread(work))
+    return await _in_thread(work)
+
+
+async def check_files(
+    paths: Sequence[Path], meter: ImportMeter, *, exchange: str, strict: bool = False
+) -> ImportReport:
+    """Only read the files; parameters and errors are those of `qd_store.imports.check_files`."""
+    from qd_store import imports
+
+    def work(stop: threading.Event) -> ImportReport:
+        meter.expect(paths, exchange)
+        return imports.check_files(
+            paths, exchange=exchange, progress=meter.take, stop=stop, strict=strict
+        )
+
+    return await _in_thread(work)
+
+
+async def _in_thread(work: Work) -> ImportReport:
+    """Run an import; being cancelled stops it."""
+    stop = threading.Event()
+    thread = asyncio.ensure_future(asyncio.to_thread(work, stop))
     try:
         return await asyncio.shield(thread)
     except asyncio.CancelledError:

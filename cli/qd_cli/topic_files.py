@@ -23,12 +23,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from qd_cli.errors import FileBroken
+from qd_cli.toml_files import read_toml
 from qd_cli.units import parse_bytes, parse_seconds
 from qd_fluvio import Compression, Deduplication, TopicSettings
 from qd_schemas.errors import SettingError
 
-FILE_BYTES_MAX = 1 << 20
 _TABLE = "topics"
 
 
@@ -45,19 +44,7 @@ def read_topics(path: Path) -> dict[str, TopicSettings]:
     FileBroken
         The message names the file, and the line or the key.
     """
-    try:
-        with path.open("rb") as file:
-            text = file.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise FileBroken(f"{path} cannot be read: {error.strerror}") from error
-    if len(text) > FILE_BYTES_MAX:
-        raise FileBroken(f"{path} has more than {FILE_BYTES_MAX} bytes; expected a list of topics")
-    try:
-        return parse_topics(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FileBroken(f"{path} is no TOML: {error}") from error
-    except ValueError as error:
-        raise FileBroken(f"{path}: {error}") from error
+    return read_toml(path, parse_topics, "a list of topics")
 
 
 def parse_topics(text: str) -> dict[str, TopicSettings]:

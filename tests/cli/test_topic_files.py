@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from qd_cli import topic_files
 from qd_cli.errors import FileBroken
-from qd_cli.topic_files import FILE_BYTES_MAX, parse_topics, read_topics
+from qd_cli.toml_files import FILE_BYTES_MAX
+from qd_cli.topic_files import parse_topics, read_topics
 from qd_fluvio import Compression, Deduplication, TopicSettings
 
 EXAMPLE = """

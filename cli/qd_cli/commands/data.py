@@ -1,17 +1,15 @@
-"""``qd import``, ``symbols``, ``stream`` and ``alerts``: market data in and out."""
+"""``qd symbols``, ``stream`` and ``alerts``: market data out."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qd_cli import console
-from qd_cli.errors import CliError, ExitCode, RequestRefused
+from qd_cli.errors import CliError, RequestRefused
 from qd_cli.interrupts import Interrupts
 from qd_cli.options import (
-    DatabaseOption,
     Exchange,
     FluvioOption,
     Json,
@@ -25,41 +23,6 @@ if TYPE_CHECKING:
     from qd_schemas.enums import ExchangeId, Resolution
 
 _PANEL = "Market data"
-
-
-def import_files(
-    paths: Annotated[list[Path], typer.Argument(help="CSVs (also .gz), folders, zips.")],
-    exchange: Exchange = "kraken",
-    rejects: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where refused lines go (default: the state folder)."),
-    ] = None,
-    state: State = None,
-    database: DatabaseOption = None,
-    json: Json = False,
-) -> None:
-    """Import trades; a file's stem is its market.
-
-    Files imported before change nothing; a newer export of a market adds what is new. Lines
-    that are no trades are counted, and written to a rejects file with the reason.
-
-    \b
-    Examples:
-      qd import XBTCAD.csv
-      qd import ~/Kraken_Trading_History.zip
-      qd import old/ new/ --rejects rejects/
-    """
-    from qd_cli.import_view import run_import
-
-    found = targets(state, database=database)
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        raise RequestRefused(f"{missing[0]} does not exist: give CSVs, folders or zips")
-    folder = rejects or found.folder.rejects
-    dsn = found.database
-    report = found.run(lambda _: run_import(dsn, paths, exchange, folder, json=json))
-    if report.refused:
-        raise typer.Exit(ExitCode.FAILED)
 
 
 def symbols(
@@ -245,6 +208,5 @@ def _time(option: str, text: str | None) -> int | None:
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    app.command("import", rich_help_panel=_PANEL)(import_files)
     for command in (symbols, stream, alerts):
         app.command(rich_help_panel=_PANEL)(command)

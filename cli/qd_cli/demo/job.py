@@ -18,7 +18,7 @@ from qd_cli.demo.plan import Plan
 from qd_cli.demo.result import Summary
 from qd_cli.demo.work import Work
 from qd_cli.errors import OutputClosed, RequestRefused
-from qd_cli.imports import check_paths
+from qd_cli.imports import find_files
 from qd_cli.interrupts import Interrupts
 from qd_cli.stack import Choices, StateFolder, Supervisor, qd_parts
 
@@ -47,7 +47,7 @@ async def run_demo(plan: Plan, view: View, interrupts: Interrupts) -> Summary:
         Whatever else went wrong.
     """
     if plan.data is not None:
-        check_paths([plan.data], "kraken")  # before everything is started for nothing
+        find_files([plan.data], "kraken")  # before everything is started for nothing
     with _folder(plan.keep) as path:
         folder = StateFolder(path)
         supervisor = Supervisor(folder, qd_parts(), tell=view.part, hurry=interrupts.hurry)

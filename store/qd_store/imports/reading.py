@@ -7,23 +7,29 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from qd_schemas.arrays import Rows
 from qd_store.exchanges import Exchange, Layout
 from qd_store.imports.layouts import detect
 from qd_store.imports.parse import BlockParser
-from qd_store.imports.rejects import Rejects
 from qd_store.imports.report import Progress
-from qd_store.imports.rows import Block, shown
+from qd_store.imports.rows import Block, Rejected, shown
 from qd_store.imports.sources import Source
 
 T = TypeVar("T")
 
 Tick = Callable[[Progress], None]
 """Told about each block; raises to stop the import."""
+
+
+class Refusals(Protocol):
+    """Whoever takes the refused lines."""
+
+    def add(self, rejected: Iterable[Rejected]) -> None:
+        """Take some more, in file order."""
 
 
 def layout_of(source: Source, exchange: Exchange) -> Layout:
@@ -54,7 +60,7 @@ def digest_of(source: Source, tick: Tick) -> bytes:
 class Reading:
     """One pass over a file."""
 
-    def __init__(self, source: Source, layout: Layout, rejects: Rejects, tick: Tick) -> None:
+    def __init__(self, source: Source, layout: Layout, rejects: Refusals, tick: Tick) -> None:
         self._source = source
         self._layout = layout
         self._rejects = rejects

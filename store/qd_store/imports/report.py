@@ -19,6 +19,8 @@ class FileState(StrEnum):
     """All its trades were there already."""
     REFUSED = "refused"
     """It could not be imported; nothing of it was stored."""
+    CHECKED = "checked"
+    """It was only read, to see what an import would find."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,104 @@
+"""``qd import``: files of trades into the database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qd_cli.errors import ExitCode, RequestRefused
+from qd_cli.import_settings import PARALLEL_MAX, ImportSettings, read_import_settings
+from qd_cli.options import DatabaseOption, Json, State, targets
+
+_PANEL = "Market data"
+
+
+def import_files(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="CSVs (also .gz), folders, zips.")
+    ] = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A TOML file with the paths and options."),
+    ] = None,
+    exchange: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Whose files: kraken (default) or binance.", show_default=False
+        ),
+    ] = None,
+    strict: Annotated[
+        bool | None,
+        typer.Option(
+            "--strict/--lenient",
+            help="Refuse a whole file for one bad line, or leave such lines out (default).",
+            show_default=False,
+        ),
+    ] = None,
+    parallel: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=PARALLEL_MAX,
+            metavar="N",
+            help="Markets side by side (default: half the processors).",
+            show_default=False,
+        ),
+    ] = None,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where refused lines go (default: the state folder)."),
+    ] = None,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where rows are sorted (default: TMPDIR, or /tmp)."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only read the files and say what is in them.")
+    ] = False,
+    state: State = None,
+    database: DatabaseOption = None,
+    json: Json = False,
+) -> None:
+    """Import trades; a file's name says its market.
+
+    Files imported before change nothing; a newer export of a market adds what is new. Lines
+    that are no trades are counted, and written to a rejects file with the reason. Zips are
+    read as they are, and need not be unpacked.
+
+    \b
+    Examples:
+      qd import XBTCAD.csv
+      qd import ~/Kraken_Trading_History.zip --parallel 2
+      qd import old/ new/ --rejects rejects/ --strict
+      qd import BTCUSDT-trades-2024-01.zip --exchange binance
+      qd import --settings import.toml
+      qd import new.zip --dry-run
+    """
+    from qd_cli.import_view import run_check, run_import
+    from qd_store.exchanges import find_exchange
+
+    options = ImportSettings(tuple(paths or ()), exchange, parallel, strict, rejects, scratch)
+    given = options.or_else(read_import_settings(settings) if settings else ImportSettings())
+    if not given.paths:
+        raise RequestRefused("nothing to import: give CSVs, folders or zips, or --settings FILE")
+    missing = [path for path in given.paths if not path.exists()]
+    if missing:
+        raise RequestRefused(f"{missing[0]} does not exist: give CSVs, folders or zips")
+    find_exchange(given.exchange or "kraken")  # before anything is asked of a stack
+    found = targets(state, database=database)
+    wanted = ImportSettings(exchange="kraken", rejects=found.folder.rejects)
+    chosen = given.or_else(wanted)
+    if dry_run:
+        report = found.run(lambda _: run_check(chosen, json=json))
+    else:
+        dsn = found.database
+        report = found.run(lambda _: run_import(dsn, chosen, json=json))
+    if report.refused:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this command."""
+    app.command("import", rich_help_panel=_PANEL)(import_files)
