@@ -13,14 +13,14 @@ from qd_analytics.breakout import (
     MonthlyBreakout,
     monthly_breakout_model,
 )
-from qd_analytics.causaloid import (
+from qd_analytics.causal.causaloid import (
     Causaloid,
     Collection,
     Singleton,
     threshold,
 )
-from qd_analytics.context import Absent, Context, IndexName
-from qd_analytics.contextoid import (
+from qd_analytics.causal.context import Absent, Context, IndexName
+from qd_analytics.causal.contextoid import (
     Contextoid,
     ContextoidKind,
     Datoid,
@@ -31,12 +31,12 @@ from qd_analytics.contextoid import (
     Tempoid,
     TimeScale,
 )
-from qd_analytics.errors import AnalyticsError
-from qd_analytics.evaluation import BatchEvaluation, Evaluation, NodeResult
-from qd_analytics.graph import Graph
-from qd_analytics.inputs import FromContext, Logic
-from qd_analytics.model import Model
-from qd_analytics.observation import (
+from qd_analytics.causal.errors import AnalyticsError
+from qd_analytics.causal.evaluation import BatchEvaluation, Evaluation, NodeResult
+from qd_analytics.causal.graph import Graph
+from qd_analytics.causal.inputs import FromContext, Logic
+from qd_analytics.causal.model import Model
+from qd_analytics.causal.observation import (
     Assumption,
     Inference,
     Inferences,
@@ -44,7 +44,7 @@ from qd_analytics.observation import (
     Observations,
     Verdict,
 )
-from qd_analytics.states import State
+from qd_analytics.causal.states import State
 
 __all__ = [
     "Absent",

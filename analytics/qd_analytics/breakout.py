@@ -15,17 +15,17 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from qd_analytics.batch import evaluate_columns
-from qd_analytics.causaloid import Singleton
-from qd_analytics.context import IndexName
+from qd_analytics.causal.batch import evaluate_columns
+from qd_analytics.causal.causaloid import Singleton
+from qd_analytics.causal.context import IndexName
+from qd_analytics.causal.evaluation import BatchEvaluation, Evaluation
+from qd_analytics.causal.graph import Graph
+from qd_analytics.causal.inputs import FromContext
+from qd_analytics.causal.model import Model
+from qd_analytics.causal.reading import snapshot_of
+from qd_analytics.causal.states import TRUE, Codes, State
 from qd_analytics.errors import TradesRefused
-from qd_analytics.evaluation import BatchEvaluation, Evaluation
-from qd_analytics.graph import Graph
-from qd_analytics.inputs import FromContext
-from qd_analytics.model import Model
-from qd_analytics.reading import snapshot_of
 from qd_analytics.rolling import Levels, MonthlyContext, Prices
-from qd_analytics.states import TRUE, Codes, State
 from qd_schemas.arrays import TRADE, Rows
 from qd_schemas.enums import ModelId, Signal
 from qd_schemas.messages import BreakoutAlert

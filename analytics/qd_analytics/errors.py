@@ -1,68 +1,16 @@
-"""Everything that causal models, their data and the alert service can complain about.
+"""What the models and the alert service can complain about, besides the causal library.
 
 ::
 
-    AnalyticsError(QdError)
-     ├─ ModelError               a causaloid, graph or context that cannot be built as asked
-     │   ├─ UnknownNode          a node that is not there
-     │   ├─ DuplicateNode        a node that is there already
-     │   ├─ CycleError           an edge that would close a circle
-     │   ├─ EmptyCollection      nothing to reason over
-     │   ├─ NotAGraph            a question about a graph, asked of something else
-     │   └─ NoPath               two nodes that no edges join
-     ├─ EvaluationError          a rule or its data failed; the record says where
-     │   └─ NotEvaluated         an answer was asked for where there is none
-     ├─ DataShapeError           columns that do not fit together
-     └─ TradesRefused            trades the model must not see (order, gap, NaN)
+    AnalyticsError(QdError)        root, with the library's errors: `qd_analytics.causal.errors`
+     └─ TradesRefused              trades the model must not see (order, gap, NaN)
 """
 
 from __future__ import annotations
 
-from qd_schemas.errors import QdError
+from qd_analytics.causal.errors import AnalyticsError
 
-
-class AnalyticsError(QdError):
-    """Root of this package's errors."""
-
-
-class ModelError(AnalyticsError):
-    """A causaloid, graph or context that cannot be built as asked."""
-
-
-class UnknownNode(ModelError):
-    """A node that is not there."""
-
-
-class DuplicateNode(ModelError):
-    """A node that is there already."""
-
-
-class CycleError(ModelError):
-    """An edge that would close a circle."""
-
-
-class EmptyCollection(ModelError):
-    """Nothing to reason over."""
-
-
-class NotAGraph(ModelError):
-    """A question about a graph's nodes, asked of something that has none."""
-
-
-class NoPath(ModelError):
-    """Two nodes that no edges join."""
-
-
-class EvaluationError(AnalyticsError):
-    """A rule or its data failed; the message names the node."""
-
-
-class NotEvaluated(EvaluationError):
-    """An answer was asked for where there is none; the message gives the reason."""
-
-
-class DataShapeError(AnalyticsError):
-    """Columns that do not fit together."""
+__all__ = ["AnalyticsError", "TradesRefused"]
 
 
 class TradesRefused(AnalyticsError):

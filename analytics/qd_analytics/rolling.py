@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from qd_analytics.context import Absent, Context, IndexName
-from qd_analytics.contextoid import Datoid, Relation, Root, Tempoid, TimeScale
+from qd_analytics.causal.context import Absent, Context, IndexName
+from qd_analytics.causal.contextoid import Datoid, Relation, Root, Tempoid, TimeScale
 
 Prices = npt.NDArray[np.float64]
 

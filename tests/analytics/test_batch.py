@@ -24,7 +24,7 @@ from qd_analytics import (
     State,
     threshold,
 )
-from qd_analytics.errors import DataShapeError, UnknownNode
+from qd_analytics.causal.errors import DataShapeError, UnknownNode
 
 NAMES = ("a", "b", "c")
 LEVEL = FromContext(IndexName.CURRENT_MONTH, "level")

@@ -15,7 +15,7 @@ from qd_analytics import (
     Singleton,
     State,
 )
-from qd_analytics.errors import (
+from qd_analytics.causal.errors import (
     CycleError,
     EmptyCollection,
     EvaluationError,

@@ -22,11 +22,9 @@ from qd_analytics import (
     Tempoid,
     TimeScale,
 )
-from qd_analytics.context import Absent
-from qd_analytics.errors import (
-    ModelError,
-    TradesRefused,
-)
+from qd_analytics.causal.context import Absent
+from qd_analytics.causal.errors import ModelError
+from qd_analytics.errors import TradesRefused
 from qd_analytics.rolling import MonthlyContext
 from support.causal_cases import (
     CASES,

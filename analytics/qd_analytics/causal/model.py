@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qd_analytics.causaloid import Causaloid
-from qd_analytics.context import Context
-from qd_analytics.evaluation import BatchEvaluation, Evaluation
-from qd_analytics.inputs import Columns, Data
-from qd_analytics.observation import Assumption, Verdict
+from qd_analytics.causal.causaloid import Causaloid
+from qd_analytics.causal.context import Context
+from qd_analytics.causal.evaluation import BatchEvaluation, Evaluation
+from qd_analytics.causal.inputs import Columns, Data
+from qd_analytics.causal.observation import Assumption, Verdict
 
 
 @dataclass(frozen=True, slots=True, eq=False)

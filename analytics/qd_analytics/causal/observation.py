@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from qd_analytics.errors import EmptyCollection
-from qd_analytics.inputs import Data
+from qd_analytics.causal.errors import EmptyCollection
+from qd_analytics.causal.inputs import Data
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from qd_analytics.context import Absent
-from qd_analytics.errors import DataShapeError
-from qd_analytics.evaluation import BatchEvaluation, Column
-from qd_analytics.inputs import Columns, Input, Logic, RuleFunction
-from qd_analytics.plan import Close, Plan, Rule
-from qd_analytics.reading import Refused, Snapshot
-from qd_analytics.single import run_rule
-from qd_analytics.states import ERROR, TRUE, Codes, State, all_of, at_least, codes_of, negated
+from qd_analytics.causal.context import Absent
+from qd_analytics.causal.errors import DataShapeError
+from qd_analytics.causal.evaluation import BatchEvaluation, Column
+from qd_analytics.causal.inputs import Columns, Input, Logic, RuleFunction
+from qd_analytics.causal.plan import Close, Plan, Rule
+from qd_analytics.causal.reading import Refused, Snapshot
+from qd_analytics.causal.single import run_rule
+from qd_analytics.causal.states import (
+    ERROR,
+    TRUE,
+    Codes,
+    State,
+    all_of,
+    at_least,
+    codes_of,
+    negated,
+)
 
 GROUP_CELLS_MAX = 1 << 17  # numbers handed to a rule in one call; 1 MiB stays in the cache
 

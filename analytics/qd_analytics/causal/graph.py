@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 
 import igraph
 
-from qd_analytics.causaloid import Causaloid
-from qd_analytics.errors import (
+from qd_analytics.causal.causaloid import Causaloid
+from qd_analytics.causal.errors import (
     CycleError,
     DuplicateNode,
     EmptyCollection,
@@ -20,9 +20,9 @@ from qd_analytics.errors import (
     NoPath,
     UnknownNode,
 )
-from qd_analytics.inputs import Key
-from qd_analytics.layout import Layout, Node, plan_of
-from qd_analytics.plan import Plan
+from qd_analytics.causal.inputs import Key
+from qd_analytics.causal.layout import Layout, Node, plan_of
+from qd_analytics.causal.plan import Plan
 
 PLANS_KEPT = 256  # plans for parts of the graph; the oldest goes first
 

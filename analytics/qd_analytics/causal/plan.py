@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from qd_analytics.errors import UnknownNode
-from qd_analytics.inputs import Input, Key, Logic, RuleFunction
+from qd_analytics.causal.errors import UnknownNode
+from qd_analytics.causal.inputs import Input, Key, Logic, RuleFunction
 
 Path = tuple[Key, ...]
 

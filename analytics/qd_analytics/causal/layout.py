@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, Protocol
 
-from qd_analytics.errors import ModelError
-from qd_analytics.inputs import Input, Key, Logic, RuleFunction
-from qd_analytics.plan import Close, Path, Plan, Rule, Slot, Step
+from qd_analytics.causal.errors import ModelError
+from qd_analytics.causal.inputs import Input, Key, Logic, RuleFunction
+from qd_analytics.causal.plan import Close, Path, Plan, Rule, Slot, Step
 
 NESTING_MAX: Final = 64  # levels of causaloids within causaloids
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from qd_analytics.context import Absent
-from qd_analytics.errors import EvaluationError, NotEvaluated
-from qd_analytics.inputs import Input, Key
-from qd_analytics.plan import Path, Plan
-from qd_analytics.reading import Reading, Refused, checked
-from qd_analytics.states import Codes, State
+from qd_analytics.causal.context import Absent
+from qd_analytics.causal.errors import EvaluationError, NotEvaluated
+from qd_analytics.causal.inputs import Input, Key
+from qd_analytics.causal.plan import Path, Plan
+from qd_analytics.causal.reading import Reading, Refused, checked
+from qd_analytics.causal.states import Codes, State
 
 
 @dataclass(frozen=True, slots=True)

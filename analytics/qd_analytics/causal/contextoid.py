@@ -11,7 +11,7 @@ from enum import Enum, IntEnum
 from types import MappingProxyType
 from typing import Self
 
-from qd_analytics.errors import ModelError
+from qd_analytics.causal.errors import ModelError
 
 
 class ContextoidKind(Enum):

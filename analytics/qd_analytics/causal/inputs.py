@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from qd_analytics.context import IndexName
+from qd_analytics.causal.context import IndexName
 
 Key = str | int
 RuleFunction = Callable[..., Any]

@@ -12,8 +12,8 @@ from enum import Enum
 
 import igraph
 
-from qd_analytics.contextoid import Contextoid, Datoid, Relation
-from qd_analytics.errors import DuplicateNode, ModelError, UnknownNode
+from qd_analytics.causal.contextoid import Contextoid, Datoid, Relation
+from qd_analytics.causal.errors import DuplicateNode, ModelError, UnknownNode
 
 
 class IndexName(Enum):

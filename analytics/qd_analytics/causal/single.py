@@ -7,12 +7,12 @@ from numbers import Real
 
 import numpy as np
 
-from qd_analytics.context import Absent
-from qd_analytics.evaluation import Evaluation
-from qd_analytics.inputs import Data, Input, Logic, RuleFunction
-from qd_analytics.plan import Close, Plan, Slot
-from qd_analytics.reading import Reading, Refused, Snapshot, checked
-from qd_analytics.states import State
+from qd_analytics.causal.context import Absent
+from qd_analytics.causal.evaluation import Evaluation
+from qd_analytics.causal.inputs import Data, Input, Logic, RuleFunction
+from qd_analytics.causal.plan import Close, Plan, Slot
+from qd_analytics.causal.reading import Reading, Refused, Snapshot, checked
+from qd_analytics.causal.states import State
 
 
 def evaluate_one(plan: Plan, data: Data, snapshot: Snapshot) -> Evaluation:

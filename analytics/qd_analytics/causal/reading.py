@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qd_analytics.context import Absent, Context
-from qd_analytics.errors import UnknownNode
-from qd_analytics.inputs import FromContext, Input
+from qd_analytics.causal.context import Absent, Context
+from qd_analytics.causal.errors import UnknownNode
+from qd_analytics.causal.inputs import FromContext, Input
 
 
 @dataclass(frozen=True, slots=True)

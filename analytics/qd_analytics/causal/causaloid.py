@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qd_analytics.batch import evaluate_columns
-from qd_analytics.context import Context
-from qd_analytics.errors import EmptyCollection, ModelError, NotAGraph
-from qd_analytics.evaluation import BatchEvaluation, Evaluation
-from qd_analytics.inputs import Columns, Data, Input, Key, Logic, RuleFunction
-from qd_analytics.layout import Layout, plan_of
-from qd_analytics.plan import Plan
-from qd_analytics.reading import snapshot_of
-from qd_analytics.single import evaluate_one
+from qd_analytics.causal.batch import evaluate_columns
+from qd_analytics.causal.context import Context
+from qd_analytics.causal.errors import EmptyCollection, ModelError, NotAGraph
+from qd_analytics.causal.evaluation import BatchEvaluation, Evaluation
+from qd_analytics.causal.inputs import Columns, Data, Input, Key, Logic, RuleFunction
+from qd_analytics.causal.layout import Layout, plan_of
+from qd_analytics.causal.plan import Plan
+from qd_analytics.causal.reading import snapshot_of
+from qd_analytics.causal.single import evaluate_one
 
 
 def _one(plan: Plan, data: Data, contexts: Sequence[Context]) -> Evaluation:

@@ -1,0 +1,1 @@
+"""The causal library: rules over contexts. It knows no market, no topic and no service."""
