@@ -50,7 +50,8 @@ def up(
 ) -> None:
     """Start a stack that stays up, or the parts of it that do not run.
 
-    QD_FLUVIO and QD_DATABASE (or QD_DATABASE_FILE) name parts that run elsewhere; they are not started.
+    QD_FLUVIO and QD_DATABASE (or QD_DATABASE_FILE) name parts that run elsewhere; those are not
+    started.
 
     \b
     Examples:
