@@ -27,7 +27,7 @@ async def show_alerts(
     offset = Offset.end() if from_end else Offset.beginning()
     async with connect(cluster) as fluvio, symdb_client(symdb_endpoint) as symdb:
         if symbol is not None:
-            await known_market(symdb, ExchangeId.KRAKEN, symbol)
+            symbol = (await known_market(symdb, ExchangeId.KRAKEN, symbol)).symbol
         names = Names(symdb)
         async with aclosing(alerts(fluvio, offset=offset, follow=follow)) as found:
             async for alert in found:

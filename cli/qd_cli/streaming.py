@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qd_cli import console
 from qd_cli.symdb import known_market, symdb_client
@@ -55,7 +55,8 @@ async def run_stream(fluvio: FluvioSettings, symdb: str, wanted: Wanted, layout:
     """Print a stream to its end, or to its limit."""
     left = wanted.limit
     async with symdb_client(symdb) as names:
-        await known_market(names, wanted.exchange, wanted.symbol)
+        market = await known_market(names, wanted.exchange, wanted.symbol)
+    wanted = replace(wanted, symbol=market.symbol)
     async with QDClient(endpoint=fluvio, symdb=symdb, exchange=wanted.exchange) as qd:
         stream = _opened(qd, wanted)
         is_first = True

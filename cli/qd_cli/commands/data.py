@@ -21,6 +21,7 @@ from qd_cli.tasks import beside
 
 if TYPE_CHECKING:
     from qd_schemas.enums import ExchangeId, Resolution
+    from qd_store.exchanges import Pair
 
 _PANEL = "Market data"
 
@@ -41,9 +42,10 @@ def symbols(
       qd symbols --json | jq -r .symbol
     """
     from qd_cli.symdb import symdb_client
+    from qd_store.exchanges import find_exchange
 
     chosen, where = exchange_of(exchange), targets(state, symdb=symdb)
-    endpoint = where.symdb
+    endpoint, adapter = where.symdb, find_exchange(chosen)
 
     async def ask(_: Interrupts) -> list[dict[str, object]]:
         async with symdb_client(endpoint) as client:
@@ -51,6 +53,7 @@ def symbols(
                 {
                     "symbol": found.symbol,
                     "symbol_id": found.symbol_id,
+                    **_pair(adapter.pair_of(found.symbol)),
                     "trades": found.trades,
                     "first": console.iso_time(found.first_time),
                     "last": console.iso_time(found.last_time),
@@ -67,12 +70,22 @@ def symbols(
     if not found:
         console.say(f"no market{f' begins with {prefix}' if prefix else ''}: `qd import` adds some")
         return
-    columns = ("SYMBOL", "ID", "TRADES", "FIRST", "LAST")
+    columns = ("SYMBOL", "ID", "PAIR", "TRADES", "FIRST", "LAST")
     rows = [
-        (str(row["symbol"]), str(row["symbol_id"]), f"{row['trades']:,}", *_times(row))
+        (
+            str(row["symbol"]),
+            str(row["symbol_id"]),
+            str(row["pair"] or "-"),
+            f"{row['trades']:,}",
+            *_times(row),
+        )
         for row in sorted(found, key=lambda row: str(row["symbol"]))
     ]
     console.print_table(columns, rows, right=("ID", "TRADES"))
+
+
+def _pair(pair: Pair | None) -> dict[str, object]:
+    return {"pair": pair and pair.shown, "pair_key": pair and pair.key}
 
 
 def _times(row: dict[str, object]) -> tuple[str, str]:
@@ -80,7 +93,9 @@ def _times(row: dict[str, object]) -> tuple[str, str]:
 
 
 def stream(
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="The market, such as XBTCAD.")],
+    symbol: Annotated[
+        str, typer.Argument(metavar="SYMBOL", help="The market, such as XBTCAD, or XBT/CAD.")
+    ],
     bars: Annotated[
         str | None,
         typer.Option(metavar="RESOLUTION", help="Bars of 1m 5m 15m 30m 1h 1d 1M or 1y."),
