@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qd_store.exchanges import Layout
+from qd_store.exchanges import Layout, TimeUnit
 from qd_store.exchanges.kraken import KRAKEN
 from qd_store.imports.layouts import detect
 from qd_store.imports.lines import parse_line
@@ -89,6 +91,7 @@ def test_refused_lines(text: bytes, reason: Reason) -> None:
 
 
 CELLS = """
+1514764802610 1514764802610.25 1514764802610999 1514764802610999.75 1514764802610999.1234
 1514764802 1514764802.610 1514764802.1234567 1514764802.12345678901 1.6e9 -5 0 0.1 12e-3 +7
 nan inf -inf 1e999 1e-999 abc 0x1 1_0 . 5. .5 -0.0 99999999999999999999 1e400 1e99999 é
 """
@@ -102,13 +105,18 @@ LINE = st.one_of(
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(LINE, max_size=40), st.booleans(), st.integers(1, 5))
-def test_blocks_equal_line_by_line(lines: list[str], newline: bool, copies: int) -> None:
+@given(
+    st.lists(LINE, max_size=40), st.booleans(), st.integers(1, 5), st.sampled_from(list(TimeUnit))
+)
+def test_blocks_equal_line_by_line(
+    lines: list[str], newline: bool, copies: int, unit: TimeUnit
+) -> None:
+    layout = replace(PLAIN, unit=unit)
     texts = [line.encode() for line in lines] * copies * 10
     data = b"\n".join(texts) + (b"\n" if newline and texts else b"")
-    block = BlockParser(plain_layout()).parse(data)
+    block = BlockParser(layout).parse(data)
     found = [
-        parse_line(line, PLAIN, number) for number, line in enumerate(texts, 1) if line.strip()
+        parse_line(line, layout, number) for number, line in enumerate(texts, 1) if line.strip()
     ]
     good = [each for each in found if not isinstance(each, Rejected)]
     assert block.rows.tolist() == np.array(good, RAW).tolist()
