@@ -29,22 +29,17 @@ class Database:
         self._preparing = asyncio.Lock()
 
     async def prepare(self) -> None:
-        """Make a new database's tables, so that a symbol it lacks is answered as unknown.
+        """Make sure that the tables are there and of this program's version; changes nothing.
 
         Raises
         ------
         StoreError
-            The database cannot be reached.
+            The database cannot be reached, or `qd db migrate` has to come first.
         """
         async with self._preparing:
             if self._is_prepared:
                 return
-            try:
-                await self._store.migrate()
-            except StoreError as error:
-                if error.retriable:
-                    raise
-                _log.warning("the database's tables are not as expected: %s", error)
+            await self._store.check_version()
             self._is_prepared = True
             _log.info("database open")
 

@@ -86,22 +86,46 @@ def migrate(connection: psycopg.Connection[Any], kind: TableKind | None = None) 
     SchemaMismatch
         The database was made by a newer program.
     """
+    if _is_current(connection):
+        return []  # whoever may only read, or only import, gets no further
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
-        connection.execute(_VERSION_TABLE)
-        present, newest = version_of(connection), newest_version()
-        if present > newest:
-            raise SchemaMismatch(
-                f"the database has tables of version {present}, this program knows up to "
-                f"{newest}: use a newer qd, or another database"
-            )
-        if present == newest:
+        if _is_current(connection):
             return []
+        connection.execute(_VERSION_TABLE)
+        present = version_of(connection)
         decided = _decided(connection, kind)
         missing = [each for each in known_migrations(decided) if each.version > present]
         for migration in missing:
             _apply(connection, migration)
     return missing
+
+
+def check_version(connection: psycopg.Connection[Any]) -> None:
+    """Make sure that a database's tables are of this program's version; changes nothing.
+
+    Raises
+    ------
+    SchemaMismatch
+        They are missing, older or newer; the message says what to do.
+    """
+    if not _is_current(connection):
+        present = version_of(connection)
+        found = f"has tables of version {present}" if present else "lacks qd's tables"
+        raise SchemaMismatch(
+            f"the database {found}, this program needs version {newest_version()}: "
+            "run `qd db migrate` as their owner"
+        )
+
+
+def _is_current(connection: psycopg.Connection[Any]) -> bool:
+    present, newest = version_of(connection), newest_version()
+    if present > newest:
+        raise SchemaMismatch(
+            f"the database has tables of version {present}, this program knows up to "
+            f"{newest}: use a newer qd, or another database"
+        )
+    return present == newest
 
 
 def _decided(connection: psycopg.Connection[Any], wanted: TableKind | None) -> TableKind:

@@ -21,7 +21,7 @@ from qd_store import markets
 from qd_store.connections import connect, connect_async, translating
 from qd_store.errors import ConnectionLost, QueryTimedOut
 from qd_store.markets import Exchange, Market
-from qd_store.migrate import Migration, migrate
+from qd_store.migrate import Migration, check_version, migrate
 from qd_store.pool import StreamPool, in_thread
 
 BATCH_ROWS_DEFAULT = 32_768  # 1 MiB of trades
@@ -76,6 +76,21 @@ class Store:
                 return migrate(connection)
 
         return await in_thread(run)
+
+    async def check_version(self) -> None:
+        """Make sure that the tables are of this program's version; changes nothing.
+
+        Raises
+        ------
+        SchemaMismatch
+            They are missing, older or newer.
+        """
+
+        def run() -> None:
+            with translating(), connect(self._dsn) as connection:
+                check_version(connection)
+
+        await in_thread(run)
 
     async def exchanges(self) -> list[Exchange]:
         """All exchanges, by id."""
