@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS table_kind (
 # A library that is not preloaded refuses all work, though the server offers to create it.
 _OFFERED = """
 SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')
-   AND current_setting('timescaledb.license', true) IS NOT NULL
+   AND current_setting('timescaledb.max_background_workers', true) IS NOT NULL
 """
 
 
