@@ -112,6 +112,19 @@ def connect(dsn: str) -> psycopg.Connection[Any]:
     return connection
 
 
+def connect_beside(connection: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+    """Connect once more as `connection` did.
+
+    Raises
+    ------
+    DatabaseUnreachable
+        No connection could be made.
+    """
+    info = connection.info
+    password = {"password": info.password} if info.password else {}
+    return connect(conninfo.make_conninfo(info.dsn, **password))
+
+
 async def connect_async(dsn: str) -> psycopg.AsyncConnection[Any]:
     """Connect in autocommit mode, for ordinary queries.
 

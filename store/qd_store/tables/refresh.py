@@ -8,29 +8,21 @@ nobody ever sees a wrong one.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
+import psycopg
 
-@dataclass(frozen=True, slots=True)
-class RefreshProgress:
-    """How far a refresh has come.
+from qd_store.connections import connect, translating
+from qd_store.tables.aggregates import refresh_aggregates
+from qd_store.tables.kinds import TableKind, kind_of
+from qd_store.tables.progress import POLL_SECONDS, RefreshCallback, Steps
+from qd_store.tables.rebuild import rebuild_bars
 
-    Attributes
-    ----------
-    done, total : int
-        Trades' worth of work, estimated.
-    what : str
-        What is being done, for people.
-    """
+__all__ = ["RefreshCallback", "refresh_bars"]
 
-    done: int
-    total: int
-    what: str
-
-
-RefreshCallback: TypeAlias = Callable[[RefreshProgress], None]
+_LOCK_KEY = 0x7164_0003  # "qd", a refresh
 
 
 def refresh_bars(
@@ -68,4 +60,16 @@ def refresh_bars(
     DatabaseUnreachable, ConnectionLost, QueryFailed
         About the database.
     """
-    raise NotImplementedError
+    steps = Steps(progress, stop)
+    with translating(), connect(dsn) as connection, _alone(connection, steps):
+        if kind_of(connection) is TableKind.TIMESCALEDB:
+            return refresh_aggregates(connection, steps, everything=everything)
+        return rebuild_bars(dsn, connection, steps, everything=everything)
+
+
+@contextmanager
+def _alone(connection: psycopg.Connection[Any], steps: Steps) -> Iterator[None]:
+    """Keep other refreshes out; the lock goes with the connection, however that ends."""
+    while connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK_KEY]).fetchone() != (True,):
+        steps.wait(POLL_SECONDS)
+    yield
