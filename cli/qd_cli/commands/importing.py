@@ -16,7 +16,7 @@ _PANEL = "Market data"
 
 def import_files(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="CSVs (also .gz), folders, zips.")
+        list[Path] | None, typer.Argument(metavar="PATH", help="CSVs (also .gz), folders, zips.")
     ] = None,
     settings: Annotated[
         Path | None,
