@@ -16,8 +16,8 @@ import pytest
 
 from qd_store.errors import ImportStopped, SourceUnreadable, UnknownExchange
 from qd_store.imports import FileResult, FileState, ImportReport, Progress, import_paths
-from qd_store.imports.tables import MarketTables
-from qd_store.imports.tables import Stored as StoredMarket
+from qd_store.tables import MarketTables
+from qd_store.tables import Stored as StoredMarket
 
 Importer = Callable[..., ImportReport]
 Stored = Callable[[str], list[tuple[int, int, float, float]]]
@@ -363,7 +363,8 @@ def test_progress_reaches_the_end(importer: Importer, tmp_path: Path) -> None:
     seen: list[Progress] = []
     path = write(tmp_path / "XBTEUR.csv", generated(1000))
     importer(path, progress=seen.append)
-    assert seen[-1] == Progress(str(path), "XBTEUR", 1000, path.stat().st_size, path.stat().st_size)
+    size, columns = path.stat().st_size, "unix_ts,price,volume without a header, times in seconds"
+    assert seen[-1] == Progress(str(path), "XBTEUR", 1000, size, size, columns)
 
 
 def test_what_cannot_be_started(importer: Importer, tmp_path: Path, dsn: str) -> None:

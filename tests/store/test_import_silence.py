@@ -13,7 +13,7 @@ import pytest
 
 from qd_store.errors import ImportStopped
 from qd_store.imports import import_paths
-from qd_store.imports.tables import MarketTables, Stored
+from qd_store.tables import MarketTables, Stored
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -1,14 +1,13 @@
 """The import of one file into its market: one transaction, whole or not at all.
 
-A new market's file goes straight into its table while it proves to be in time order. If it
-does not, or the market has trades already, its rows are sorted first, and for a market with
-trades compared with what is stored.
+A file goes straight into its market while it proves to be in time order; if it does not, its
+rows are sorted first. What overlaps with stored trades is compared with them on the way.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,12 @@ from typing import Any
 
 import numpy as np
 import psycopg
+from numpy.typing import NDArray
 
 from qd_schemas.arrays import Rows
+from qd_store.append import add_trades, in_order
 from qd_store.connections import translating
-from qd_store.errors import SourceRefused
+from qd_store.errors import SourceRefused, TradesOutOfOrder
 from qd_store.exchanges import Exchange, Layout
 from qd_store.imports.overlap import Compared, compare
 from qd_store.imports.reading import Reading, Tick, digest_of, texts_of
@@ -28,14 +29,8 @@ from qd_store.imports.report import FileResult, FileState
 from qd_store.imports.rows import Reason, Rejected
 from qd_store.imports.sorting import SortedSpill
 from qd_store.imports.sources import Source
-from qd_store.imports.tables import Added, MarketTables, Stored
-from qd_store.streams import StreamDatabase, TradeReader
-
-_STORED_BATCH_ROWS = 65_536
-
-
-class _OutOfOrder(Exception):
-    """A file that was hoped to be in time order is not."""
+from qd_store.imports.stored import StoredTrades
+from qd_store.tables import MarketTables, Stored, Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +59,21 @@ class Target:
 
 
 class FileImport:
-    """Imports one file."""
+    """Imports one file.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+        In autocommit mode.
+    target : Target
+        Where it goes, and how.
+    source : Source
+        The file.
+    layout : Layout
+        Its columns.
+    tick : callable
+        Told about each block; raises to stop the import.
+    """
 
     def __init__(
         self,
@@ -79,8 +88,6 @@ class FileImport:
         self._source = source
         self._layout = layout
         self._tick = tick
-        self._rejects = Rejects(target.rejects_folder, source.name, source.symbol)
-        self._known = 0
 
     def run(self) -> FileResult:
         """Import the file.
@@ -91,102 +98,51 @@ class FileImport:
             It cannot be imported; nothing of it was stored.
         """
         began = time.monotonic()
-        try:
-            with translating():
-                result = self._run(began)
-        finally:
-            self._rejects.discard()
-        return result
+        exchange_id = self._target.exchange.exchange_id
+        with translating():
+            tables = MarketTables(self._connection, exchange_id, self._source.symbol)
+            return self._run(tables, began)
 
-    def _run(self, began: float) -> FileResult:
-        tables = MarketTables(
-            self._connection, self._target.exchange.exchange_id, self._source.symbol
-        )
+    def _run(self, tables: MarketTables, began: float) -> FileResult:
         with self._connection.transaction():
             stored = tables.lock()
             if imported := tables.imported():
                 digest = digest_of(self._source, self._tick)
                 if digest in imported:
-                    rows, rejected = imported[digest]
-                    return self._unchanged(digest, rows, rejected, began)
-            reading, added = self._stored_rows(tables, stored)
-            if self._target.strict and self._rejects.total:
-                raise SourceRefused(self._strict_text())
-            self._rejects.complete()
-            digest = reading.digest
-            tables.finish(added, digest, self._source.name, self._rejects.total)
+                    return self._unchanged(digest, *imported[digest], began)
+            done = self._stored(tables, stored)
         # Past the commit: the rejects file of an import that did not happen would mislead.
-        return self._result(stored, added, digest, began)
+        return self._result(done, stored, began)
 
-    def _stored_rows(self, tables: MarketTables, stored: Stored) -> tuple[Reading, Added | None]:
-        if stored.trades == 0:
-            reading = self._reading()
-            try:
-                with self._connection.transaction(), closing(reading.blocks()) as blocks:
-                    return reading, self._into_new(tables, _checked(blocks))
-            except _OutOfOrder:
-                self._rejects.discard()
-                self._rejects = Rejects(
-                    self._target.rejects_folder, self._source.name, self._source.symbol
-                )
-        reading = self._reading()
-        with SortedSpill(self._target.scratch_folder) as spill:
-            with closing(reading.blocks()) as blocks:
-                for rows in blocks:
-                    spill.add(rows)
-            if stored.trades == 0:
-                return reading, self._into_new(tables, spill.merged())
-            return reading, self._into_old(tables, stored, spill.merged())
-
-    def _reading(self) -> Reading:
-        return Reading(self._source, self._layout, self._rejects, self._tick)
-
-    def _into_new(self, tables: MarketTables, blocks: Iterator[Rows]) -> Added | None:
-        first = next(blocks, None)
-        if first is None:
-            return None
-        tables.create()
-        added = tables.copy(_chained(first, blocks), 0, new=True)
-        tables.attach()
-        return added
-
-    def _into_old(
-        self, tables: MarketTables, stored: Stored, blocks: Iterator[Rows]
-    ) -> Added | None:
-        first = next(blocks, None)
-        if first is None or stored.last_time is None:
-            return None
-        older = _Lines()
-        overlapping = _StoredTrades(self._target.dsn, tables, stored, int(first["time"][0]))
+    def _stored(self, tables: MarketTables, stored: Stored) -> _Pass:
+        """All that belongs to the transaction; only the way of a whole pass is left."""
+        done = self._pass()
         try:
-            compared = compare(_chained(first, blocks), overlapping.blocks(), stored.last_time)
-            fresh = self._fresh(compared, older)
-            first_fresh = next(fresh, None)
-            added = None
-            if first_fresh is not None:
-                added = tables.copy(_chained(first_fresh, fresh), stored.trades, new=False)
-        finally:
-            overlapping.close()
-        self._reject_older(older)
-        return added
+            try:
+                with self._connection.transaction():  # to be rid of what came before the disorder
+                    done.straight(tables, stored)
+            except TradesOutOfOrder:
+                done.discard()
+                done = self._pass()
+                done.sorted(tables, stored)
+            if self._target.strict and done.rejects.total:
+                raise SourceRefused(self._strict_text(done))
+            done.rejects.complete()
+            tables.remember(
+                done.reading.digest, self._source.name, done.rejects.total, done.written
+            )
+        except BaseException:
+            done.discard()
+            raise
+        return done
 
-    def _fresh(self, compared: Iterator[Compared], older: _Lines) -> Iterator[Rows]:
-        for piece in compared:
-            older.add(piece.older_lines)
-            self._known += piece.known
-            if len(piece.fresh):
-                yield piece.fresh
-
-    def _reject_older(self, older: _Lines) -> None:
-        kept = older.sorted()
-        self._rejects.add(
-            Rejected(line, Reason.OLDER, text) for line, text in texts_of(self._source, kept)
-        )
-        if older.count > len(kept):
-            self._rejects.counts[Reason.OLDER] += older.count - len(kept)
+    def _pass(self) -> _Pass:
+        return _Pass(self._target, self._source, self._layout, self._tick)
 
     def _unchanged(self, digest: bytes, rows: int, rejected: int, began: float) -> FileResult:
-        path = self._rejects.path(digest)
+        path = Rejects(self._target.rejects_folder, self._source.name, self._source.symbol).path(
+            digest
+        )
         return FileResult(
             self._source.name,
             self._source.symbol,
@@ -197,49 +153,92 @@ class FileImport:
             rejects=path if path.exists() else None,
         )
 
-    def _result(
-        self, stored: Stored, added: Added | None, digest: bytes, began: float
-    ) -> FileResult:
-        rows = added.rows if added is not None else 0
+    def _result(self, done: _Pass, stored: Stored, began: float) -> FileResult:
+        rows = done.written.rows if done.written is not None else 0
         state = FileState.APPENDED if stored.trades else FileState.IMPORTED
+        rejects = done.rejects
         return FileResult(
             self._source.name,
             self._source.symbol,
             state if rows or not stored.trades else FileState.UNCHANGED,
             rows=rows,
-            known=self._known,
-            rejected=self._rejects.total,
-            reasons={reason.value: count for reason, count in self._rejects.counts.items()},
+            known=done.known,
+            rejected=rejects.total,
+            reasons={reason.value: count for reason, count in rejects.counts.items()},
             seconds=time.monotonic() - began,
-            rejects=self._rejects.finish(digest),
+            rejects=rejects.finish(done.reading.digest),
         )
 
-    def _strict_text(self) -> str:
-        counts = ", ".join(f"{count} {reason}" for reason, count in self._rejects.counts.items())
+    def _strict_text(self, done: _Pass) -> str:
+        counts = ", ".join(f"{count} {reason}" for reason, count in done.rejects.counts.items())
         return (
             f"{self._source.name} has lines that are no trades ({counts}): mend them, or "
             "import without strictness to leave them out"
         )
 
 
-class _StoredTrades:
-    """The stored trades from a time on, read beside the import's own transaction."""
+class _Pass:
+    """One pass over a file into its market: straight, or sorted first."""
 
-    def __init__(self, dsn: str, tables: MarketTables, stored: Stored, from_time: int) -> None:
-        self._database = StreamDatabase(dsn)
-        first = tables.sequence_at(from_time)
-        self._reader = TradeReader(
-            self._database, tables.key, first, stored.trades + 1, _STORED_BATCH_ROWS
+    def __init__(self, target: Target, source: Source, layout: Layout, tick: Tick) -> None:
+        self._target = target
+        self._source = source
+        self.rejects = Rejects(target.rejects_folder, source.name, source.symbol)
+        self.reading = Reading(source, layout, self.rejects, tick)
+        self.known = 0
+        self.written: Written | None = None
+        self._older = _Lines()
+
+    def straight(self, tables: MarketTables, stored: Stored) -> None:
+        """Store the rows as they come.
+
+        Raises
+        ------
+        TradesOutOfOrder
+            They are not in time order.
+        """
+        with closing(self.reading.blocks()) as blocks:
+            self._store(tables, stored, in_order(blocks, None))
+
+    def sorted(self, tables: MarketTables, stored: Stored) -> None:
+        """Store the rows in time order, those of equal times as they come."""
+        with SortedSpill(self._target.scratch_folder) as spill:
+            with closing(self.reading.blocks()) as blocks:
+                for rows in blocks:
+                    spill.add(rows)
+            self._store(tables, stored, spill.merged())
+
+    def discard(self) -> None:
+        """Forget the file of refused lines."""
+        self.rejects.discard()
+
+    def _store(self, tables: MarketTables, stored: Stored, blocks: Iterator[Rows]) -> None:
+        first = next(blocks, None)
+        if first is None:
+            return
+        blocks = _chained(first, blocks)
+        if stored.last_time is None or first["time"][0] > stored.last_time:
+            self.written = add_trades(tables, stored, blocks)
+            return
+        with StoredTrades(self._target.dsn, tables.key, int(first["time"][0])) as overlapping:
+            compared = compare(blocks, overlapping.blocks(), stored.last_time)
+            self.written = add_trades(tables, stored, self._fresh(compared))
+        self._reject_older()
+
+    def _fresh(self, compared: Iterator[Compared]) -> Iterator[Rows]:
+        for piece in compared:
+            self._older.add(piece.older_lines)
+            self.known += piece.known
+            if len(piece.fresh):
+                yield piece.fresh
+
+    def _reject_older(self) -> None:
+        kept = self._older.sorted()
+        self.rejects.add(
+            Rejected(line, Reason.OLDER, text) for line, text in texts_of(self._source, kept)
         )
-
-    def blocks(self) -> Generator[Rows]:
-        while (rows := self._reader.read()) is not None:
-            yield rows
-
-    def close(self) -> None:
-        self._reader.cancel()
-        self._reader.close()
-        self._database.close()
+        if self._older.count > len(kept):
+            self.rejects.counts[Reason.OLDER] += self._older.count - len(kept)
 
 
 class _Lines:
@@ -247,9 +246,9 @@ class _Lines:
 
     def __init__(self) -> None:
         self.count = 0
-        self._kept: list[Any] = []
+        self._kept: list[NDArray[np.int64]] = []
 
-    def add(self, lines: Any) -> None:
+    def add(self, lines: NDArray[np.int64]) -> None:
         room = max(REJECTS_MAX - self.count, 0)
         self.count += len(lines)
         if len(lines) and room:
@@ -257,17 +256,6 @@ class _Lines:
 
     def sorted(self) -> list[int]:
         return sorted(np.concatenate(self._kept).tolist()) if self._kept else []
-
-
-def _checked(blocks: Iterable[Rows]) -> Iterator[Rows]:
-    """The same blocks, as long as their times do not fall."""
-    last = 0
-    for rows in blocks:
-        times = rows["time"]
-        if times[0] < last or (times[1:] < times[:-1]).any():
-            raise _OutOfOrder
-        last = int(times[-1])
-        yield rows
 
 
 def _chained(first: Rows, others: Iterator[Rows]) -> Iterator[Rows]:

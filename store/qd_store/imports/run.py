@@ -34,6 +34,7 @@ from qd_store.imports.report import (
 )
 from qd_store.imports.sources import Source, find_sources
 from qd_store.migrate import migrate
+from qd_store.tables.refresh import RefreshCallback, refresh_bars
 
 PARALLEL_MAX = 16
 _POLL_SECONDS = 0.1
@@ -47,6 +48,7 @@ def import_paths(
     exchange: int | str | Exchange = "kraken",
     rejects_folder: Path,
     progress: ProgressCallback | None = None,
+    refreshing: RefreshCallback | None = None,
     stop: threading.Event | None = None,
     parallel: int | None = None,
     strict: bool = False,
@@ -66,6 +68,8 @@ def import_paths(
         Where files of refused lines go; made when needed.
     progress : callable, optional
         Told about each block, from other threads, one call at a time.
+    refreshing : callable, optional
+        Told how far the stored bars are that are made when all files are done.
     stop : threading.Event, optional
         Set it to stop; so does KeyboardInterrupt in the calling thread.
     parallel : int, optional
@@ -87,7 +91,7 @@ def import_paths(
     UnknownExchange, DatabaseUnreachable, ConnectionLost, QueryFailed
         About the database. Markets that were done stay.
     ImportStopped
-        The caller asked for it. Markets that were done stay.
+        The caller asked for it. Markets that were done stay, also where bars were not.
     """
     began = time.monotonic()
     adapter = find_exchange(exchange) if isinstance(exchange, int | str) else exchange
@@ -97,8 +101,9 @@ def import_paths(
         register(connection, adapter)
     target = Target(dsn, adapter, rejects_folder, scratch_folder, strict)
     workers = parallel or max(1, (os.cpu_count() or 1) // 2)
-    run = _Run(target, progress, stop or threading.Event())
-    results = run.all(sources, min(max(workers, 1), PARALLEL_MAX))
+    stop = stop or threading.Event()
+    results = _Run(target, progress, stop).all(sources, min(max(workers, 1), PARALLEL_MAX))
+    refresh_bars(dsn, progress=refreshing, stop=stop)  # what a killed import left, too
     return ImportReport(tuple(results), time.monotonic() - began)
 
 
@@ -166,15 +171,17 @@ class _Run:
                 ready.append((first_time(source, layout) if len(group) > 1 else 0, layout, source))
             except ImportFailed as error:
                 results.append(_refused(source, error))
-        for _, layout, source in sorted(ready, key=lambda entry: entry[0]):
-            try:
-                with self._connected() as connection:
+        if not ready:
+            return results
+        with self._connected() as connection:
+            for _, layout, source in sorted(ready, key=lambda entry: entry[0]):
+                try:
                     task = FileImport(connection, self._target, source, layout, self._tick)
                     results.append(replace(task.run(), layout=layout.text))
-            except ImportStopped:
-                raise
-            except (ImportFailed, SymbolIdsExhausted) as error:
-                results.append(_refused(source, error, layout))
+                except ImportStopped:
+                    raise
+                except (ImportFailed, SymbolIdsExhausted) as error:
+                    results.append(_refused(source, error, layout))
         return results
 
     @contextlib.contextmanager
