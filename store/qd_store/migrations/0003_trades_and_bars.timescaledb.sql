@@ -20,10 +20,12 @@ ALTER TABLE trade SET (
 
 SET LOCAL timescaledb.enable_direct_compress_insert = on;
 INSERT INTO trade SELECT * FROM trade_of_version_1 ORDER BY market, time, sequence;
+SET LOCAL timescaledb.enable_direct_compress_insert = off;
 DROP TABLE trade_of_version_1;
 
 CREATE MATERIALIZED VIEW bar_1m
-WITH (timescaledb.continuous, timescaledb.materialized_only = true) AS
+WITH (timescaledb.continuous, timescaledb.materialized_only = true,
+      timescaledb.chunk_interval = '90 days') AS
 SELECT market, time_bucket(interval '1 minute', trade.time) AS time,
        first(price, sequence) AS open, max(price) AS high, min(price) AS low,
        last(price, sequence) AS close, sum(volume ORDER BY trade.time, sequence) AS volume,
@@ -85,3 +87,20 @@ SELECT market, time_bucket(interval '1 year', bar_1mo.time) AS time,
        last(close, bar_1mo.time) AS close, sum(volume ORDER BY bar_1mo.time) AS volume,
        sum(trades)::bigint AS trades, max(last_sequence) AS last_sequence
 FROM bar_1mo GROUP BY 1, 2 WITH NO DATA;
+
+-- Bars of a day and more are few; finer ones are compressed as they are made.
+ALTER MATERIALIZED VIEW bar_1m SET (
+    timescaledb.enable_columnstore, timescaledb.segmentby = 'market', timescaledb.orderby = 'time'
+);
+ALTER MATERIALIZED VIEW bar_5m SET (
+    timescaledb.enable_columnstore, timescaledb.segmentby = 'market', timescaledb.orderby = 'time'
+);
+ALTER MATERIALIZED VIEW bar_15m SET (
+    timescaledb.enable_columnstore, timescaledb.segmentby = 'market', timescaledb.orderby = 'time'
+);
+ALTER MATERIALIZED VIEW bar_30m SET (
+    timescaledb.enable_columnstore, timescaledb.segmentby = 'market', timescaledb.orderby = 'time'
+);
+ALTER MATERIALIZED VIEW bar_1h SET (
+    timescaledb.enable_columnstore, timescaledb.segmentby = 'market', timescaledb.orderby = 'time'
+);
