@@ -10,6 +10,8 @@
          ├─ QueryTimedOut        the database did not answer in time (retriable)
          ├─ QueryFailed          the database refused a statement
          ├─ SchemaMismatch       the tables are missing, or newer than this program
+         ├─ RolesRefused         roles that this connection, or a name, cannot make
+         ├─ PsqlMissing          no psql on this machine
          ├─ UnknownExchange      an exchange that is not in the table
          ├─ SymbolIdsExhausted   an exchange has used all its u16 ids
          ├─ AppendRefused        trades that cannot be added to a market as they are
@@ -80,6 +82,14 @@ class QueryFailed(StoreError):
 
 class SchemaMismatch(StoreError):
     """The tables are missing, or newer than this program."""
+
+
+class RolesRefused(StoreError):
+    """Roles that cannot be made: the connection is no superuser's, or names make no sense."""
+
+
+class PsqlMissing(StoreError):
+    """PostgreSQL's own client is not on this machine."""
 
 
 class UnknownExchange(StoreError):

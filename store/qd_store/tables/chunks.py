@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Final
 
 import psycopg
-from psycopg import sql
 
 from qd_store.connections import connect_beside
 
@@ -26,16 +25,6 @@ _PRESENT = """
 SELECT (extract(epoch FROM range_start) * 1000000)::bigint
 FROM timescaledb_information.chunks
 WHERE hypertable_schema = current_schema() AND hypertable_name = 'trade'
-"""
-_MAKE = """
-SELECT {schema}.compress_chunk(format('%I.%I', schema_name, table_name)::regclass)
-FROM _timescaledb_functions.create_chunk(
-    'trade', jsonb_build_object('time', jsonb_build_array({start}::bigint, {end}::bigint)))
-WHERE created
-"""
-_EXTENSION_SCHEMA = """
-SELECT nspname FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace
-WHERE extname = 'timescaledb'
 """
 
 
@@ -83,10 +72,4 @@ class Chunks:
         if self._beside is None:
             self._beside = connect_beside(self._connection)
             self._beside.execute(f"SET lock_timeout = '{_WAIT_SECONDS_MAX}s'")
-        row = self._beside.execute(_EXTENSION_SCHEMA).fetchone()
-        assert row is not None  # the hypertable needs it
-        self._beside.execute(
-            sql.SQL(_MAKE).format(
-                schema=sql.Identifier(row[0]), start=start, end=start + self._interval
-            )
-        )
+        self._beside.execute("SELECT make_trade_chunk(%s)", [start])

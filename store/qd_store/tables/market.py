@@ -16,7 +16,7 @@ from qd_store.errors import SymbolIdsExhausted
 from qd_store.markets import SYMBOL_ID_MAX, market_key
 from qd_store.tables.hypertable import HypertableWriter
 from qd_store.tables.kinds import TableKind, kind_of
-from qd_store.tables.locks import lock_market
+from qd_store.tables.locks import lock_exchange, lock_market
 from qd_store.tables.plain import PlainWriter
 from qd_store.tables.writer import Stored, TradeWriter, Written
 
@@ -104,9 +104,7 @@ class MarketTables:
     def _reserve(self, symbol: str) -> int:
         """The symbol's id; a new symbol takes the next one of its exchange, for ever."""
         with self._connection.transaction():
-            self._connection.execute(
-                "SELECT 1 FROM exchange WHERE exchange_id = %s FOR UPDATE", [self._exchange_id]
-            )
+            lock_exchange(self._connection, self._exchange_id)
             row = self._connection.execute(
                 "SELECT max(symbol_id) FILTER (WHERE symbol = %s), coalesce(max(symbol_id), 0) "
                 "FROM symbol WHERE exchange_id = %s",

@@ -28,12 +28,6 @@ from qd_store.tables.writer import Stored, TradeWriter, copy_in
 
 SEGMENT_ROWS: Final = 524_288
 
-_FINISHED_PARTITION = (
-    "CREATE UNIQUE INDEX ON {table} (market, time, sequence)",
-    "ANALYZE {table}",
-    "ALTER TABLE trade ATTACH PARTITION {table} FOR VALUES IN ({key})",
-    "ALTER TABLE {table} DROP CONSTRAINT one",
-)
 _BARS = """
 SELECT (extract(epoch FROM time) * 1000000)::bigint, open, high, low, close, volume, trades,
     last_sequence
@@ -106,22 +100,12 @@ class PlainWriter(TradeWriter):
         return self._bars.reopened(stored.trades, stored.last_time)
 
     def _create(self) -> None:
-        """Make the market's table, not yet a partition."""
-        # The check spares `attach` a scan. A table of its own locks nothing of the others.
-        self._connection.execute(
-            sql.SQL("CREATE TABLE {} (LIKE trade, CONSTRAINT one CHECK (market = {}))").format(
-                sql.Identifier(self._partition), sql.Literal(self._market)
-            )
-        )
+        """Make the market's table, not yet a partition: it locks nothing of the others."""
+        self._connection.execute("SELECT make_trade_table(%s)", [self._market])
 
     def _attach(self) -> None:
         """Index the new table and make it a partition of `trade`."""
-        for statement in _FINISHED_PARTITION:
-            self._connection.execute(
-                sql.SQL(statement).format(
-                    table=sql.Identifier(self._partition), key=sql.Literal(self._market)
-                )
-            )
+        self._connection.execute("SELECT attach_trade_table(%s)", [self._market])
 
 
 class BarWriter:
