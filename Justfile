@@ -29,14 +29,15 @@ layers:
 lock:
     python3 .ci/lock
 
-# Generate symdb's gRPC code anew from its proto file
+# Generate symdb's gRPC code and descriptor anew from its proto file
 proto:
     #!/usr/bin/env bash
     set -euo pipefail
     out=$(mktemp -d)
     trap 'rm -r "$out"' EXIT
     uv run --with grpcio-tools==1.85.1 python -m grpc_tools.protoc \
-        -I schemas/qd_schemas/proto --python_betterproto_out="$out" symdb.proto
+        -I schemas/qd_schemas/proto --python_betterproto_out="$out" \
+        --descriptor_set_out=schemas/qd_schemas/proto/symdb.binpb --include_source_info symdb.proto
     cp "$out/qd/symdb/v1/__init__.py" schemas/qd_schemas/symdb_grpc/__init__.py
 
 # Format the code

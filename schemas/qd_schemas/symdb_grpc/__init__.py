@@ -6,6 +6,7 @@
 from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
+    AsyncIterator,
     Dict,
     List,
     Optional,
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     import grpclib.server
     from betterproto.grpc.grpclib_client import MetadataLike
     from grpclib.metadata import Deadline
+
+
+class ChangeKind(betterproto.Enum):
+    UNSPECIFIED = 0
+    ADDED = 1
+    CHANGED = 2
+    REMOVED = 3
 
 
 @dataclass(eq=False, repr=False)
@@ -42,17 +50,135 @@ class SymbolByIdRequest(betterproto.Message):
 class IdBySymbolRequest(betterproto.Message):
     exchange_id: int = betterproto.uint32_field(1)
     symbol: str = betterproto.string_field(2)
+    """The symbol, or any other name of it."""
 
 
 @dataclass(eq=False, repr=False)
 class ListSymbolsRequest(betterproto.Message):
     exchange_id: int = betterproto.uint32_field(1)
+    page_size: int = betterproto.uint32_field(2)
+    """Symbols of one reply, at most; 0 means all."""
+
+    page_token: str = betterproto.string_field(3)
+    """Of the reply before; empty for the first."""
 
 
 @dataclass(eq=False, repr=False)
 class ListSymbolsReply(betterproto.Message):
     symbols: List["Symbol"] = betterproto.message_field(1)
     """By ascending symbol id."""
+
+    next_page_token: str = betterproto.string_field(2)
+    """Empty where there are no more."""
+
+
+@dataclass(eq=False, repr=False)
+class ListExchangesRequest(betterproto.Message):
+    pass
+
+
+@dataclass(eq=False, repr=False)
+class ListExchangesReply(betterproto.Message):
+    exchanges: List["Exchange"] = betterproto.message_field(1)
+    """By ascending id."""
+
+
+@dataclass(eq=False, repr=False)
+class Exchange(betterproto.Message):
+    exchange_id: int = betterproto.uint32_field(1)
+    name: str = betterproto.string_field(2)
+    symbols: int = betterproto.uint32_field(3)
+    """How many of its symbols have trades, and how many trades in all."""
+
+    trades: int = betterproto.uint64_field(4)
+
+
+@dataclass(eq=False, repr=False)
+class SearchSymbolsRequest(betterproto.Message):
+    exchange_id: int = betterproto.uint32_field(1)
+    """0 means all exchanges."""
+
+    prefix: str = betterproto.string_field(2)
+    """
+    How the symbol, or any other name of it, begins; in letters of any size.
+    """
+
+    page_size: int = betterproto.uint32_field(3)
+    """Symbols of one reply, at most; 0 means 100."""
+
+    page_token: str = betterproto.string_field(4)
+    """Of the reply before; empty for the first."""
+
+
+@dataclass(eq=False, repr=False)
+class SearchSymbolsReply(betterproto.Message):
+    symbols: List["Symbol"] = betterproto.message_field(1)
+    """By symbol, then by exchange."""
+
+    next_page_token: str = betterproto.string_field(2)
+    """Empty where there are no more."""
+
+
+@dataclass(eq=False, repr=False)
+class LookUpSymbolsRequest(betterproto.Message):
+    queries: List["SymbolQuery"] = betterproto.message_field(1)
+    """At most 1000."""
+
+
+@dataclass(eq=False, repr=False)
+class SymbolQuery(betterproto.Message):
+    exchange_id: int = betterproto.uint32_field(1)
+    name: str = betterproto.string_field(2)
+    """The symbol, or any other name of it; empty means by id."""
+
+    symbol_id: int = betterproto.uint32_field(3)
+
+
+@dataclass(eq=False, repr=False)
+class LookUpSymbolsReply(betterproto.Message):
+    results: List["SymbolResult"] = betterproto.message_field(1)
+    """In the order of the queries."""
+
+
+@dataclass(eq=False, repr=False)
+class SymbolResult(betterproto.Message):
+    symbol: "Symbol" = betterproto.message_field(1)
+    """Without a symbol id where there is none."""
+
+    error: str = betterproto.string_field(2)
+    """What was found and what was expected; empty where there is one."""
+
+
+@dataclass(eq=False, repr=False)
+class WatchSymbolsRequest(betterproto.Message):
+    exchange_id: int = betterproto.uint32_field(1)
+    """0 means all exchanges."""
+
+    with_symbols: bool = betterproto.bool_field(2)
+    """
+    Begin with all symbols, as added, in several messages if they are many.
+    """
+
+    heartbeat_ms: int = betterproto.uint32_field(3)
+    """How often a message comes at least; 0 means every 5000."""
+
+
+@dataclass(eq=False, repr=False)
+class SymbolChanges(betterproto.Message):
+    """
+    The first one says that the watch has begun: what changes from then on comes. Those without
+     changes only say that the service is there.
+    """
+
+    changes: List["SymbolChange"] = betterproto.message_field(1)
+    """At most one for each symbol: of several in a short time, the last."""
+
+
+@dataclass(eq=False, repr=False)
+class SymbolChange(betterproto.Message):
+    kind: "ChangeKind" = betterproto.enum_field(1)
+    symbol: "Symbol" = betterproto.message_field(2)
+    """As it is now; as it was where it was removed."""
 
 
 @dataclass(eq=False, repr=False)
@@ -71,6 +197,17 @@ class Symbol(betterproto.Message):
     """Of the first and the last trade, microseconds since the epoch, UTC."""
 
     last_time: int = betterproto.int64_field(6)
+    names: List[str] = betterproto.string_field(7)
+    """
+    Other names of the same market, such as XXBTZEUR, XBT/EUR and BTC/EUR.
+    """
+
+    base: str = betterproto.string_field(8)
+    """
+    What is traded, and what its price is in, such as XBT and EUR; empty where not known.
+    """
+
+    quote: str = betterproto.string_field(9)
 
 
 class SymbolMasterStub(betterproto.ServiceStub):
@@ -142,6 +279,75 @@ class SymbolMasterStub(betterproto.ServiceStub):
             metadata=metadata,
         )
 
+    async def list_exchanges(
+        self,
+        list_exchanges_request: "ListExchangesRequest",
+        *,
+        timeout: Optional[float] = None,
+        deadline: Optional["Deadline"] = None,
+        metadata: Optional["MetadataLike"] = None
+    ) -> "ListExchangesReply":
+        return await self._unary_unary(
+            "/qd.symdb.v1.SymbolMaster/ListExchanges",
+            list_exchanges_request,
+            ListExchangesReply,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def search_symbols(
+        self,
+        search_symbols_request: "SearchSymbolsRequest",
+        *,
+        timeout: Optional[float] = None,
+        deadline: Optional["Deadline"] = None,
+        metadata: Optional["MetadataLike"] = None
+    ) -> "SearchSymbolsReply":
+        return await self._unary_unary(
+            "/qd.symdb.v1.SymbolMaster/SearchSymbols",
+            search_symbols_request,
+            SearchSymbolsReply,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def look_up_symbols(
+        self,
+        look_up_symbols_request: "LookUpSymbolsRequest",
+        *,
+        timeout: Optional[float] = None,
+        deadline: Optional["Deadline"] = None,
+        metadata: Optional["MetadataLike"] = None
+    ) -> "LookUpSymbolsReply":
+        return await self._unary_unary(
+            "/qd.symdb.v1.SymbolMaster/LookUpSymbols",
+            look_up_symbols_request,
+            LookUpSymbolsReply,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def watch_symbols(
+        self,
+        watch_symbols_request: "WatchSymbolsRequest",
+        *,
+        timeout: Optional[float] = None,
+        deadline: Optional["Deadline"] = None,
+        metadata: Optional["MetadataLike"] = None
+    ) -> AsyncIterator[SymbolChanges]:
+        async for response in self._unary_stream(
+            "/qd.symdb.v1.SymbolMaster/WatchSymbols",
+            watch_symbols_request,
+            SymbolChanges,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        ):
+            yield response
+
 
 class SymbolMasterBase(ServiceBase):
 
@@ -160,6 +366,27 @@ class SymbolMasterBase(ServiceBase):
         self, list_symbols_request: "ListSymbolsRequest"
     ) -> "ListSymbolsReply":
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
+
+    async def list_exchanges(
+        self, list_exchanges_request: "ListExchangesRequest"
+    ) -> "ListExchangesReply":
+        raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
+
+    async def search_symbols(
+        self, search_symbols_request: "SearchSymbolsRequest"
+    ) -> "SearchSymbolsReply":
+        raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
+
+    async def look_up_symbols(
+        self, look_up_symbols_request: "LookUpSymbolsRequest"
+    ) -> "LookUpSymbolsReply":
+        raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
+
+    async def watch_symbols(
+        self, watch_symbols_request: "WatchSymbolsRequest"
+    ) -> AsyncIterator[SymbolChanges]:
+        raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
+        yield SymbolChanges()
 
     async def __rpc_exchange_name(
         self, stream: "grpclib.server.Stream[ExchangeNameRequest, ExchangeNameReply]"
@@ -189,6 +416,37 @@ class SymbolMasterBase(ServiceBase):
         response = await self.list_symbols(request)
         await stream.send_message(response)
 
+    async def __rpc_list_exchanges(
+        self, stream: "grpclib.server.Stream[ListExchangesRequest, ListExchangesReply]"
+    ) -> None:
+        request = await stream.recv_message()
+        response = await self.list_exchanges(request)
+        await stream.send_message(response)
+
+    async def __rpc_search_symbols(
+        self, stream: "grpclib.server.Stream[SearchSymbolsRequest, SearchSymbolsReply]"
+    ) -> None:
+        request = await stream.recv_message()
+        response = await self.search_symbols(request)
+        await stream.send_message(response)
+
+    async def __rpc_look_up_symbols(
+        self, stream: "grpclib.server.Stream[LookUpSymbolsRequest, LookUpSymbolsReply]"
+    ) -> None:
+        request = await stream.recv_message()
+        response = await self.look_up_symbols(request)
+        await stream.send_message(response)
+
+    async def __rpc_watch_symbols(
+        self, stream: "grpclib.server.Stream[WatchSymbolsRequest, SymbolChanges]"
+    ) -> None:
+        request = await stream.recv_message()
+        await self._call_rpc_handler_server_stream(
+            self.watch_symbols,
+            stream,
+            request,
+        )
+
     def __mapping__(self) -> Dict[str, grpclib.const.Handler]:
         return {
             "/qd.symdb.v1.SymbolMaster/ExchangeName": grpclib.const.Handler(
@@ -214,5 +472,29 @@ class SymbolMasterBase(ServiceBase):
                 grpclib.const.Cardinality.UNARY_UNARY,
                 ListSymbolsRequest,
                 ListSymbolsReply,
+            ),
+            "/qd.symdb.v1.SymbolMaster/ListExchanges": grpclib.const.Handler(
+                self.__rpc_list_exchanges,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                ListExchangesRequest,
+                ListExchangesReply,
+            ),
+            "/qd.symdb.v1.SymbolMaster/SearchSymbols": grpclib.const.Handler(
+                self.__rpc_search_symbols,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                SearchSymbolsRequest,
+                SearchSymbolsReply,
+            ),
+            "/qd.symdb.v1.SymbolMaster/LookUpSymbols": grpclib.const.Handler(
+                self.__rpc_look_up_symbols,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                LookUpSymbolsRequest,
+                LookUpSymbolsReply,
+            ),
+            "/qd.symdb.v1.SymbolMaster/WatchSymbols": grpclib.const.Handler(
+                self.__rpc_watch_symbols,
+                grpclib.const.Cardinality.UNARY_STREAM,
+                WatchSymbolsRequest,
+                SymbolChanges,
             ),
         }
