@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import zipfile
 from pathlib import Path
 
+import psutil
 import pytest
 
 from qd_store.errors import SourceUnreadable
@@ -129,3 +131,38 @@ def test_an_error_of_the_reader_stays_its_own(tmp_path: Path) -> None:
     (source,) = find_sources([tmp_path], KRAKEN)
     with pytest.raises(OSError, match="mine"), source.blocks():
         raise OSError("mine")
+
+
+def test_a_zips_members_are_read_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "BLOCK_BYTES", 1_000)
+    texts = {f"M{index}": TEXT.replace(b"1.5", b"%d.5" % index) for index in range(4)}
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in texts.items():
+            archive.writestr(f"{name}.csv", text)
+    found = find_sources([tmp_path], KRAKEN)
+    with contextlib.ExitStack() as stack:
+        readers = [stack.enter_context(source.blocks()) for source in found]
+        rounds = list(zip(*readers, strict=True))
+    assert len(rounds) > 10
+    for source, blocks in zip(found, zip(*rounds, strict=True), strict=True):
+        assert b"".join(data for data, _ in blocks) == texts[source.symbol]
+
+
+def test_a_zip_is_open_only_while_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("A.csv", "B.csv"):
+            archive.writestr(name, TEXT)
+
+    def is_open() -> bool:
+        return str(path) in {file.path for file in psutil.Process().open_files()}
+
+    first, second = find_sources([path], KRAKEN)
+    assert not is_open()
+    with first.blocks() as a, second.blocks() as b:
+        assert next(a)[0] == next(b)[0] == TEXT
+        assert is_open()
+    assert not is_open()
+    assert b"".join(read(first)) == TEXT

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import os
 import re
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -171,12 +173,8 @@ def _symbol(path: PurePath, name: str, exchange: Exchange) -> str:
 
 
 def _members(path: Path, exchange: Exchange) -> Iterator[Source]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = sorted(archive.infolist(), key=lambda member: member.filename)
-    except _BROKEN as error:
-        raise _damaged(path, error) from error
-    for member in members:
+    archive = _Archive(path)
+    for member in archive.members():
         inside = PurePath(member.filename)
         if _wanted(inside) and not member.is_dir():
             name = f"{path}/{member.filename}"
@@ -185,7 +183,7 @@ def _members(path: Path, exchange: Exchange) -> Iterator[Source]:
             except SourceUnreadable as error:
                 yield _unreadable(name, inside, error)
             else:
-                yield Source(name, symbol, member.file_size, _opened_member(path, member))
+                yield Source(name, symbol, member.file_size, archive.opener(member))
 
 
 def _unreadable(name: str, path: PurePath, error: SourceUnreadable) -> Source:
@@ -231,15 +229,87 @@ def _refuse_nothing(packed_bytes: int) -> None:
         raise EOFError("it holds nothing")
 
 
-def _opened_member(path: Path, member: zipfile.ZipInfo) -> _Opener:
-    @contextlib.contextmanager
-    def opened() -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
-        with zipfile.ZipFile(path) as archive, archive.open(member) as packed:
-            if not member.filename.lower().endswith(".gz"):
-                yield packed, packed.tell
-                return
-            _refuse_nothing(member.file_size)
-            with gzip.open(packed) as file:
-                yield cast(IO[bytes], file), packed.tell
+class _Archive:
+    """A zip whose directory is read once, and whose members are read side by side.
 
-    return opened
+    Opening a zip anew for each of a thousand members would take longer than reading most of
+    them; keeping a thousand zips open would be too many files. So the file is open while a
+    member is read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()  # the module's own count of open members has none
+        self._file = _Reopened(path)
+        self._readers = 0
+        try:
+            self._zip = zipfile.ZipFile(cast(IO[bytes], self._file))
+        except _BROKEN as error:
+            raise _damaged(path, error) from error
+        finally:
+            self._file.release()
+
+    def members(self) -> list[zipfile.ZipInfo]:
+        """All entries by name."""
+        return sorted(self._zip.infolist(), key=lambda member: member.filename)
+
+    def opener(self, member: zipfile.ZipInfo) -> _Opener:
+        @contextlib.contextmanager
+        def opened() -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
+            with self._reading(member) as packed:
+                if not member.filename.lower().endswith(".gz"):
+                    yield packed, packed.tell
+                    return
+                _refuse_nothing(member.file_size)
+                with gzip.open(packed) as file:
+                    yield cast(IO[bytes], file), packed.tell
+
+        return opened
+
+    @contextlib.contextmanager
+    def _reading(self, member: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+        with self._lock:
+            self._readers += 1
+        try:
+            with self._lock:
+                packed = self._zip.open(member)
+            try:
+                yield packed
+            finally:
+                with self._lock:
+                    packed.close()
+        finally:
+            with self._lock:
+                self._readers -= 1
+                if not self._readers:
+                    self._file.release()
+
+
+class _Reopened:
+    """A file that is opened when it is read, and may be closed in between."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[bytes] | None = None
+
+    def release(self) -> None:
+        """Close the file until it is read again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._opened().seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._opened().tell()
+
+    def read(self, size: int = -1) -> bytes:
+        return self._opened().read(size)
+
+    def _opened(self) -> IO[bytes]:
+        if self._file is None:
+            self._file = self._path.open("rb")
+        return self._file
