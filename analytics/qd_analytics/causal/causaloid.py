@@ -7,33 +7,38 @@ own. Data reach a rule by name, never by position in the data.
 from __future__ import annotations
 
 import abc
-import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from qd_analytics.causal.batch import evaluate_columns
+from qd_analytics.causal import asking
+from qd_analytics.causal.columns import Table
+from qd_analytics.causal.comparison import Comparison, Sign
 from qd_analytics.causal.context import Context
+from qd_analytics.causal.effects import TRUTH, Effect, EffectKind
 from qd_analytics.causal.errors import EmptyCollection, ModelError, NotAGraph
 from qd_analytics.causal.evaluation import BatchEvaluation, Evaluation
-from qd_analytics.causal.inputs import Columns, Data, Input, Key, Logic, RuleFunction
+from qd_analytics.causal.inputs import (
+    Columns,
+    Data,
+    FromCauses,
+    Input,
+    Key,
+    Logic,
+    RuleFunction,
+)
 from qd_analytics.causal.layout import Layout, plan_of
 from qd_analytics.causal.plan import Plan
-from qd_analytics.causal.reading import snapshot_of
-from qd_analytics.causal.single import evaluate_one
-
-
-def _one(plan: Plan, data: Data, contexts: Sequence[Context]) -> Evaluation:
-    return evaluate_one(plan, data, snapshot_of(plan.inputs, contexts))
 
 
 class Causaloid(abc.ABC):
     """What the three forms share: an id, a description, and how to ask them."""
 
+    __slots__ = ("__weakref__", "_plan", "description", "id")
+
     def __init__(self, id: Key, description: str = "") -> None:
         self.id = id
         self.description = description
+        self._plan: Plan | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"
@@ -42,12 +47,10 @@ class Causaloid(abc.ABC):
     def lay_out(self, layout: Layout, at: int) -> None:
         """Say what is inside; each form does it in its own way."""
 
-    @functools.cached_property
-    def _plan(self) -> Plan:
-        return plan_of(self)
-
     def plan(self) -> Plan:
         """The order of evaluation, made once."""
+        if self._plan is None:
+            self._plan = plan_of(self)
         return self._plan
 
     def freeze(self) -> None:  # noqa: B027 - of the three forms only a graph can change
@@ -59,7 +62,8 @@ class Causaloid(abc.ABC):
         Parameters
         ----------
         data : mapping
-            A number for each input name.
+            A number for each input name. A `FromContext` as a name stands for what the
+            context would give.
         *contexts : Context
             What rules may read besides.
 
@@ -68,21 +72,24 @@ class Causaloid(abc.ABC):
         Evaluation
             An immutable record: true, false, not evaluated or error for every node.
         """
-        return _one(self.plan(), data, contexts)
+        return asking.one(self.plan(), data, contexts)
 
-    def evaluate_batch(self, columns: Columns, *contexts: Context) -> BatchEvaluation:
+    def evaluate_batch(
+        self, columns: Columns | Table, *contexts: Context, plan: Plan | None = None
+    ) -> BatchEvaluation:
         """Evaluate many observations at once; the same answers as one at a time.
 
         Parameters
         ----------
-        columns : mapping
-            For each input name an array of shape (observations,). The record keeps the
-            arrays: do not change them afterwards.
+        columns : mapping or Table
+            For each input name an array of shape (observations,), or one table of all. The
+            record keeps the arrays: do not change them afterwards.
         *contexts : Context
             Read once, the same for all observations.
+        plan : Plan, optional
+            A part of a graph, such as `plan_from` gives; else the whole.
         """
-        plan = self.plan()
-        return evaluate_columns(plan, columns, snapshot_of(plan.inputs, contexts))
+        return asking.many(plan or self.plan(), columns, contexts)
 
     def plan_from(self, start: Key) -> Plan:
         """The plan for `start` and all below it."""
@@ -98,15 +105,15 @@ class Causaloid(abc.ABC):
 
     def evaluate_from(self, start: Key, data: Data, *contexts: Context) -> Evaluation:
         """Evaluate `start` and all below it."""
-        return _one(self.plan_from(start), data, contexts)
+        return asking.one(self.plan_from(start), data, contexts)
 
     def evaluate_path(self, start: Key, stop: Key, data: Data, *contexts: Context) -> Evaluation:
         """Evaluate the nodes on the shortest path (fewest edges, or least weight)."""
-        return _one(self.plan_path(start, stop), data, contexts)
+        return asking.one(self.plan_path(start, stop), data, contexts)
 
     def evaluate_node(self, node: Key, data: Data, *contexts: Context) -> Evaluation:
         """Evaluate one node alone."""
-        return _one(self.plan_node(node), data, contexts)
+        return asking.one(self.plan_node(node), data, contexts)
 
     def _not_a_graph(self, question: str) -> NotAGraph:
         return NotAGraph(
@@ -122,41 +129,59 @@ class Singleton(Causaloid):
     id : str or int
         Unique among its neighbours.
     rule : callable
-        Pure function of the inputs, in their order, to true or false. With
+        Pure function of the inputs, in their order, to the effect. With
         `elementwise` it must also work on arrays, element by element, as comparisons
         and arithmetic do; it then sees rows whose causes are not true, and their answers
         are discarded.
     inputs : sequence, optional
-        Names in the data, or `FromContext`. Without it, the causaloid's own id.
+        Names in the data, `FromContext`, or `FromCauses`. Without it, the causaloid's own id.
     description : str
         What the rule says, for `explain`.
     elementwise : bool
         False for a rule that takes only single numbers (it has an ``if`` or a loop).
+    effect : EffectKind
+        True or false, a number, or a probability.
+    threshold : float, optional
+        A number or probability is true where it exceeds this; without it, always.
     """
+
+    __slots__ = ("effect", "elementwise", "inputs", "rule")
 
     def __init__(
         self,
         id: Key,
         rule: RuleFunction,
-        inputs: Sequence[Input] | None = None,
+        inputs: Sequence[Input | FromCauses] | None = None,
         description: str = "",
         *,
         elementwise: bool = True,
+        effect: EffectKind = EffectKind.TRUTH,
+        threshold: float | None = None,
     ) -> None:
         super().__init__(id, description)
         self.rule = rule
-        self.inputs: tuple[Input, ...] = (id,) if inputs is None else tuple(inputs)
+        self.inputs: tuple[Input | FromCauses, ...] = (id,) if inputs is None else tuple(inputs)
         self.elementwise = elementwise
+        self.effect = TRUTH if effect is EffectKind.TRUTH else Effect(effect, threshold)
         if not self.inputs:
             raise ModelError(f"causaloid {id!r} has no inputs; a rule reads at least one value")
+        if threshold is not None:
+            if effect is EffectKind.TRUTH:
+                raise ModelError(
+                    f"causaloid {id!r} has a threshold, but says true or false; "
+                    "a threshold goes with a number or a probability"
+                )
+            _check_limit(id, threshold)
 
     def lay_out(self, layout: Layout, at: int) -> None:
         """One rule."""
-        layout.rule(at, self.rule, self.inputs, self.elementwise)
+        layout.rule(at, self.rule, self.inputs, self.elementwise, self.effect)
 
 
 class Collection(Causaloid):
     """Causaloids without an order among them: all are evaluated, none waits for another.
+
+    Members that say numbers or probabilities combine as `qd_analytics.causal.effects` says.
 
     Parameters
     ----------
@@ -168,7 +193,12 @@ class Collection(Causaloid):
         All, any, none, or at least `count` of them.
     count : int, optional
         For `Logic.AT_LEAST` only.
+    threshold : float, optional
+        For numbers and probabilities: what each is to exceed (none, at least), or what
+        they are to exceed together (all, any), to make the collection true.
     """
+
+    __slots__ = ("count", "logic", "members", "threshold")
 
     def __init__(
         self,
@@ -178,10 +208,14 @@ class Collection(Causaloid):
         description: str = "",
         *,
         count: int | None = None,
+        threshold: float | None = None,
     ) -> None:
         super().__init__(id, description)
         self.members = tuple(members)
         self.logic = logic
+        self.threshold = threshold
+        if threshold is not None:
+            _check_limit(id, threshold)
         if not self.members:
             raise EmptyCollection(f"collection {id!r} has no members; give it at least one")
         self.count = self._checked_count(count)
@@ -202,7 +236,7 @@ class Collection(Causaloid):
 
     def lay_out(self, layout: Layout, at: int) -> None:
         """All members, then what they combine to."""
-        layout.members(at, self.members, self.logic, self.count)
+        layout.members(at, self.members, self.logic, self.count, self.threshold)
 
 
 def threshold(
@@ -213,21 +247,35 @@ def threshold(
     description: str = "",
 ) -> Singleton:
     """A rule that is true where its input is `at_least` or more."""
-    if not math.isfinite(at_least):
-        raise ModelError(f"causaloid {id!r} has the threshold {at_least}; expected a finite number")
-    return Singleton(
+    return compare(
         id,
-        _Reaches(at_least),
-        None if reads is None else (reads,),
-        description or f"tests whether data exceeds threshold of {at_least}",
+        ">=",
+        at_least,
+        reads=reads,
+        description=description or f"tests whether data exceeds threshold of {at_least}",
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Reaches:
-    """Equal limits are equal rules, so that a plan evaluates their nodes in one call."""
+def compare(
+    id: Key,
+    sign: str,
+    limit: float,
+    *,
+    reads: Key | None = None,
+    description: str = "",
+) -> Singleton:
+    """A rule that holds its input against a limit: ``>=``, ``>``, ``<=`` or ``<``."""
+    _check_limit(id, limit)
+    if sign not in {known.value for known in Sign}:
+        raise ModelError(f"causaloid {id!r} compares by {sign!r}; expected one of >= > <= <")
+    return Singleton(
+        id,
+        Comparison(Sign(sign), limit),
+        None if reads is None else (reads,),
+        description or f"is {sign} {limit}",
+    )
 
-    limit: float
 
-    def __call__(self, value: Any) -> Any:
-        return value >= self.limit
+def _check_limit(id: Key, limit: float) -> None:
+    if not math.isfinite(limit):
+        raise ModelError(f"causaloid {id!r} has the threshold {limit}; expected a finite number")

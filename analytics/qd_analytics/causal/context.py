@@ -1,18 +1,22 @@
 """A context: a graph of contextoids, and an index of names for current and previous nodes.
 
 It holds what rules may read besides the observation. It does not evaluate rules and does
-not know where its values come from.
+not know where its values come from. It may change while others read it: a change is made
+in one step, and a reader holds the context for as long as it reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import igraph
 
-from qd_analytics.causal.contextoid import Contextoid, Datoid, Relation
+from qd_analytics.causal.contextoid import Contextoid, Datoid, Relation, TimeScale
 from qd_analytics.causal.errors import DuplicateNode, ModelError, UnknownNode
 
 
@@ -21,8 +25,40 @@ class IndexName(Enum):
 
     CURRENT_YEAR = "current year"
     PREVIOUS_YEAR = "previous year"
+    CURRENT_QUARTER = "current quarter"
+    PREVIOUS_QUARTER = "previous quarter"
     CURRENT_MONTH = "current month"
     PREVIOUS_MONTH = "previous month"
+    CURRENT_WEEK = "current week"
+    PREVIOUS_WEEK = "previous week"
+    CURRENT_DAY = "current day"
+    PREVIOUS_DAY = "previous day"
+    CURRENT_HOUR = "current hour"
+    PREVIOUS_HOUR = "previous hour"
+    CURRENT_MINUTE = "current minute"
+    PREVIOUS_MINUTE = "previous minute"
+    CURRENT_SECOND = "current second"
+    PREVIOUS_SECOND = "previous second"
+
+    @classmethod
+    def current(cls, scale: TimeScale) -> IndexName:
+        """The name of the current unit of a scale."""
+        return cls(f"current {_unit(scale)}")
+
+    @classmethod
+    def previous(cls, scale: TimeScale) -> IndexName:
+        """The name of the unit before it."""
+        return cls(f"previous {_unit(scale)}")
+
+
+def _unit(scale: TimeScale) -> str:
+    if scale is TimeScale.NO_SCALE:
+        raise ModelError("NO_SCALE has no current unit; name a scale such as TimeScale.MONTH")
+    return scale.name.lower()
+
+
+ContextName = IndexName | str | int
+"""How a node is named: an index name, a name of one's own, or the node's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +75,73 @@ class Context:
     ----------
     name : str
         Says which context it is, where a model reads several.
+
+    Attributes
+    ----------
+    version : int
+        Counts the changes; several made by one `changing` are one.
     """
 
     def __init__(self, name: str = "context") -> None:
         self.name = name
+        self.version = 0
         self._nodes: dict[int, Contextoid] = {}
         self._relations: dict[int, dict[int, Relation]] = {}
-        self._index: dict[IndexName, int] = {}
+        self._index: dict[IndexName | str, int] = {}
+        self._static = False
+        self._lock = threading.RLock()
+        self._undo: list[Callable[[], object]] | None = None
+
+    # Changing
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        """Make several changes in one step: readers see all of them or none.
+
+        An error undoes them. Threads that read or change wait meanwhile.
+        """
+        with self._lock:
+            outermost = self._undo is None
+            undo = self._undo = [] if self._undo is None else self._undo
+            mark = len(undo)
+            try:
+                yield
+            except BaseException:
+                while len(undo) > mark:
+                    undo.pop()()
+                raise
+            finally:
+                if outermost:
+                    self.version += bool(undo)
+                    self._undo = None
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[int]:
+        """Keep the context as it is while it is read; gives its version."""
+        with self._lock:
+            yield self.version
+
+    @property
+    def static(self) -> bool:
+        """Whether it is finished and can no longer change."""
+        return self._static
+
+    def make_static(self) -> Context:
+        """Refuse changes from now on; returns this context."""
+        self._static = True
+        return self
+
+    def _put(self, into: dict[Any, Any], key: Any, value: Any) -> None:
+        """Set an entry so that it can be undone; None removes it."""
+        if self._static:
+            raise ModelError(
+                f"context '{self.name}' is static and cannot change; "
+                "build a dynamic one for what changes"
+            )
+        assert self._undo is not None  # all changes are made within `changing`
+        before = into.get(key)
+        self._undo.append(lambda: _set(into, key, before))
+        _set(into, key, value)
 
     # Nodes
 
@@ -58,7 +154,8 @@ class Context:
         return node in self._nodes
 
     def __iter__(self) -> Iterator[Contextoid]:
-        return iter(self._nodes.values())
+        with self._lock:
+            return iter(tuple(self._nodes.values()))
 
     def __getitem__(self, node: int) -> Contextoid:
         try:
@@ -68,52 +165,61 @@ class Context:
                 f"context '{self.name}' has no node {node}; it has {self.size} nodes, add it first"
             ) from None
 
-    def add(self, contextoid: Contextoid) -> None:
-        """Add a contextoid; its id must be new."""
-        if contextoid.id in self._nodes:
-            raise DuplicateNode(
-                f"context '{self.name}' already has a node {contextoid.id}; "
-                "use update to replace its value"
-            )
-        self._nodes[contextoid.id] = contextoid
-        self._relations[contextoid.id] = {}
+    def add(self, *contextoids: Contextoid) -> None:
+        """Add contextoids; their ids must be new."""
+        with self.changing():
+            for contextoid in contextoids:
+                if contextoid.id in self._nodes:
+                    raise DuplicateNode(
+                        f"context '{self.name}' already has a node {contextoid.id}; "
+                        "use update to replace its value"
+                    )
+                self._put(self._nodes, contextoid.id, contextoid)
+                self._put(self._relations, contextoid.id, {})
 
     def update(self, contextoid: Contextoid) -> None:
         """Replace the value of the node with the same id and kind."""
-        kind = self[contextoid.id].kind
-        if kind is not contextoid.kind:
-            raise ModelError(
-                f"node {contextoid.id} of context '{self.name}' is a {kind.value}; "
-                f"it cannot become a {contextoid.kind.value}"
-            )
-        self._nodes[contextoid.id] = contextoid
+        with self.changing():
+            kind = self[contextoid.id].kind
+            if kind is not contextoid.kind:
+                raise ModelError(
+                    f"node {contextoid.id} of context '{self.name}' is a {kind.value}; "
+                    f"it cannot become a {contextoid.kind.value}"
+                )
+            self._put(self._nodes, contextoid.id, contextoid)
 
     def adjust(self, node: int, **deltas: float) -> None:
         """Move the values of a node by `deltas`."""
-        self._nodes[node] = self[node].adjusted(**deltas)
+        with self.changing():
+            self._put(self._nodes, node, self[node].adjusted(**deltas))
 
     def remove(self, node: int) -> None:
         """Remove a node with its relations; an index name on it is unset."""
-        self[node]
-        del self._nodes[node], self._relations[node]
-        for targets in self._relations.values():
-            targets.pop(node, None)
-        self._index = {name: to for name, to in self._index.items() if to != node}
+        with self.changing():
+            self[node]
+            self._put(self._nodes, node, None)
+            self._put(self._relations, node, None)
+            for targets in [t for t in self._relations.values() if node in t]:
+                self._put(targets, node, None)
+            for name in [name for name, to in self._index.items() if to == node]:
+                self._put(self._index, name, None)
 
     # Relations
 
     def relate(self, source: int, target: int, relation: Relation) -> None:
         """Draw an edge between two nodes that are there."""
-        self[source], self[target]
-        if source == target:
-            raise ModelError(f"node {source} of context '{self.name}' cannot relate to itself")
-        self._relations[source][target] = relation
+        with self.changing():
+            self[source], self[target]
+            if source == target:
+                raise ModelError(f"node {source} of context '{self.name}' cannot relate to itself")
+            self._put(self._relations[source], target, relation)
 
     def unrelate(self, source: int, target: int) -> None:
         """Remove an edge; the nodes stay."""
-        if self.relation(source, target) is None:
-            raise ModelError(f"context '{self.name}' has no edge {source} -> {target}")
-        del self._relations[source][target]
+        with self.changing():
+            if self.relation(source, target) is None:
+                raise ModelError(f"context '{self.name}' has no edge {source} -> {target}")
+            self._put(self._relations[source], target, None)
 
     def relation(self, source: int, target: int) -> Relation | None:
         """The edge between two nodes, or None."""
@@ -125,47 +231,87 @@ class Context:
         self[node]
         return dict(self._relations[node])
 
+    @property
+    def relations(self) -> tuple[tuple[int, int, Relation], ...]:
+        """All edges as (source, target, relation)."""
+        with self._lock:
+            return tuple(
+                (source, target, relation)
+                for source, targets in self._relations.items()
+                for target, relation in targets.items()
+            )
+
     def to_igraph(self) -> igraph.Graph:
         """A copy as a directed igraph graph, vertices in the order in which they were added."""
-        position = {node: at for at, node in enumerate(self._nodes)}
-        edges = [(s, t, r) for s, targets in self._relations.items() for t, r in targets.items()]
-        graph = igraph.Graph(
-            n=self.size, edges=[(position[s], position[t]) for s, t, _ in edges], directed=True
-        )
-        graph.vs["contextoid"] = list(self._nodes.values())
-        graph.es["relation"] = [relation for _, _, relation in edges]
-        return graph
+        with self._lock:
+            edges = self.relations
+            position = {node: at for at, node in enumerate(self._nodes)}
+            pairs = [(position[s], position[t]) for s, t, _ in edges]
+            graph = igraph.Graph(n=self.size, edges=pairs, directed=True)
+            graph.vs["contextoid"] = list(self._nodes.values())
+            graph.es["relation"] = [relation for _, _, relation in edges]
+            return graph
 
     # Index
 
-    def point(self, name: IndexName, node: int | None) -> None:
+    def point(self, name: IndexName | str, node: int | None) -> None:
         """Let an index name stand for `node`, or for nothing."""
-        if node is None:
-            self._index.pop(name, None)
-        else:
-            self._index[name] = self[node].id
+        with self.changing():
+            self._put(self._index, name, None if node is None else self[node].id)
 
-    def pointed(self, name: IndexName) -> int | None:
+    def roll(self, scale: TimeScale, node: int, *, follows: bool = True) -> None:
+        """Let `node` be the current unit of a scale, and the current one the previous, in one step.
+
+        Parameters
+        ----------
+        follows : bool
+            False where `node` does not come right after the current unit: there is no
+            previous one then.
+        """
+        with self.changing():
+            before = self._index.get(IndexName.current(scale))
+            self.point(IndexName.previous(scale), before if follows else None)
+            self.point(IndexName.current(scale), node)
+
+    def pointed(self, name: IndexName | str) -> int | None:
         """The node that an index name stands for, or None."""
         return self._index.get(name)
 
-    def read(self, name: IndexName, field: str) -> float | Absent:
-        """A number of the data node under an indexed node, or of the node itself.
+    @property
+    def index(self) -> dict[IndexName | str, int]:
+        """All index names that stand for a node."""
+        with self._lock:
+            return dict(self._index)
+
+    def read(self, name: ContextName, field: str) -> float | Absent:
+        """A number of a node, or of the data node that it relates to.
+
+        Parameters
+        ----------
+        name : IndexName, str or int
+            An index name, or a node's id.
 
         Returns
         -------
         float or Absent
             `Absent` where the name stands for nothing or its data are not there yet.
         """
-        node = self._index.get(name)
-        if node is None:
-            return Absent(f"the context has no {name.value}")
-        data = self._nodes[node]
-        if not isinstance(data, Datoid):
-            found = (
-                self._nodes[n] for n, r in self._relations[node].items() if r is Relation.DATIAL
-            )
-            data = next(found, data)
-        if not isinstance(data, Datoid) or field not in data.data:
-            return Absent(f"the {name.value} has no '{field}' yet")
-        return data.data[field]
+        shown = name.value if isinstance(name, IndexName) else name
+        node = name if isinstance(name, int) else self._index.get(name)
+        if node is None or node not in self._nodes:
+            return Absent(f"the context has no {shown}")
+        own = self._nodes[node]
+        if not isinstance(own, Datoid):
+            for target, relation in self._relations[node].items():
+                data = self._nodes[target]
+                if relation is Relation.DATIAL and isinstance(data, Datoid) and field in data.data:
+                    return data.data[field]
+        value = own.number(field)
+        return Absent(f"the {shown} has no '{field}' yet") if value is None else value
+
+
+def _set(into: dict[Any, Any], key: Any, value: Any) -> None:
+    if value is None:
+        into.pop(key, None)
+    else:
+        into[key] = value

@@ -62,6 +62,11 @@ class _Contextoid:
     def kind(self) -> ContextoidKind:
         return _KINDS[type(self)]
 
+    def number(self, field: str) -> float | None:
+        """One of its numbers, such as a place's `x`; None where it has none of that name."""
+        value = getattr(self, field, None) if field in _NUMBERS else None
+        return None if value is None else float(value)
+
     def adjusted(self, **deltas: float) -> Self:
         """This contextoid moved by `deltas`, one for each named value."""
         known = {entry.name for entry in fields(self)} - {"id", "scale"}
@@ -87,6 +92,10 @@ class Datoid(_Contextoid):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", MappingProxyType(dict(self.data)))
+
+    def number(self, field: str) -> float | None:
+        """One of its numbers."""
+        return self.data.get(field)
 
     def adjusted(self, **deltas: float) -> Datoid:
         """This data with each named number moved by its delta."""
@@ -149,3 +158,5 @@ _KINDS: dict[type[_Contextoid], ContextoidKind] = {
     Spaceoid: ContextoidKind.SPACEOID,
     SpaceTempoid: ContextoidKind.SPACE_TEMPOID,
 }
+
+_NUMBERS = frozenset({"x", "y", "z", "time"})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import igraph
 
@@ -20,23 +20,38 @@ from qd_analytics.causal.errors import (
     NoPath,
     UnknownNode,
 )
-from qd_analytics.causal.inputs import Key
+from qd_analytics.causal.inputs import Key, Logic
 from qd_analytics.causal.layout import Layout, Node, plan_of
 from qd_analytics.causal.plan import Plan
 
+WAY_NODES_MAX = 12  # nodes that a message names
 PLANS_KEPT = 256  # plans for parts of the graph; the oldest goes first
 
 
 class Graph(Causaloid):
     """Causaloids joined by edges from cause to effect.
 
-    A node is evaluated, once, when all its causes are true; else it is not evaluated.
-    The graph is true when every node is. The order is Kahn's: nodes without a cause in the
-    order in which they were added, and each other node once its last cause is done.
+    A node is evaluated, once, when all its causes are true (or any, where it joins so);
+    else it is not evaluated. The graph is true when every node is; where its sinks say
+    numbers or probabilities, its value is theirs, combined. The order is Kahn's: nodes
+    without a cause in the order in which they were added, and each other node once its last
+    cause is done.
     """
+
+    __slots__ = (
+        "_causes",
+        "_effects",
+        "_frozen",
+        "_igraph",
+        "_joins",
+        "_nodes",
+        "_plans",
+        "_position",
+    )
 
     def __init__(self, id: Key, description: str = "") -> None:
         super().__init__(id, description)
+        self._joins: dict[int, Logic] = {}
         self._position: dict[Key, int] = {}
         self._nodes: list[Causaloid] = []
         self._effects: list[dict[int, float]] = []
@@ -47,15 +62,29 @@ class Graph(Causaloid):
 
     # Building
 
-    def add(self, *causaloids: Causaloid) -> None:
-        """Add nodes; a node that is a graph itself can no longer be changed."""
+    def add(self, *causaloids: Causaloid, join: Logic = Logic.ALL) -> None:
+        """Add nodes; a node that is a graph itself can no longer be changed.
+
+        Parameters
+        ----------
+        join : Logic
+            All or any: how many causes must be true to open a node, and how their effects
+            combine into what `FromCauses` reads.
+        """
         self._changing()
+        if join not in (Logic.ALL, Logic.ANY):
+            raise ModelError(
+                f"graph {self.id!r}: causes join by all or any, not by '{join.value}'; "
+                "put the causes into a Collection for that"
+            )
         for causaloid in causaloids:
             if causaloid.id in self._position:
                 raise DuplicateNode(f"graph {self.id!r} already has a node {causaloid.id!r}")
             if causaloid is self:
                 raise CycleError(f"graph {self.id!r} cannot be a node of itself")
             causaloid.freeze()
+            if join is not Logic.ALL:
+                self._joins[len(self._nodes)] = join
             self._position[causaloid.id] = len(self._nodes)
             self._nodes.append(causaloid)
             self._effects.append({})
@@ -73,9 +102,11 @@ class Graph(Causaloid):
         source, target = self._at(cause), self._at(effect)
         self._check_weight(cause, effect, weight)
         if source == target or self._leads_to(target, source):
+            way = self._way(target, source)
             raise CycleError(
                 f"graph {self.id!r}: the edge {cause!r} -> {effect!r} would close a circle "
-                "(directed cycle); a cause cannot follow from its own effect"
+                f"(directed cycle: {_shown([*way, effect])}); "
+                "a cause cannot follow from its own effect"
             )
         self._effects[source][target] = weight
         self._causes[target][source] = None
@@ -87,9 +118,10 @@ class Graph(Causaloid):
         trial = self.to_igraph()
         trial.add_edges(pairs)
         if not trial.is_dag():
+            around = [self._nodes[at].id for at in circle_of(trial)]
             raise CycleError(
                 f"graph {self.id!r}: these {len(pairs)} edges would close a circle "
-                "(directed cycle); add them one by one to learn which"
+                f"(directed cycle: {_shown(around)}); leave one of its edges out"
             )
         for source, target in pairs:
             self._effects[source][target] = 1.0
@@ -193,11 +225,17 @@ class Graph(Causaloid):
         """All nodes, causes before effects."""
         layout.nodes(at, self._ordered())
 
+    def join(self, node: Key) -> Logic:
+        """How a node's causes join."""
+        return self._joins.get(self._at(node), Logic.ALL)
+
     def _ordered(self) -> Iterator[Node]:
         if not self._nodes:
             raise EmptyCollection(f"graph {self.id!r} has no nodes; add at least one")
-        for id_ in self.order():
-            yield id_, self[id_], self.causes(id_)
+        for at in self._structure().topological_sorting():
+            node = self._nodes[at]
+            causes = [self._nodes[cause].id for cause in self._causes[at]]
+            yield node.id, node, causes, self._joins.get(at, Logic.ALL)
 
     def order(self) -> tuple[Key, ...]:
         """All nodes, causes before effects: the documented order of evaluation."""
@@ -237,7 +275,7 @@ class Graph(Causaloid):
                 f"graph {self.id!r} is part of another causaloid and can no longer change; "
                 "build it whole before you nest it"
             )
-        self._igraph = None
+        self._igraph = self._plan = None
         self._plans.clear()
 
     def _check_weight(self, cause: Key, effect: Key, weight: float) -> None:
@@ -246,6 +284,13 @@ class Graph(Causaloid):
                 f"the edge {cause!r} -> {effect!r} has the weight {weight}; "
                 "expected a finite number, 0 or more"
             )
+
+    def _way(self, source: int, target: int) -> list[Key]:
+        """The ids on a shortest way, both ends included."""
+        if source == target:
+            return [self._nodes[source].id]
+        path = self._structure().get_shortest_path(source, to=target, output="vpath")
+        return [self._nodes[at].id for at in path]
 
     def _leads_to(self, source: int, target: int) -> bool:
         """Whether edges lead from `source` to `target`; searched from both ends at once."""
@@ -270,3 +315,23 @@ class Graph(Causaloid):
             graph.es["weight"] = [w for targets in self._effects for w in targets.values()]
             self._igraph = graph
         return self._igraph
+
+
+def circle_of(graph: igraph.Graph) -> list[int]:
+    """The vertices of one circle of a directed graph, its first again at the end."""
+    loops = [edge.source for edge in graph.es if edge.is_loop()]
+    if loops:
+        return [loops[0], loops[0]]
+    component = next(part for part in graph.connected_components(mode="strong") if len(part) > 1)
+    inside = graph.induced_subgraph(component)
+    first = inside.successors(0)[0]
+    back = inside.get_shortest_path(first, to=0, output="vpath")
+    return [component[at] for at in (0, *back)]
+
+
+def _shown(nodes: Sequence[Key]) -> str:
+    """A way in words; its middle left out where it is long."""
+    names = [repr(node) for node in nodes]
+    if len(names) > WAY_NODES_MAX:
+        names = [*names[: WAY_NODES_MAX // 2], "…", *names[-WAY_NODES_MAX // 2 :]]
+    return " -> ".join(names)

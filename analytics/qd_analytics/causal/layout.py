@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
+from qd_analytics.causal.effects import TRUTH, Effect, EffectKind
 from qd_analytics.causal.errors import ModelError
-from qd_analytics.causal.inputs import Input, Key, Logic, RuleFunction
-from qd_analytics.causal.plan import Close, Path, Plan, Rule, Slot, Step
+from qd_analytics.causal.inputs import FromCauses, FromContext, Input, Key, Logic, RuleFunction
+from qd_analytics.causal.plan import CAUSES, Close, Path, Plan, Rule, Slot, Step
+from qd_analytics.causal.staging import groups_of, stages_of
 
 NESTING_MAX: Final = 64  # levels of causaloids within causaloids
 
@@ -30,8 +33,8 @@ class LaidOut(Protocol):
         ...
 
 
-Node = tuple[Key, LaidOut, Sequence[Key]]
-"""A graph's node: its id, the node, its direct causes."""
+Node = tuple[Key, LaidOut, Sequence[Key], Logic]
+"""A graph's node: its id, the node, its direct causes, how they join."""
 
 
 class Layout:
@@ -39,7 +42,6 @@ class Layout:
 
     def __init__(self) -> None:
         self._slots: list[Slot] = []
-        self._rules: dict[int, Rule] = {}
         self._steps: list[Step] = []
         self._inputs: dict[Input, int] = {}
         self._inside: dict[int, tuple[int, ...]] = {}
@@ -53,39 +55,92 @@ class Layout:
         causes: tuple[int, ...] = (),
         asked: bool = True,
         lay_out: Callable[[Layout, int], None] | None = None,
+        join: Logic = Logic.ALL,
     ) -> int:
         """Add a node with all inside it; returns its slot."""
         if len(path) > NESTING_MAX:
             raise ModelError(f"causaloids are nested {len(path)} deep; at most {NESTING_MAX}")
         at = len(self._slots)
-        self._slots.append(Slot(node.id, node.description, path, parent, causes, asked, None))
+        slot = Slot(node.id, node.description, path, parent, causes, asked, None, join)
+        self._slots.append(slot)
         if asked:
             self._steps.append(at)
         (lay_out or node.lay_out)(self, at)
         return at
 
     def rule(
-        self, at: int, function: RuleFunction, inputs: Iterable[Input], elementwise: bool
+        self,
+        at: int,
+        function: RuleFunction,
+        inputs: Iterable[Input | FromCauses],
+        elementwise: bool,
+        effect: Effect = TRUTH,
     ) -> None:
         """The slot is one rule."""
-        places = tuple(self._inputs.setdefault(entry, len(self._inputs)) for entry in inputs)
-        slot, rule = self._slots[at], Rule(function, places, elementwise)
-        self._slots[at] = Slot(
-            slot.id, slot.description, slot.path, slot.parent, slot.causes, slot.asked, rule
-        )
+        slot = self._slots[at]
+        places = tuple(self._input(slot, entry) for entry in inputs)
+        rule = Rule(function, places, elementwise)
+        self._slots[at] = replace(slot, rule=rule, effect=effect)
 
-    def members(self, at: int, members: Sequence[LaidOut], logic: Logic, count: int) -> None:
+    def _input(self, slot: Slot, entry: Input | FromCauses) -> int:
+        if isinstance(entry, FromCauses):
+            if slot.causes:
+                self._one_kind(slot, slot.causes, "causes")
+                return CAUSES
+            entry = entry.start
+        return self._inputs.setdefault(entry, len(self._inputs))
+
+    def members(
+        self, at: int, members: Sequence[LaidOut], logic: Logic, count: int, threshold: float | None
+    ) -> None:
         """The slot combines members that do not wait for each other."""
         slot = self._slots[at]
         ids = [member.id for member in members]
         # Members may share an id; their place tells them apart.
         names: Sequence[Key] = ids if len(set(ids)) == len(ids) else range(len(ids))
-        self._inside[at] = tuple(
+        inside = self._inside[at] = tuple(
             self.place(member, (*slot.path, name), at, (), slot.asked)
             for name, member in zip(names, members, strict=True)
         )
+        kind = self._one_kind(slot, inside, "members")
+        self._check_threshold(slot, kind, logic, threshold)
+        counted = logic in (Logic.NONE, Logic.AT_LEAST)
+        members_exceed = threshold if counted else None
+        if kind is not EffectKind.TRUTH:
+            # Counting says 1 or 0 already; else the combined value is held against it.
+            own = 0.5 if counted and threshold is not None else threshold
+            self._slots[at] = replace(self._slots[at], effect=Effect(kind, own))
         if slot.asked:
-            self._steps.append(Close(at, self._inside[at], logic, count))
+            valued = inside if kind is not EffectKind.TRUTH else ()
+            effect = Effect(kind, members_exceed)
+            self._steps.append(Close(at, inside, logic, count, valued, effect))
+
+    def _one_kind(self, slot: Slot, others: Sequence[int], what: str) -> EffectKind:
+        kinds = {self._slots[other].effect.kind for other in others}
+        if len(kinds) > 1:
+            shown = ", ".join(
+                f"{self._slots[n].id!r} a {self._slots[n].effect.kind.value}" for n in others
+            )
+            raise ModelError(
+                f"the {what} of {slot.id!r} say different kinds of things ({shown}); "
+                "only effects of one kind combine"
+            )
+        return kinds.pop()
+
+    def _check_threshold(
+        self, slot: Slot, kind: EffectKind, logic: Logic, threshold: float | None
+    ) -> None:
+        if kind is EffectKind.TRUTH and threshold is not None:
+            raise ModelError(
+                f"collection {slot.id!r} has a threshold, but its members say true or false; "
+                "a threshold goes with numbers and probabilities"
+            )
+        counted = logic in (Logic.NONE, Logic.AT_LEAST)
+        if kind is EffectKind.NUMBER and counted and threshold is None:
+            raise ModelError(
+                f"collection {slot.id!r} counts numbers ({logic.value}); "
+                "give it the threshold that they are to exceed"
+            )
 
     def nodes(
         self,
@@ -107,48 +162,50 @@ class Layout:
         """
         outer = self._slots[at]
         slots: dict[Key, int] = {}
-        for id_, node, before in nodes:
+        for id_, node, before, join in nodes:
             asked = outer.asked and (only is None or id_ in only)
             causes = tuple(
                 slots[cause]
                 for cause in before
                 if self._slots[slots[cause]].asked and (edges is None or (cause, id_) in edges)
             )
-            slots[id_] = self.place(node, (*outer.path, id_), at, causes if asked else (), asked)
+            path = (*outer.path, id_)
+            slots[id_] = self.place(node, path, at, causes if asked else (), asked, join=join)
         self._inside[at] = tuple(slots.values())
         inside = tuple(slot for slot in self._inside[at] if self._slots[slot].asked)
+        with_effects = {cause for slot in inside for cause in self._slots[slot].causes}
+        sinks = tuple(slot for slot in inside if slot not in with_effects)
         if at == 0:
-            with_effects = {cause for slot in inside for cause in self._slots[slot].causes}
-            self._sinks = tuple(slot for slot in inside if slot not in with_effects)
+            self._sinks = sinks
         if outer.asked:
-            self._steps.append(Close(at, inside, Logic.ALL, len(inside)))
+            self._close(at, inside, sinks)
+
+    def _close(self, at: int, inside: tuple[int, ...], sinks: tuple[int, ...]) -> None:
+        """A graph is true when all its nodes are; its value is its sinks', combined."""
+        kinds = {self._slots[sink].effect.kind for sink in sinks}
+        valued = len(kinds) == 1 and kinds != {EffectKind.TRUTH}
+        effect = Effect(kinds.pop()) if valued else TRUTH
+        self._slots[at] = replace(self._slots[at], effect=effect)
+        close = Close(at, inside, Logic.ALL, len(inside), sinks if valued else (), effect)
+        self._steps.append(close)
 
     def plan(self) -> Plan:
         """The finished plan."""
+        slots = tuple(self._slots)
+        inputs = tuple(self._inputs)
+        valued = (at for at, slot in enumerate(slots) if slot.effect.kind is not EffectKind.TRUTH)
         return Plan(
-            slots=tuple(self._slots),
+            slots=slots,
             steps=tuple(self._steps),
-            inputs=tuple(self._inputs),
-            groups=self._groups(),
+            stages=stages_of(slots, self._steps),
+            inputs=inputs,
+            from_contexts=tuple(entry for entry in inputs if isinstance(entry, FromContext)),
+            groups=groups_of(slots, inputs),
             inside=dict(self._inside),
             sinks=self._sinks,
-            by_path={slot.path: at for at, slot in enumerate(self._slots)},
+            values={slot: place for place, slot in enumerate(valued)},
+            by_path={slot.path: at for at, slot in enumerate(slots)},
         )
-
-    def _groups(self) -> tuple[tuple[int, ...], ...]:
-        inputs = tuple(self._inputs)
-        found: dict[object, list[int]] = {}
-        for at, slot in enumerate(self._slots):
-            rule = slot.rule
-            if rule is None or not slot.asked:
-                continue
-            alone = not rule.elementwise or len(rule.inputs) != 1
-            if alone or not isinstance(inputs[rule.inputs[0]], (str, int)):
-                continue
-            function = rule.function
-            same = function if isinstance(function, Hashable) else id(function)
-            found.setdefault(same, []).append(at)
-        return tuple(tuple(group) for group in found.values() if len(group) > 1)
 
 
 def plan_of(causaloid: LaidOut, lay_out: Callable[[Layout, int], None] | None = None) -> Plan:

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
+from qd_analytics.causal.effects import TRUTH, Effect, EffectKind
 from qd_analytics.causal.errors import UnknownNode
-from qd_analytics.causal.inputs import Input, Key, Logic, RuleFunction
+from qd_analytics.causal.inputs import FromContext, Input, Key, Logic, RuleFunction
+from qd_analytics.causal.sweep import Group, Sweep
 
 Path = tuple[Key, ...]
+
+CAUSES: Final = -1
+"""In place of a place in the inputs: what the causes say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +28,9 @@ class Rule:
     Attributes
     ----------
     function : callable
-        Of the inputs, to true or false.
+        Of the inputs, to the effect.
     inputs : tuple of int
-        Places in the plan's inputs.
+        Places in the plan's inputs, or `CAUSES`.
     elementwise : bool
         Whether it also works on arrays.
     """
@@ -47,11 +53,15 @@ class Slot:
     parent : int
         Slot of the causaloid around it, -1 for the outermost.
     causes : tuple of int
-        Slots that must be true first.
+        Slots that open this one.
     asked : bool
         False where the question leaves this node out.
     rule : Rule or None
         None for a composite.
+    join : Logic
+        Whether all causes must be true, or any.
+    effect : Effect
+        What it says.
     """
 
     id: Key
@@ -61,22 +71,48 @@ class Slot:
     causes: tuple[int, ...]
     asked: bool
     rule: Rule | None
+    join: Logic = Logic.ALL
+    effect: Effect = TRUTH
+
+    @property
+    def late(self) -> bool:
+        """Whether its rule can run only when it is reached: it reads causes, or is a value."""
+        rule = self.rule
+        if rule is None:
+            return False
+        return self.effect.kind is not EffectKind.TRUTH or CAUSES in rule.inputs
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """A composite's state follows from its children's once these are known."""
+    """A composite's state follows from its children's once these are known.
+
+    Attributes
+    ----------
+    slot : int
+        The composite.
+    children : tuple of int
+        Whose states make its state.
+    logic, count
+        How.
+    valued : tuple of int
+        Whose values make its value, where its effect is one.
+    member_effect : Effect
+        The kind of these values, and the threshold each is held against.
+    """
 
     slot: int
     children: tuple[int, ...]
     logic: Logic
     count: int
+    valued: tuple[int, ...] = ()
+    member_effect: Effect = TRUTH
 
 
 Step = int | Close  # a slot to open (and, for a rule, to evaluate), or a composite to close
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Plan:
     """The flat layout.
 
@@ -86,22 +122,31 @@ class Plan:
         All nodes, the outermost first, each after its causes.
     steps : tuple
         What to do, in order.
+    stages : tuple
+        The same for arrays: runs of plain rules become sweeps, done at once.
     inputs : tuple
         What the rules read, each once.
-    groups : tuple of tuples of int
-        Slots whose rules are one function, so that one call does for all.
+    from_contexts : tuple of FromContext
+        Those of them that contexts give.
+    groups : tuple of Group
+        Rules that one call evaluates.
     inside : mapping
         For each composite the slots directly inside it, those left out by the question too.
     sinks : tuple of int
         The outermost graph's last effects.
+    values : mapping
+        For each slot whose effect is a value, its place among the values.
     """
 
     slots: tuple[Slot, ...] = field(repr=False)
     steps: tuple[Step, ...] = field(repr=False)
-    inputs: tuple[Input, ...]
-    groups: tuple[tuple[int, ...], ...] = field(repr=False)
+    stages: tuple[Step | Sweep, ...] = field(repr=False)
+    inputs: tuple[Input, ...] = field(repr=False)
+    from_contexts: tuple[FromContext, ...] = field(repr=False)
+    groups: tuple[Group, ...] = field(repr=False)
     inside: Mapping[int, tuple[int, ...]] = field(repr=False)
-    sinks: tuple[int, ...]
+    sinks: tuple[int, ...] = field(repr=False)
+    values: Mapping[int, int] = field(repr=False)
     by_path: Mapping[Path, int] = field(repr=False)
 
     def slot_of(self, node: Key | Path) -> int:

@@ -1,13 +1,17 @@
 """Single values as rules get them: checked numbers, or why there is none.
 
 What contexts give is read once, before anything is evaluated: all rules of one evaluation
-see the same version of a context.
+see the same version of each context.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from qd_analytics.causal.context import Absent, Context
 from qd_analytics.causal.errors import UnknownNode
@@ -22,8 +26,16 @@ class Refused:
 
 
 Reading = float | Absent | Refused
-Snapshot = tuple[Reading | None, ...]
+Column = npt.NDArray[np.float64] | Reading
+"""What an input is for many observations: an array, or one reading for all."""
+
+Snapshot = tuple[Column | None, ...]
 """For each input of a plan what the contexts say; None for those that the data give."""
+
+Overlay = Mapping[FromContext, Column]
+"""What is read in place of a context's values."""
+
+NO_OVERLAY: Overlay = {}
 
 
 def checked(source: Input, value: float) -> float | Refused:
@@ -33,7 +45,9 @@ def checked(source: Input, value: float) -> float | Refused:
     return Refused(f"'{source}' is {value}; expected a finite number")
 
 
-def snapshot_of(inputs: Sequence[Input], contexts: Sequence[Context]) -> Snapshot:
+def snapshot_of(
+    inputs: Sequence[Input], contexts: Sequence[Context], overlay: Overlay = NO_OVERLAY
+) -> Snapshot:
     """Read everything that a plan's rules want from contexts.
 
     Raises
@@ -41,19 +55,28 @@ def snapshot_of(inputs: Sequence[Input], contexts: Sequence[Context]) -> Snapsho
     UnknownNode
         If a context that they read was not given.
     """
-    return tuple(
-        _from_context(source, contexts) if isinstance(source, FromContext) else None
-        for source in inputs
-    )
+    with contextlib.ExitStack() as held:
+        for context in sorted(contexts, key=id):  # one order for all: no two readers deadlock
+            held.enter_context(context.reading())
+        return tuple(
+            (overlay[source] if source in overlay else _from_context(source, contexts))
+            if isinstance(source, FromContext)
+            else None
+            for source in inputs
+        )
 
 
-def _from_context(source: FromContext, contexts: Sequence[Context]) -> Reading:
-    wanted = source.context
+def context_for(source: FromContext, contexts: Sequence[Context]) -> Context:
+    """The context that an input reads."""
     for context in contexts:
-        if wanted is None or context.name == wanted:
-            value = context.read(source.index, source.field)
-            return value if isinstance(value, Absent) else checked(source, float(value))
+        if source.context is None or context.name == source.context:
+            return context
     raise UnknownNode(
         f"a rule reads '{source}', but the evaluation got "
         f"{', '.join(repr(c.name) for c in contexts) or 'no context'}; pass the context to it"
     )
+
+
+def _from_context(source: FromContext, contexts: Sequence[Context]) -> Reading:
+    value = context_for(source, contexts).read(source.index, source.field)
+    return value if isinstance(value, Absent) else checked(source, float(value))

@@ -7,46 +7,45 @@ from numbers import Real
 
 import numpy as np
 
+from qd_analytics.causal.closing import (
+    closed_codes,
+    closed_values,
+    incoming,
+    opens,
+    refused_value,
+)
 from qd_analytics.causal.context import Absent
+from qd_analytics.causal.effects import Effect, EffectKind
 from qd_analytics.causal.evaluation import Evaluation
-from qd_analytics.causal.inputs import Data, Input, Logic, RuleFunction
-from qd_analytics.causal.plan import Close, Plan, Slot
+from qd_analytics.causal.inputs import Data, Input, Logic, RelayTo, RuleFunction
+from qd_analytics.causal.plan import CAUSES, Close, Plan, Slot
 from qd_analytics.causal.reading import Reading, Refused, Snapshot, checked
 from qd_analytics.causal.states import State
+
+Answer = tuple[State, float | None, str | RelayTo | None]
+"""A state, the value of an effect that is one, and a message or where to relay to."""
 
 
 def evaluate_one(plan: Plan, data: Data, snapshot: Snapshot) -> Evaluation:
     """Evaluate a plan for one observation; never raises for what a rule or its data do."""
-    readings = tuple(
-        _read(source, data) if known is None else known
+    walk = _Walk(plan, read_one(plan, data, snapshot))
+    with np.errstate(divide="raise", over="raise", invalid="raise"):
+        walk.run()
+    return Evaluation(
+        plan, tuple(walk.states), walk.readings, walk.failures, walk.effects, walk.relays
+    )
+
+
+def read_one(plan: Plan, data: Data, snapshot: Snapshot) -> tuple[Reading, ...]:
+    """What the rules of a plan read."""
+    return tuple(
+        read(source, data) if known is None else known  # type: ignore[misc]
         for source, known in zip(plan.inputs, snapshot, strict=True)
     )
-    states = [State.NOT_EVALUATED] * len(plan.slots)
-    open_ = [False] * len(plan.slots)
-    failures: dict[int, str] = {}
-    with np.errstate(divide="raise", over="raise", invalid="raise"):
-        for step in plan.steps:
-            if isinstance(step, Close):
-                if open_[step.slot]:
-                    states[step.slot] = _combined([states[n] for n in step.children], step)
-                continue
-            slot = plan.slots[step]
-            open_[step] = _is_open(slot, states, open_)
-            if open_[step] and slot.rule is not None:
-                read = [readings[place] for place in slot.rule.inputs]
-                states[step], failure = _rule_state(slot.rule.function, read)
-                if failure is not None:
-                    failures[step] = failure
-    return Evaluation(plan, tuple(states), readings, failures)
 
 
-def _is_open(slot: Slot, states: Sequence[State], open_: Sequence[bool]) -> bool:
-    if slot.parent >= 0 and not open_[slot.parent]:
-        return False
-    return all(states[cause] is State.TRUE for cause in slot.causes)
-
-
-def _read(source: Input, data: Data) -> Reading:
+def read(source: Input, data: Data) -> Reading:
+    """One value of the data, checked."""
     value = data.get(source)
     if value is None:
         return Refused(f"the data has no value for {source!r}")
@@ -55,34 +54,114 @@ def _read(source: Input, data: Data) -> Reading:
     return checked(source, float(value))
 
 
-def _rule_state(rule: RuleFunction, read: Sequence[Reading]) -> tuple[State, str | None]:
-    if any(isinstance(reading, Refused) for reading in read):
-        return State.ERROR, None
-    if any(isinstance(reading, Absent) for reading in read):
-        return State.NOT_EVALUATED, None
-    return run_rule(rule, [np.float64(reading) for reading in read])  # type: ignore[arg-type]
+class _Walk:
+    """The state of one evaluation while it runs."""
+
+    def __init__(self, plan: Plan, readings: tuple[Reading, ...]) -> None:
+        self.plan = plan
+        self.readings = readings
+        self.states = [State.NOT_EVALUATED] * len(plan.slots)
+        self.effects: dict[int, float] = {}
+        self.failures: dict[int, str] = {}
+        self.relays: dict[int, RelayTo] = {}
+        self._open = [False] * len(plan.slots)
+
+    def run(self) -> None:
+        """Follow the plan."""
+        for step in self.plan.steps:
+            if isinstance(step, Close):
+                if self._open[step.slot]:
+                    self._close(step)
+                continue
+            slot = self.plan.slots[step]
+            self._open[step] = self._opens(slot)
+            if self._open[step] and slot.rule is not None:
+                self._run_rule(step, slot)
+
+    def _opens(self, slot: Slot) -> bool:
+        if slot.parent >= 0 and not self._open[slot.parent]:
+            return False
+        return not slot.causes or opens(slot.join, [self.states[n] for n in slot.causes])
+
+    def _run_rule(self, at: int, slot: Slot) -> None:
+        rule = slot.rule
+        assert rule is not None  # the caller looked
+        read = [
+            self._incoming(slot) if place == CAUSES else self.readings[place]
+            for place in rule.inputs
+        ]
+        if any(isinstance(reading, Refused) for reading in read):
+            self.states[at] = State.ERROR
+            return
+        if any(isinstance(reading, Absent) for reading in read):
+            return
+        values = [np.float64(reading) for reading in read]  # type: ignore[arg-type]
+        self.states[at], value, note = run_rule(rule.function, values, slot.effect)
+        if value is not None:
+            self.effects[at] = value
+        if isinstance(note, RelayTo):
+            self.relays[at] = note
+        elif note is not None:
+            self.failures[at] = note
+
+    def _incoming(self, slot: Slot) -> float:
+        return incoming(self.plan, slot, self.states, self.effects)
+
+    def _close(self, step: Close) -> None:
+        children = [self.states[n] for n in step.children]
+        if not step.valued:
+            self.states[step.slot] = _combined(children, step)
+            return
+        codes = np.array([self.states[n] for n in step.valued], dtype=np.uint8)[:, np.newaxis]
+        values = np.array([self.effects.get(n, 0.0) for n in step.valued])[:, np.newaxis]
+        inside = np.array(children, dtype=np.uint8)[:, np.newaxis]
+        slot = self.plan.slots[step.slot]
+        state, value = closed_values(step, slot, inside, codes, values)
+        self.states[step.slot] = State(int(state[0]))
+        if np.isfinite(value[0]):
+            self.effects[step.slot] = float(value[0])
 
 
-def run_rule(rule: RuleFunction, values: Sequence[np.float64]) -> tuple[State, str | None]:
+def run_rule(rule: RuleFunction, values: Sequence[np.float64], effect: Effect) -> Answer:
     """A rule's answer for single numbers, and the message where it has none."""
     try:
         answer = rule(*values)
     except Exception as error:  # whatever a user's rule raises belongs into the record
-        return State.ERROR, f"the rule raised {type(error).__name__}: {error}"
-    if not isinstance(answer, (bool, np.bool_)):
-        shown = type(answer).__name__
-        return State.ERROR, f"the rule returned {answer!r} ({shown}); expected true or false"
-    return (State.TRUE if answer else State.FALSE), None
+        return State.ERROR, None, f"the rule raised {type(error).__name__}: {error}"
+    if isinstance(answer, RelayTo):
+        return State.RELAYED, None, answer
+    if effect.kind is EffectKind.TRUTH:
+        if isinstance(answer, (bool, np.bool_)):
+            return (State.TRUE if answer else State.FALSE), None, None
+        return State.ERROR, None, _unexpected(answer, "true or false")
+    if isinstance(answer, (bool, np.bool_)) or not isinstance(answer, Real):
+        return State.ERROR, None, _unexpected(answer, f"a {effect.kind.value}")
+    value = float(answer)
+    if (wrong := refused_value(effect.kind, value)) is not None:
+        return State.ERROR, None, wrong
+    active = effect.threshold is None or value > effect.threshold
+    return (State.TRUE if active else State.FALSE), value, None
+
+
+def _unexpected(answer: object, expected: str) -> str:
+    return f"the rule returned {answer!r} ({type(answer).__name__}); expected {expected}"
 
 
 def _combined(states: Sequence[State], step: Close) -> State:
+    if len(states) > 64:  # worth a call
+        return State(int(closed_codes(step, np.array(states, dtype=np.uint8)[:, np.newaxis])[0]))
     if State.ERROR in states:
         return State.ERROR
-    true, unknown = states.count(State.TRUE), states.count(State.NOT_EVALUATED)
+    if step.logic is Logic.ALL:
+        for state in (State.FALSE, State.RELAYED, State.NOT_EVALUATED):
+            if state in states:
+                return state
+        return State.TRUE
+    true, false = states.count(State.TRUE), states.count(State.FALSE)
     if true >= step.count:
         answer = State.TRUE
-    elif true + unknown >= step.count:
-        answer = State.NOT_EVALUATED
+    elif len(states) - false >= step.count:
+        answer = State.RELAYED if State.RELAYED in states else State.NOT_EVALUATED
     else:
         answer = State.FALSE
     if step.logic is Logic.NONE:

@@ -1,4 +1,4 @@
-"""The four states of a node, chosen so that the states of many combine by bit operations.
+"""The states of a node, chosen so that the states of many combine by bit operations.
 
 Nothing here knows about rules, graphs or data.
 """
@@ -17,13 +17,15 @@ class State(IntEnum):
     """What an evaluation says of a node.
 
     Each is one bit, or none: the OR over many nodes tells which states occur, the AND
-    of ``TRUE`` whether all are true.
+    of ``TRUE`` whether all are true. A node whose effect is a number is true when it has
+    one that exceeds its threshold, or any number where it has no threshold.
     """
 
     NOT_EVALUATED = 0
     TRUE = 1
     FALSE = 2
     ERROR = 4
+    RELAYED = 8  # its rule handed over to another node
 
     @property
     def label(self) -> str:
@@ -32,6 +34,9 @@ class State(IntEnum):
 
 
 TRUE, FALSE, ERROR = np.uint8(State.TRUE), np.uint8(State.FALSE), np.uint8(State.ERROR)
+RELAYED, NONE = np.uint8(State.RELAYED), np.uint8(State.NOT_EVALUATED)
+
+_EVERY = 16  # index bit: all are true
 
 
 def codes_of(booleans: npt.NDArray[np.bool_]) -> Codes:
@@ -40,15 +45,16 @@ def codes_of(booleans: npt.NDArray[np.bool_]) -> Codes:
 
 
 def _worst_table() -> Codes:
-    """Index: OR of the states, and 8 where all are true. Error, then false, then unknown."""
-    table = np.full(16, State.NOT_EVALUATED, dtype=np.uint8)
-    for index in range(16):
-        if index & State.ERROR:
-            table[index] = State.ERROR
-        elif index & State.FALSE:
-            table[index] = State.FALSE
-        elif index & 8:
-            table[index] = State.TRUE
+    """Index: OR of the states, and 16 where all are true."""
+    table = np.full(2 * _EVERY, State.NOT_EVALUATED, dtype=np.uint8)
+    for index in range(2 * _EVERY):
+        for state in (State.ERROR, State.FALSE, State.RELAYED):
+            if index & state:
+                table[index] = state
+                break
+        else:
+            if index & _EVERY:
+                table[index] = State.TRUE
     return table
 
 
@@ -58,29 +64,31 @@ _WORST = _worst_table()
 def all_of(codes: Codes) -> Codes:
     """Combine node states of shape (nodes, observations) as a conjunction.
 
-    An error among them is an error; else one false makes it false; else one that was not
-    evaluated leaves it not evaluated; else it is true.
+    An error among them is an error; else one false makes it false; else one that relayed
+    or was not evaluated leaves it so; else it is true.
     """
     occurring = np.bitwise_or.reduce(codes, axis=0)
     every = np.bitwise_and.reduce(codes, axis=0) & TRUE
-    answer: Codes = _WORST[occurring | (every << np.uint8(3))]
+    answer: Codes = _WORST[occurring | (every << np.uint8(4))]
     return answer
 
 
 def at_least(codes: Codes, count: int) -> Codes:
     """At least `count` of the nodes are true, for codes of shape (nodes, observations).
 
-    An error among them is an error. Nodes that were not evaluated leave the answer open
-    where they could still decide it.
+    An error among them is an error. Nodes that relayed or were not evaluated leave the
+    answer open where they could still decide it.
     """
     true = np.count_nonzero(codes == TRUE, axis=0)
-    unknown = np.count_nonzero(codes == State.NOT_EVALUATED, axis=0)
-    answer = np.where(true >= count, TRUE, np.where(true + unknown >= count, np.uint8(0), FALSE))
-    failed = np.bitwise_or.reduce(codes, axis=0) & ERROR
-    return np.where(failed != 0, ERROR, answer).astype(np.uint8)
+    occurring = np.bitwise_or.reduce(codes, axis=0)
+    unknown = len(codes) - true - np.count_nonzero(codes == FALSE, axis=0)
+    undecided = np.where(true + unknown >= count, occurring & RELAYED, FALSE)
+    answer = np.where(true >= count, TRUE, undecided)
+    return np.where(occurring & ERROR != 0, ERROR, answer).astype(np.uint8)
 
 
-_NEGATED = np.array([0, State.FALSE, State.TRUE, 0, State.ERROR], dtype=np.uint8)
+_NEGATED = np.arange(16, dtype=np.uint8)
+_NEGATED[[State.TRUE, State.FALSE]] = State.FALSE, State.TRUE
 
 
 def negated(codes: Codes) -> Codes:
