@@ -9,7 +9,13 @@
          ├─ TooManyStreams       the bound of open streams is reached (retriable)
          ├─ QueryTimedOut        the database did not answer in time (retriable)
          ├─ QueryFailed          the database refused a statement
+         ├─ FetchStopped         a fetch ended early; it knows the query of what is left
+         │   ├─ FetchLost          the database went away, or fell silent (retriable)
+         │   ├─ FetchFailed        the database refused to go on, or the store was closed
+         │   └─ FetchCancelled     the caller cancelled it (retriable)
          ├─ SchemaMismatch       the tables are missing, or newer than this program
+         ├─ UnknownMarket        a symbol that is not in the table
+         ├─ CheckStopped         the caller asked to stop a check
          ├─ RolesRefused         roles that this connection, or a name, cannot make
          ├─ PsqlMissing          no psql on this machine
          ├─ UnknownExchange      an exchange that is not in the table
@@ -32,9 +38,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from qd_schemas.errors import QdError
+
+if TYPE_CHECKING:
+    from qd_store.reading.queries import Query
 
 
 class StoreError(QdError):
@@ -48,20 +57,9 @@ class DatabaseUnreachable(StoreError):
 
 
 class ConnectionLost(StoreError):
-    """A connection ended in the middle of its work.
-
-    Attributes
-    ----------
-    next_sequence : int or None
-        For a stream of trades: the first sequence that was not delivered. A new stream
-        from there misses and repeats nothing.
-    """
+    """A connection ended in the middle of its work."""
 
     retriable: ClassVar[bool] = True
-
-    def __init__(self, message: str, *, next_sequence: int | None = None) -> None:
-        super().__init__(message)
-        self.next_sequence = next_sequence
 
 
 class TooManyStreams(StoreError):
@@ -80,8 +78,48 @@ class QueryFailed(StoreError):
     """The database refused a statement."""
 
 
+class FetchStopped(StoreError):
+    """A fetch ended before its end.
+
+    Attributes
+    ----------
+    rest : Query
+        The query of all that was not given: of trades with the next sequence, of bars with
+        the next bar's number, of merged markets with each one's. Fetching it misses and
+        repeats nothing.
+    """
+
+    def __init__(self, message: str, rest: Query) -> None:
+        super().__init__(message)
+        self.rest = rest
+
+
+class FetchLost(FetchStopped):
+    """The database went away, or fell silent."""
+
+    retriable: ClassVar[bool] = True
+
+
+class FetchFailed(FetchStopped):
+    """The database refused to go on, or the store was closed."""
+
+
+class FetchCancelled(FetchStopped):
+    """The caller cancelled it."""
+
+    retriable: ClassVar[bool] = True
+
+
 class SchemaMismatch(StoreError):
     """The tables are missing, or newer than this program."""
+
+
+class UnknownMarket(StoreError):
+    """A symbol that no exchange has in the table of symbols."""
+
+
+class CheckStopped(StoreError):
+    """The caller asked to stop a check; nothing was changed."""
 
 
 class RolesRefused(StoreError):
