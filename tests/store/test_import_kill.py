@@ -24,6 +24,7 @@ from support.forks import ForkServer
 KILLS = 100
 START = 1_514_764_802
 BASE, UPDATE, OVERLAP = 1_500, 700, 300
+KINDS = ("SORTED", "MIXED", "LATE")
 COUNTS = {0, BASE, BASE + UPDATE}
 BARS = ("1m", "5m", "15m", "30m", "1h", "1d", "1mo", "1y")
 
@@ -65,9 +66,9 @@ def assert_whole_markets(dsn: str) -> None:
 
 
 def make_round(folder: Path, number: int) -> list[str]:
-    """Three markets, each with a file and a later export of it, in order and not."""
+    """Two markets, each with a file and a later export of it, in order and not."""
     chance = random.Random(number)
-    for kind in ("SORTED", "MIXED", "LATE"):
+    for kind in (KINDS[number % 3], KINDS[(number + 1) % 3]):
         times = [START + i * 40 + chance.choice([0, 40]) for i in range(BASE + UPDATE)]
         rows = [f"{t},{chance.random() + 1:.6f},{chance.random():.8f}" for t in sorted(times)]
         base, update = rows[:BASE], rows[BASE - OVERLAP :]
@@ -115,7 +116,7 @@ def test_kill_9_in_a_hundred_places(dsn: str, database_dsn: str, tmp_path: Path)
         import_paths(other, paths, rejects_folder=tmp_path / "undisturbed")
         undisturbed = tables(other)
     assert tables(dsn) == undisturbed
-    assert len(undisturbed["trade"]) == len(rounds) * 3 * (BASE + UPDATE)
+    assert len(undisturbed["trade"]) == len(rounds) * 2 * (BASE + UPDATE)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 
 from qd_store.imports import import_paths, sorting, sources
+from qd_store.tables import plain
 
 KIB = 1024
 
@@ -50,8 +51,8 @@ def import_and_die(
     return steps
 
 
-def import_and_measure(dsn: str, paths: list[str], rejects: str, run_rows: int) -> dict[str, int]:
-    """Import one file at a time.
+def import_and_measure(dsn: str, paths: list[str], rejects: str) -> dict[str, int]:
+    """Import one file at a time, in blocks, runs and segments of some thousand rows.
 
     Returns
     -------
@@ -59,7 +60,8 @@ def import_and_measure(dsn: str, paths: list[str], rejects: str, run_rows: int) 
         ``rows`` added, ``base`` and ``peak`` bytes of memory before and at most.
     """
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    _small(block_bytes=sources.BLOCK_BYTES, run_rows=run_rows)
+    _small(block_bytes=sources.BLOCK_BYTES // 10, run_rows=sorting.RUN_ROWS // 40)
+    plain.SEGMENT_ROWS = plain.SEGMENT_ROWS // 20  # type: ignore[misc]
     report = import_paths(dsn, paths, rejects_folder=Path(rejects), parallel=1)
     assert not report.refused, report
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
