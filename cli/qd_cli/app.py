@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 _GROUPS = (
-    *("demo", "stack", "importing", "data", "produce", "consume"),
+    *("demo", "stack", "importing", "data", "db", "produce", "consume"),
     *("topics", "partitions", "offsets", "profile", "process", "broker", "services"),
 )
 
@@ -25,7 +25,8 @@ Start here:
 
 \b
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a part died (status),
-4 nothing runs (status), 5 topics differ (topics apply), 70 a defect of qd,
+4 nothing runs (status), 5 topics differ (topics apply), 6 unsound (db check),
+7 tables of another version (db status), 70 a defect of qd,
 130 Ctrl-C, 141 closed pipe, 129 hang-up, 143 SIGTERM.
 """
 

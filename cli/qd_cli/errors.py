@@ -37,6 +37,10 @@ class ExitCode(enum.IntEnum):
     """``qd status``: no stack is running here."""
     DIFFERS = 5
     """``qd topics apply``: the cluster's topics are not as they are declared."""
+    UNSOUND = 6
+    """``qd db check``: something in the database is wrong."""
+    OUTDATED = 7
+    """``qd db status``: the tables are missing, or of another version than this qd's."""
     DEFECT = 70
     """A defect of qd itself (EX_SOFTWARE of sysexits.h)."""
     SIGNALLED = 128

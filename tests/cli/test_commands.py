@@ -17,6 +17,7 @@ from qd_cli.main import main
 
 COMMANDS = [
     *("demo", "up", "status", "logs", "down", "import", "symbols", "stream", "alerts", "run"),
+    *("db migrate", "db status", "db check", "db refresh", "db roles", "db psql"),
     *("topics list", "topics create", "topics describe", "topics delete", "topics apply"),
     *("produce", "consume", "partitions list", "broker"),
     *("process list", "process show", "process run"),

@@ -74,7 +74,8 @@ SELECT market, sequence, time FROM trade WHERE market = %s AND sequence %% 8192 
 """
 _COUNT = """
 UPDATE symbol SET (trades, first_time, last_time, bars_sequence, bars_time) =
-    (SELECT count(*), min(time), max(time), 0, NULL::timestamptz FROM trade WHERE market = %(market)s)
+    (SELECT count(*), min(time), max(time), 0, NULL::timestamptz
+     FROM trade WHERE market = %(market)s)
 WHERE market = %(market)s
 """
 
