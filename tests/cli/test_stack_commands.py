@@ -109,7 +109,15 @@ def test_importing_again_changes_nothing(shell: Shell) -> None:
 def test_symbols(shell: Shell) -> None:
     found = {row["symbol"]: row["trades"] for row in shell.lines("symbols")}
     assert found == {"XBTEUR": TRADES, "ETHEUR": TRADES}
-    assert [row["symbol"] for row in shell.lines("symbols", "XBT")] == ["XBTEUR"]
+    (bitcoin,) = shell.lines("symbols", "XBT")
+    names = (bitcoin["symbol"], bitcoin["pair"], bitcoin["pair_key"])
+    assert names == ("XBTEUR", "XBT/EUR", "XXBTZEUR")
+
+
+@pytest.mark.parametrize("name", ["XBT/EUR", "BTC/EUR", "XXBTZEUR"])
+def test_a_market_by_any_of_its_names(shell: Shell, name: str) -> None:
+    first = [shell.lines("stream", known, "--limit", "1") for known in ("XBTEUR", name)]
+    assert first[0] == first[1]
 
 
 def test_streamed_trades_equal_the_file(shell: Shell) -> None:
