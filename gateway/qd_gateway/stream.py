@@ -7,7 +7,7 @@ to. It holds one batch of rows at a time, whatever the stream's length.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +19,16 @@ from qd_gateway.records import records_of
 from qd_gateway.replies import first_bytes, last_bytes
 from qd_schemas.arrays import Rows
 from qd_schemas.enums import DataErrorType, EndReason
+
+
+class Feed(Protocol):
+    """Rows in batches, in order."""
+
+    def __aiter__(self) -> AsyncIterator[Rows]:
+        """The batches."""
+
+    async def aclose(self) -> None:
+        """Read no further."""
 
 
 class Sink(Protocol):
@@ -67,7 +77,7 @@ class Stream:
         """End the stream soon, with its Last… message."""
         self._stop.set()
 
-    async def run(self, feed: AsyncGenerator[Rows, None], sink: Sink) -> None:
+    async def run(self, feed: Feed, sink: Sink) -> None:
         """Send First…, the rows and Last…, and wait until all is acknowledged.
 
         Raises

@@ -6,7 +6,13 @@ libraries behind it, and starts in half the time.
 
 from typing import TYPE_CHECKING, Any
 
-from qd_store.errors import ConnectionLost, DatabaseUnreachable, StoreError, TooManyStreams
+from qd_store.errors import (
+    ConnectionLost,
+    DatabaseUnreachable,
+    FetchStopped,
+    StoreError,
+    TooManyStreams,
+)
 from qd_store.markets import Exchange, Market
 
 if TYPE_CHECKING:
@@ -16,6 +22,7 @@ __all__ = [
     "ConnectionLost",
     "DatabaseUnreachable",
     "Exchange",
+    "FetchStopped",
     "Market",
     "Store",
     "StoreError",

@@ -15,17 +15,16 @@ _US = "(extract(epoch FROM {0}) * 1000000)::bigint"
 EXCHANGES = "SELECT exchange_id, name FROM exchange ORDER BY exchange_id"
 
 # A symbol without trades is an import that has not finished.
-_MARKETS = f"""
+_WITH_TRADES = f"""
 SELECT exchange_id, symbol_id, symbol, trades, {_US.format("first_time")}, {_US.format("last_time")}
-FROM symbol WHERE trades > 0 AND exchange_id = %s
+FROM symbol WHERE trades > 0
 """
+ALL = f"{_WITH_TRADES} ORDER BY market"
+SOME = f"{_WITH_TRADES} AND market = ANY(%s) ORDER BY market"
+_MARKETS = f"{_WITH_TRADES} AND exchange_id = %s"
 MARKETS = f"{_MARKETS} ORDER BY symbol_id"
 MARKET_BY_ID = f"{_MARKETS} AND symbol_id = %s"
 MARKET_BY_SYMBOL = f"{_MARKETS} AND symbol = %s"
-
-SEQUENCE_AT = """
-SELECT trade_sequence_at(%s, 'epoch'::timestamptz + %s * interval '1 microsecond')
-"""
 
 
 @dataclass(frozen=True, slots=True)

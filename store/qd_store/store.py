@@ -2,30 +2,30 @@
 
 Reading only, apart from `Store.migrate`; files come in through `qd_store.imports`.
 Everything is asyncio. Ordinary queries share one connection; each stream has its own, out
-of a bounded number, read in a thread.
+of a bounded number.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import psycopg
 
 from qd_schemas.arrays import Rows
-from qd_schemas.bars import Resampler, bar_start_at_or_after
-from qd_schemas.enums import Resolution
 from qd_store import markets
 from qd_store.connections import connect, connect_async, translating
 from qd_store.errors import ConnectionLost, QueryTimedOut
 from qd_store.markets import Exchange, Market
 from qd_store.migrate import Migration, check_version, migrate
-from qd_store.pool import StreamPool, in_thread
+from qd_store.reading.fetch import Fetch, Q
+from qd_store.reading.manager import BATCH_ROWS_DEFAULT, QueryManager
+from qd_store.reading.pool import ReadPool
+from qd_store.reading.queries import BarQuery, Query, TradeQuery
+from qd_store.threads import in_thread
 
-BATCH_ROWS_DEFAULT = 32_768  # 1 MiB of trades
-BATCH_ROWS_MAX = 4_194_304
 STREAMS_MAX_DEFAULT = 64
 QUERY_SECONDS_MAX = 30.0
 
@@ -45,7 +45,8 @@ class Store:
 
     def __init__(self, dsn: str, *, streams_max: int = STREAMS_MAX_DEFAULT) -> None:
         self._dsn = dsn
-        self._streams = StreamPool(dsn, streams_max)
+        self._pool = ReadPool(dsn, streams_max)
+        self._manager = QueryManager(self._pool, self._rows)
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._turn = asyncio.Lock()
 
@@ -110,124 +111,69 @@ class Store:
         rows = await self._rows(markets.MARKET_BY_SYMBOL, exchange_id, symbol)
         return markets.market_of(rows[0]) if rows else None
 
-    async def trades(
-        self,
-        market: Market,
-        *,
-        first_sequence: int = 1,
-        start_time: int | None = None,
-        end_time: int | None = None,
-        batch_rows: int = BATCH_ROWS_DEFAULT,
-    ) -> AsyncGenerator[Rows]:
-        """Stream a market's trades in sequence order, which is time order.
-
-        Memory is that of about three batches whatever the market's size. The stream is what
-        was stored when it began. Leaving it early, by ``aclose``, by cancellation or by
-        forgetting it, ends its query and its connection.
+    async def query(self, query: Query) -> Rows:
+        """All rows of a query at once.
 
         Parameters
         ----------
-        market : Market
-            Whose trades.
-        first_sequence : int
-            Trades from this sequence on.
-        start_time, end_time : int, optional
-            Trades from `start_time` on and before `end_time`, microseconds since the epoch.
-        batch_rows : int
-            Rows of a batch, at most.
+        query : TradeQuery, BarQuery or MergedQuery
+            What to read.
 
-        Yields
-        ------
-        numpy.ndarray of TRADE
-            Never empty.
+        Returns
+        -------
+        numpy.ndarray of query.dtype
+            TRADE or BAR; `MARKED_BAR` and merged rows have a field more.
 
         Raises
         ------
         TooManyStreams
             `streams_max` streams are open.
-        ConnectionLost
-            The database went away; ``next_sequence`` says where to go on.
+        DatabaseUnreachable, SchemaMismatch
+            It could not begin.
+        FetchStopped
+            It did not come to its end.
         """
-        if not 1 <= batch_rows <= BATCH_ROWS_MAX:
-            raise ValueError(f"batch_rows is {batch_rows}; expected 1 to {BATCH_ROWS_MAX}")
-        with self._streams.slot():
-            first, end = await self._range(market, first_sequence, start_time, end_time)
-            if first >= end:
-                return
-            stream = self._streams.read(market.key, first, end, batch_rows)
-            async with contextlib.aclosing(stream) as batches:
-                async for rows in batches:
-                    for start in range(0, len(rows), batch_rows):
-                        yield rows[start : start + batch_rows]
+        return await self._manager.query(query)
 
-    async def bars(
-        self,
-        market: Market,
-        resolution: Resolution,
-        *,
-        start_time: int | None = None,
-        end_time: int | None = None,
-        batch_rows: int = BATCH_ROWS_DEFAULT,
-    ) -> AsyncGenerator[Rows]:
-        """Stream a market's bars in time order.
+    def fetch(self, query: Q, *, batch_rows: int = BATCH_ROWS_DEFAULT) -> Fetch[Q, Rows]:
+        """Stream the rows of a query, in memory that does not depend on their number.
 
-        A bar is computed from all trades of its interval: bars are given whose start lies
-        from `start_time` on and before `end_time`. Intervals without trades have no bar.
-        See `qd_schemas.bars` for the calendar and the order of summation.
+        Given is what was stored when it began. A reader that stalls holds one connection
+        and one batch.
 
         Parameters
         ----------
-        market : Market
-            Whose bars.
-        resolution : Resolution
-            Any but NONE.
-        start_time, end_time : int, optional
-            Microseconds since the epoch.
+        query : TradeQuery, BarQuery or MergedQuery
+            What to read.
         batch_rows : int
-            Trades read at a time.
+            Rows of a batch, at most.
 
-        Yields
-        ------
-        numpy.ndarray of BAR
-            Never empty.
+        Returns
+        -------
+        Fetch
+            An asynchronous iterator of arrays of ``query.dtype``, none of them empty. Its
+            errors are those of `query`; `FetchStopped` knows the query of what is left.
         """
-        resampler = Resampler(resolution)
-        trades = self.trades(
-            market,
-            start_time=bar_start_at_or_after(resolution, start_time),
-            end_time=bar_start_at_or_after(resolution, end_time),
-            batch_rows=batch_rows,
-        )
-        async with contextlib.aclosing(trades):
-            async for rows in trades:
-                bars = resampler.feed(rows)
-                if len(bars):
-                    yield bars
-        bars = resampler.finish()
-        if len(bars):
-            yield bars
+        return self._manager.fetch(query, batch_rows)
 
-    async def _range(
-        self, market: Market, first: int, start_time: int | None, end_time: int | None
-    ) -> tuple[int, int]:
-        """The sequences to stream, from and up to."""
-        end = 2**63 - 1
-        if start_time is not None:
-            first = max(first, await self._sequence_at(market, start_time))
-        if end_time is not None:
-            end = await self._sequence_at(market, end_time)
-        return max(first, 1), end
+    def fetch_frames(
+        self,
+        query: TradeQuery | BarQuery,
+        *,
+        stream_id: int,
+        batch_rows: int = BATCH_ROWS_DEFAULT,
+    ) -> Fetch[TradeQuery | BarQuery, list[bytes]]:
+        """Stream the rows of a query as packed SBE frames, ready to be sent.
 
-    async def _sequence_at(self, market: Market, time: int) -> int:
-        if time > market.last_time:  # also times that the database cannot hold
-            current = await self.market(market.exchange_id, market.symbol_id)
-            if current is None or time > current.last_time:
-                return 2**63 - 1 if current is None else current.trades + 1
-        if time <= market.first_time:
-            return 1
-        rows = await self._rows(markets.SEQUENCE_AT, market.key, time)
-        found: int = rows[0][0]
-        return found
+        Parameters and errors are those of `fetch`; `stream_id` is what the frames carry.
+        Bars must not be marked, since frames have no field for it.
+
+        Returns
+        -------
+        Fetch
+            An asynchronous iterator of lists of frames, of at most `FRAME_BYTES_MAX` each.
+        """
+        return self._manager.fetch_frames(query, stream_id, batch_rows)
 
     async def _rows(self, query: str, *parameters: object) -> Sequence[Any]:
         """All rows of a small query; asked again, once, where the connection had gone stale."""
@@ -260,4 +206,4 @@ class Store:
         """End all streams and connections."""
         if self._connection is not None:
             await self._connection.close()
-        await self._streams.close()
+        await self._pool.aclose()

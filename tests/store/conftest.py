@@ -15,6 +15,7 @@ from psycopg import sql
 from qd_schemas.arrays import TRADE, Rows
 from qd_store import Market, Store
 from qd_store.imports import ImportReport, import_paths
+from qd_store.reading import TradeQuery
 
 Importer = Callable[..., ImportReport]
 
@@ -67,10 +68,10 @@ def stored(dsn: str) -> Callable[[str], list[tuple[int, int, float, float]]]:
 
 @pytest.fixture
 def collect(store: Store) -> Callable[..., Awaitable[Rows]]:
-    """All rows of a stream of trades."""
+    """All rows of a query of trades, of `batch_rows` at a time."""
 
-    async def run(market: Market, **options: Any) -> Rows:
-        parts = [rows async for rows in store.trades(market, **options)]
-        return np.concatenate([np.empty(0, TRADE), *parts])
+    async def run(market: Market, batch_rows: int = 32_768, **options: Any) -> Rows:
+        fetch = store.fetch(TradeQuery(market, **options), batch_rows=batch_rows)
+        return np.concatenate([np.empty(0, TRADE), *[rows async for rows in fetch]])
 
     return run

@@ -18,8 +18,10 @@ import psutil
 import psycopg
 import pytest
 
-from qd_store import ConnectionLost, DatabaseUnreachable, Store
+from qd_store import DatabaseUnreachable, Store
+from qd_store.errors import FetchLost
 from qd_store.imports import import_paths
+from qd_store.reading import TradeQuery
 from support.processes import Process, ServiceDied
 
 MODULE = "qd_store.embedded"
@@ -211,23 +213,22 @@ async def test_a_restart_amid_a_stream_is_retriable_and_misses_nothing(
     seen: list[int] = []
     async with Store.open(dsn_of(server)) as store:
         (market,) = await store.markets(1)
-        stream = store.trades(market, batch_rows=100)
+        stream = store.fetch(TradeQuery(market), batch_rows=100)
         seen += (await anext(stream))["sequence"].tolist()
         server.kill()
-        with pytest.raises(ConnectionLost) as caught:  # noqa: PT012 (what came before it counts)
+        with pytest.raises(FetchLost) as caught:  # noqa: PT012 (what came before it counts)
             async for rows in stream:
                 seen += rows["sequence"].tolist()
         assert caught.value.retriable
-        assert caught.value.next_sequence == len(seen) + 1
+        assert caught.value.rest == TradeQuery(market, first_sequence=len(seen) + 1)
         with pytest.raises(DatabaseUnreachable):
             await store.exchanges()
         with pytest.raises(DatabaseUnreachable):
-            await anext(store.trades(market))
+            await anext(store.fetch(TradeQuery(market)))
     second = again(folder, tmp_path)
     try:
         async with Store.open(dsn_of(second)) as store:
-            first = caught.value.next_sequence
-            async for rows in store.trades(market, first_sequence=first or 0):
+            async for rows in store.fetch(caught.value.rest):
                 seen += rows["sequence"].tolist()
     finally:
         second.stop()

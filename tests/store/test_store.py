@@ -11,12 +11,11 @@ import numpy as np
 import psycopg
 import pytest
 
-from qd_schemas.arrays import BAR, TRADE, Rows
-from qd_schemas.bars import Resampler
-from qd_schemas.enums import Resolution
+from qd_schemas.arrays import TRADE, Rows
 from qd_store import Exchange, Market, Store, TooManyStreams
-from qd_store.errors import DatabaseUnreachable, QueryFailed, SchemaMismatch
+from qd_store.errors import DatabaseUnreachable, FetchFailed, SchemaMismatch
 from qd_store.imports import ImportReport
+from qd_store.reading import TradeQuery
 
 Importer = Callable[..., ImportReport]
 Collect = Callable[..., Awaitable[Rows]]
@@ -58,7 +57,7 @@ def wait_until(dsn: str, condition: str) -> None:
         )
 
 
-NO_STREAM = "NOT EXISTS (SELECT {own} AND query LIKE 'COPY (SELECT sequence%' AND state = 'active')"
+NO_STREAM = "NOT EXISTS (SELECT {own} AND query LIKE 'COPY (SELECT %' AND state = 'active')"
 BLOCKED = "EXISTS (SELECT {own} AND wait_event_type = 'Lock')"
 
 
@@ -82,7 +81,7 @@ async def test_all_trades(market: Market, collect: Collect, batch_rows: int) -> 
 
 
 async def test_batches_are_bounded_and_never_empty(store: Store, market: Market) -> None:
-    sizes = [len(rows) async for rows in store.trades(market, batch_rows=1000)]
+    sizes = [len(rows) async for rows in store.fetch(TradeQuery(market), batch_rows=1000)]
     assert sum(sizes) == COUNT
     assert min(sizes) > 0
     assert max(sizes) <= 1000
@@ -129,35 +128,12 @@ async def test_sequence_and_time_together(market: Market, collect: Collect) -> N
     assert found["sequence"].tolist() == list(range(10_011, COUNT + 1))
 
 
-@pytest.mark.parametrize("resolution", [r for r in Resolution if r is not Resolution.NONE])
-async def test_bars(store: Store, market: Market, resolution: Resolution) -> None:
-    bars = [rows async for rows in store.bars(market, resolution, batch_rows=999)]
-    resampler = Resampler(resolution)
-    reference = np.concatenate([resampler.feed(expected()), resampler.finish()])
-    assert np.concatenate([np.empty(0, BAR), *bars]).tolist() == reference.tolist()
-
-
-async def test_bars_between_times_are_whole(store: Store, market: Market) -> None:
-    day = 86_400_000_000
-    start = market.first_time // day * day
-    every = np.concatenate([rows async for rows in store.bars(market, Resolution.D1)])
-    some = np.concatenate(
-        [
-            rows
-            async for rows in store.bars(
-                market, Resolution.D1, start_time=start + 1, end_time=start + 3 * day + 1
-            )
-        ]
-    )
-    assert some.tolist() == every[1:4].tolist()
-
-
 async def test_leaving_early_ends_the_query(store: Store, market: Market, dsn: str) -> None:
-    stream = store.trades(market, batch_rows=10)
+    stream = store.fetch(TradeQuery(market), batch_rows=10)
     await anext(stream)
     await stream.aclose()
     wait_until(dsn, NO_STREAM)
-    async for _ in store.trades(market):
+    async for _ in store.fetch(TradeQuery(market)):
         break
 
 
@@ -165,7 +141,7 @@ async def test_cancellation_ends_the_query(store: Store, market: Market, dsn: st
     first = asyncio.Event()
 
     async def consume() -> None:
-        async with contextlib.aclosing(store.trades(market, batch_rows=10)) as stream:
+        async with contextlib.aclosing(store.fetch(TradeQuery(market), batch_rows=10)) as stream:
             async for _ in stream:
                 first.set()
                 await asyncio.Event().wait()
@@ -181,7 +157,7 @@ async def test_cancellation_ends_the_query(store: Store, market: Market, dsn: st
 async def test_a_query_that_waits_can_be_cancelled(store: Store, market: Market, dsn: str) -> None:
     with psycopg.connect(dsn) as connection:
         connection.execute("LOCK TABLE trade")
-        task = asyncio.ensure_future(anext(store.trades(market)))
+        task = asyncio.ensure_future(anext(store.fetch(TradeQuery(market))))
         await asyncio.to_thread(wait_until, dsn, BLOCKED)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -196,19 +172,19 @@ async def test_many_streams_at_once(market: Market, collect: Collect) -> None:
 
 async def test_streams_are_limited(dsn: str, market: Market) -> None:
     async with Store.open(dsn, streams_max=2) as store:
-        open_streams = [store.trades(market, batch_rows=10) for _ in range(2)]
+        open_streams = [store.fetch(TradeQuery(market), batch_rows=10) for _ in range(2)]
         for stream in open_streams:
             await anext(stream)
         with pytest.raises(TooManyStreams, match="2 streams are open") as caught:
-            await anext(store.trades(market))
+            await anext(store.fetch(TradeQuery(market)))
         assert caught.value.retriable
         await open_streams[0].aclose()
-        assert len(await anext(store.trades(market))) > 0
+        assert len(await anext(store.fetch(TradeQuery(market)))) > 0
 
 
 async def test_a_stream_left_open_does_not_keep_the_store_open(dsn: str, market: Market) -> None:
     async with Store.open(dsn) as store:
-        stream = store.trades(market, batch_rows=10)
+        stream = store.fetch(TradeQuery(market), batch_rows=10)
         await anext(stream)
     await stream.aclose()
     wait_until(dsn, NO_STREAM)
@@ -217,13 +193,13 @@ async def test_a_stream_left_open_does_not_keep_the_store_open(dsn: str, market:
 @pytest.mark.parametrize("batch_rows", [0, -1, 2**40])
 async def test_a_batch_has_a_size(store: Store, market: Market, batch_rows: int) -> None:
     with pytest.raises(ValueError, match="expected 1 to"):
-        await anext(store.trades(market, batch_rows=batch_rows))
+        store.fetch(TradeQuery(market), batch_rows=batch_rows)
 
 
 async def test_rows_imported_while_streaming_do_not_show(
     store: Store, market: Market, importer: Importer, tmp_path: Path, collect: Collect
 ) -> None:
-    stream = store.trades(market, batch_rows=10)
+    stream = store.fetch(TradeQuery(market), batch_rows=10)
     parts = [await anext(stream)]
     path = tmp_path / "new" / "XBTEUR.csv"
     path.parent.mkdir()
@@ -251,5 +227,5 @@ async def test_no_database(bad: str) -> None:
 async def test_a_refused_query_is_an_error(store: Store, market: Market, dsn: str) -> None:
     with psycopg.connect(dsn) as connection:
         connection.execute("ALTER TABLE trade RENAME COLUMN volume TO amount")
-    with pytest.raises(QueryFailed, match="volume"):
-        await anext(store.trades(market))
+    with pytest.raises(FetchFailed, match="volume"):
+        await anext(store.fetch(TradeQuery(market)))

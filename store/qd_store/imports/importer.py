@@ -29,7 +29,7 @@ from qd_store.imports.report import FileResult, FileState
 from qd_store.imports.rows import Reason, Rejected
 from qd_store.imports.sorting import SortedSpill
 from qd_store.imports.sources import Source
-from qd_store.imports.stored import StoredTrades
+from qd_store.reading.blocking import read_trades
 from qd_store.tables import MarketTables, Stored, Written
 
 
@@ -220,8 +220,10 @@ class _Pass:
         if stored.last_time is None or first["time"][0] > stored.last_time:
             self.written = add_trades(tables, stored, blocks)
             return
-        with StoredTrades(self._target.dsn, tables.key, int(first["time"][0])) as overlapping:
-            compared = compare(blocks, overlapping.blocks(), stored.last_time)
+        # Beside the import's own transaction, whose lock keeps others from changing them.
+        overlapping = read_trades(self._target.dsn, tables.key, int(first["time"][0]))
+        with closing(overlapping):
+            compared = compare(blocks, overlapping, stored.last_time)
             self.written = add_trades(tables, stored, self._fresh(compared))
         self._reject_older()
 

@@ -10,22 +10,9 @@ from numpy.typing import NDArray
 
 from qd_schemas.arrays import BAR, Rows
 from qd_schemas.bars import CHAIN, Resampler, bar_ends, bar_starts
-from qd_schemas.enums import Resolution
+from qd_store.relations import BAR_TABLES
 
-BAR_TABLES: Final = {
-    Resolution.M1: "bar_1m",
-    Resolution.M5: "bar_5m",
-    Resolution.M15: "bar_15m",
-    Resolution.M30: "bar_30m",
-    Resolution.H1: "bar_1h",
-    Resolution.D1: "bar_1d",
-    Resolution.MO1: "bar_1mo",
-    Resolution.Y1: "bar_1y",
-}
-"""The relation of each resolution; finest first, as they are made of each other.
-
-Columns: market, time, open, high, low, close, volume, trades, last_sequence.
-"""
+__all__ = ["BAR_TABLES", "STORED_BAR", "BarLadder", "resume_starts", "resumed"]
 
 STORED_BAR: Final[np.dtype[np.void]] = np.dtype(
     [*((name, BAR[name]) for name in BAR.names or ()), ("trades", "<i8"), ("last_sequence", "<i8")]

@@ -1,0 +1,94 @@
+"""A market's stored trades for code that blocks, such as an import's comparison."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Generator
+from typing import Any, Final
+
+import psycopg
+
+from qd_schemas.arrays import TRADE, Rows
+from qd_store.connections import connect, translating
+from qd_store.reading import statements
+from qd_store.reading.connection import (
+    CLOSE_SECONDS_MAX,
+    SILENCE_SECONDS_MAX,
+    gone,
+    is_plain,
+    raise_for,
+    readable,
+    silent,
+)
+from qd_store.reading.wire import AnswerBuffer, copy_of, question
+
+BATCH_ROWS: Final = 65_536
+
+
+def read_trades(dsn: str, market: int, from_time: int | None = None) -> Generator[Rows]:
+    """Read a market's trades, from a time on, in sequence order, in constant memory.
+
+    Closing the generator ends its query and its connection.
+
+    Parameters
+    ----------
+    dsn : str
+        The database.
+    market : int
+        The market's key.
+    from_time : int, optional
+        Microseconds since the epoch.
+
+    Yields
+    ------
+    numpy.ndarray of TRADE
+        Never empty.
+
+    Raises
+    ------
+    DatabaseUnreachable, ConnectionLost, QueryTimedOut, QueryFailed, SchemaMismatch
+        About the database.
+    """
+    select = statements.trades(market, (1, None), (from_time, None))
+    with contextlib.closing(connect(dsn)) as connection, translating():
+        connection.execute(statements.SETTINGS)
+        answers = _direct if is_plain(connection.pgconn) else _by_libpq
+        try:
+            yield from answers(connection, select)
+        except GeneratorExit:
+            connection.cancel_safe(timeout=CLOSE_SECONDS_MAX)
+            raise
+
+
+def _direct(connection: psycopg.Connection[Any], select: str) -> Generator[Rows]:
+    buffer = AnswerBuffer(TRADE, BATCH_ROWS)
+    with socket.socket(fileno=os.dup(connection.pgconn.socket)) as wire:
+        wire.settimeout(SILENCE_SECONDS_MAX)
+        try:
+            wire.sendall(question(copy_of(select)))
+            count = 1
+            while count and not buffer.answer.ended:
+                with buffer.space() as space:
+                    count = wire.recv_into(space)
+                with readable():
+                    rows = buffer.received(count)
+                if len(rows):
+                    yield rows
+        except TimeoutError:
+            raise silent() from None
+        except OSError as error:
+            raise gone(error) from error
+    raise_for(buffer.answer)
+
+
+def _by_libpq(connection: psycopg.Connection[Any], select: str) -> Generator[Rows]:
+    buffer, row = AnswerBuffer(TRADE, BATCH_ROWS), b" "
+    with connection.cursor().copy(copy_of(select).encode()) as copy:
+        while row:
+            row = bytes(copy.read())
+            with readable():
+                rows = buffer.put(row)
+            if len(rows):
+                yield rows

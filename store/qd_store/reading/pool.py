@@ -1,0 +1,99 @@
+"""The connections of the readers: a bounded number, each for one reader at a time.
+
+A few that were read to their end stay open for the next reader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Final
+
+from qd_store.errors import QueryFailed, TooManyStreams
+from qd_store.reading.connection import ReadConnection, connect_to_read
+
+IDLE_MAX: Final = 4
+
+
+class ReadPool:
+    """Opens, counts and closes connections.
+
+    Parameters
+    ----------
+    dsn : str
+        The database.
+    readers_max : int
+        How many readers there may be at the same time.
+    """
+
+    def __init__(self, dsn: str, readers_max: int) -> None:
+        self._dsn = dsn
+        self._readers_max = readers_max
+        self._slots_taken = 0
+        self._idle: list[ReadConnection] = []
+        self._lent: set[ReadConnection] = set()
+        self._is_closed = False
+
+    @contextlib.contextmanager
+    def slot(self) -> Iterator[None]:
+        """Count a reader while the block runs.
+
+        Raises
+        ------
+        TooManyStreams
+            There are too many.
+        """
+        if self._slots_taken >= self._readers_max:
+            raise TooManyStreams(
+                f"{self._slots_taken} streams are open, which is the limit: try again when "
+                "one has ended, or raise the limit"
+            )
+        self._slots_taken += 1
+        try:
+            yield
+        finally:
+            self._slots_taken -= 1
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[ReadConnection]:
+        """A connection for one reader, while the block runs.
+
+        Raises
+        ------
+        DatabaseUnreachable
+            No connection could be made.
+        QueryFailed
+            The pool was closed.
+        """
+        with self.slot():
+            connection = await self._take()
+            self._lent.add(connection)
+            try:
+                yield connection
+            finally:
+                self._lent.discard(connection)
+                await self._give_back(connection)
+
+    async def aclose(self) -> None:
+        """End all connections, also those that are read from."""
+        self._is_closed = True
+        ending = [*self._idle, *self._lent]
+        self._idle.clear()
+        await asyncio.gather(*(connection.abandon() for connection in ending))
+
+    async def _take(self) -> ReadConnection:
+        if self._is_closed:
+            raise QueryFailed("the store was closed: keep it open while it is read from")
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_reusable:
+                return connection
+            await connection.aclose()
+        return await connect_to_read(self._dsn)
+
+    async def _give_back(self, connection: ReadConnection) -> None:
+        if not self._is_closed and len(self._idle) < IDLE_MAX and connection.is_reusable:
+            self._idle.append(connection)
+        else:
+            await connection.aclose()
