@@ -231,7 +231,7 @@ class MonthlyBreakout:
         self.months = MonthlyContext()
         self._plan = self.model.causaloid.plan()
         # What rules read of the context changes only when it rolls.
-        self._snapshot = snapshot_of(self._plan.inputs, (self.months.context,))
+        self._snapshot = snapshot_of(self._plan.from_contexts, (self.months.context,))
         self._levels = self.months.levels()
         self._last_sequence = 0
         self._last_time = TIME_MIN_US
@@ -298,7 +298,7 @@ class MonthlyBreakout:
         self.months.begin_month(int(month.astype(np.int64)) + 12 * 1970, price)
         self._month_end = int((month + 1).astype("datetime64[us]").astype(np.int64))
         self._true_this_month = False
-        self._snapshot = snapshot_of(self._plan.inputs, (self.months.context,))
+        self._snapshot = snapshot_of(self._plan.from_contexts, (self.months.context,))
         self._levels = self.months.levels()
 
     def _note_first(self, start: int, states: Codes, firsts: list[int]) -> None:

@@ -27,7 +27,7 @@ _names: weakref.WeakKeyDictionary[Plan, Names] = weakref.WeakKeyDictionary()
 
 def one(plan: Plan, data: Data, contexts: Sequence[Context]) -> Evaluation:
     """Evaluate one observation."""
-    snapshot = snapshot_of(plan.inputs, contexts, _overlay(plan, data))
+    snapshot = snapshot_of(plan.from_contexts, contexts, _overlay(plan, data))
     if len(plan.slots) >= SLOTS_MANY and 2 * len(plan.stages) < len(plan.steps):
         names = _names_of(plan)
         values = [data.get(name) for name in names.names]
@@ -40,9 +40,9 @@ def one(plan: Plan, data: Data, contexts: Sequence[Context]) -> Evaluation:
 def many(plan: Plan, columns: Columns | Table, contexts: Sequence[Context]) -> BatchEvaluation:
     """Evaluate many observations."""
     if isinstance(columns, Table):
-        return evaluate_columns(plan, columns, snapshot_of(plan.inputs, contexts))
+        return evaluate_columns(plan, columns, snapshot_of(plan.from_contexts, contexts))
     overlay = _overlay(plan, columns)
-    snapshot = snapshot_of(plan.inputs, contexts, overlay)
+    snapshot = snapshot_of(plan.from_contexts, contexts, overlay)
     if overlay:
         columns = {name: column for name, column in columns.items() if name not in overlay}
     return evaluate_columns(plan, columns, snapshot)

@@ -86,15 +86,14 @@ class _Evaluator:
 
     def run_rules(self) -> None:
         """Let every rule that reads no causes say what it would, whatever its causes say."""
-        grouped: set[int] = set()
+        for at, rule in self.plan.single_rules:
+            self._run_rule(at, rule)
         for group in self.plan.groups:
-            if self._run_group(group):
-                grouped.update(group.slots.tolist())
-        if grouped and len(grouped) == len(self.plan.slots) - 1:
-            return
-        for at, slot in enumerate(self.plan.slots):
-            if slot.rule is not None and slot.asked and at not in grouped and not slot.late:
-                self._run_rule(at, slot.rule)
+            if not self._run_group(group):
+                for at in group.slots.tolist():
+                    rule = self.plan.slots[at].rule
+                    assert rule is not None  # groups are of rules
+                    self._run_rule(at, rule)
 
     def _run_group(self, group: Group) -> bool:
         """One call for many nodes; False where only a closer look can tell."""

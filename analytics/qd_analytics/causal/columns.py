@@ -97,10 +97,10 @@ class ReadColumns:
         else:
             self.rows = _rows(data)
             self._columns = [
-                _column(source, data) if known is None else known
-                for source, known in zip(plan.inputs, snapshot, strict=True)
+                snapshot[place] if place in snapshot else _column(source, data)
+                for place, source in enumerate(plan.inputs)
             ]
-        for known in snapshot:
+        for known in snapshot.values():
             if isinstance(known, np.ndarray) and known.shape != (self.rows,):
                 raise DataShapeError(
                     f"a context's column has the shape {known.shape}; expected ({self.rows},)"
@@ -110,9 +110,8 @@ class ReadColumns:
         """One input: an array of shape (rows,), one number for all, or why there is none."""
         if self._columns is not None:
             return self._columns[place]
-        known = self._snapshot[place]
-        if known is not None:
-            return known
+        if place in self._snapshot:
+            return self._snapshot[place]
         at = int(self._places[place])
         if at < 0:
             return _missing(self._inputs[place])
@@ -125,7 +124,7 @@ class ReadColumns:
         column = self.column(place)
         if not isinstance(column, np.ndarray):
             return None
-        if self._all_finite and self._snapshot[place] is None:
+        if self._all_finite and place not in self._snapshot:
             return None
         finite = np.isfinite(column)
         return None if finite.all() else finite

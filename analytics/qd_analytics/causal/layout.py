@@ -11,6 +11,7 @@ from qd_analytics.causal.errors import ModelError
 from qd_analytics.causal.inputs import FromCauses, FromContext, Input, Key, Logic, RuleFunction
 from qd_analytics.causal.plan import CAUSES, Close, Path, Plan, Rule, Slot, Step
 from qd_analytics.causal.staging import groups_of, stages_of
+from qd_analytics.causal.sweep import Group
 
 NESTING_MAX: Final = 64  # levels of causaloids within causaloids
 
@@ -193,14 +194,20 @@ class Layout:
         """The finished plan."""
         slots = tuple(self._slots)
         inputs = tuple(self._inputs)
+        groups = groups_of(slots, inputs)
         valued = (at for at, slot in enumerate(slots) if slot.effect.kind is not EffectKind.TRUTH)
         return Plan(
             slots=slots,
             steps=tuple(self._steps),
             stages=stages_of(slots, self._steps),
             inputs=inputs,
-            from_contexts=tuple(entry for entry in inputs if isinstance(entry, FromContext)),
-            groups=groups_of(slots, inputs),
+            from_contexts={
+                entry: place
+                for entry, place in self._inputs.items()
+                if isinstance(entry, FromContext)
+            },
+            groups=groups,
+            single_rules=_others(slots, groups),
             inside=dict(self._inside),
             sinks=self._sinks,
             values={slot: place for place, slot in enumerate(valued)},
@@ -213,3 +220,12 @@ def plan_of(causaloid: LaidOut, lay_out: Callable[[Layout, int], None] | None = 
     layout = Layout()
     layout.place(causaloid, lay_out=lay_out)
     return layout.plan()
+
+
+def _others(slots: Sequence[Slot], groups: Sequence[Group]) -> tuple[tuple[int, Rule], ...]:
+    grouped = {at for group in groups for at in group.slots.tolist()}
+    return tuple(
+        (at, slot.rule)
+        for at, slot in enumerate(slots)
+        if slot.rule is not None and slot.asked and not slot.late and at not in grouped
+    )

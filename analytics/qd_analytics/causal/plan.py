@@ -126,10 +126,12 @@ class Plan:
         The same for arrays: runs of plain rules become sweeps, done at once.
     inputs : tuple
         What the rules read, each once.
-    from_contexts : tuple of FromContext
-        Those of them that contexts give.
+    from_contexts : mapping
+        The places of those that contexts give.
     groups : tuple of Group
         Rules that one call evaluates.
+    single_rules : tuple of (slot, Rule)
+        The other rules that need not wait for their causes.
     inside : mapping
         For each composite the slots directly inside it, those left out by the question too.
     sinks : tuple of int
@@ -142,8 +144,9 @@ class Plan:
     steps: tuple[Step, ...] = field(repr=False)
     stages: tuple[Step | Sweep, ...] = field(repr=False)
     inputs: tuple[Input, ...] = field(repr=False)
-    from_contexts: tuple[FromContext, ...] = field(repr=False)
+    from_contexts: Mapping[FromContext, int] = field(repr=False)
     groups: tuple[Group, ...] = field(repr=False)
+    single_rules: tuple[tuple[int, Rule], ...] = field(repr=False)
     inside: Mapping[int, tuple[int, ...]] = field(repr=False)
     sinks: tuple[int, ...] = field(repr=False)
     values: Mapping[int, int] = field(repr=False)

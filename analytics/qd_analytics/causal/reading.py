@@ -29,8 +29,8 @@ Reading = float | Absent | Refused
 Column = npt.NDArray[np.float64] | Reading
 """What an input is for many observations: an array, or one reading for all."""
 
-Snapshot = tuple[Column | None, ...]
-"""For each input of a plan what the contexts say; None for those that the data give."""
+Snapshot = Mapping[int, Column]
+"""What the contexts say, by place in a plan's inputs."""
 
 Overlay = Mapping[FromContext, Column]
 """What is read in place of a context's values."""
@@ -46,9 +46,14 @@ def checked(source: Input, value: float) -> float | Refused:
 
 
 def snapshot_of(
-    inputs: Sequence[Input], contexts: Sequence[Context], overlay: Overlay = NO_OVERLAY
+    wanted: Mapping[FromContext, int], contexts: Sequence[Context], overlay: Overlay = NO_OVERLAY
 ) -> Snapshot:
     """Read everything that a plan's rules want from contexts.
+
+    Parameters
+    ----------
+    wanted : mapping
+        The places of these inputs: `Plan.from_contexts`.
 
     Raises
     ------
@@ -58,12 +63,10 @@ def snapshot_of(
     with contextlib.ExitStack() as held:
         for context in sorted(contexts, key=id):  # one order for all: no two readers deadlock
             held.enter_context(context.reading())
-        return tuple(
-            (overlay[source] if source in overlay else _from_context(source, contexts))
-            if isinstance(source, FromContext)
-            else None
-            for source in inputs
-        )
+        return {
+            place: overlay[source] if source in overlay else _from_context(source, contexts)
+            for source, place in wanted.items()
+        }
 
 
 def context_for(source: FromContext, contexts: Sequence[Context]) -> Context:

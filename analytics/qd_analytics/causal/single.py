@@ -39,8 +39,8 @@ def evaluate_one(plan: Plan, data: Data, snapshot: Snapshot) -> Evaluation:
 def read_one(plan: Plan, data: Data, snapshot: Snapshot) -> tuple[Reading, ...]:
     """What the rules of a plan read."""
     return tuple(
-        read(source, data) if known is None else known  # type: ignore[misc]
-        for source, known in zip(plan.inputs, snapshot, strict=True)
+        snapshot[place] if place in snapshot else read(source, data)  # type: ignore[misc]
+        for place, source in enumerate(plan.inputs)
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from qd_analytics.causal.comparison import Comparison
 from qd_analytics.causal.inputs import FromContext, Input, Logic
-from qd_analytics.causal.sweep import Group, Sweep, sweep_of
+from qd_analytics.causal.sweep import SWEEP_NODES_MIN, Group, Sweep, sweep_of
 
 if TYPE_CHECKING:
     from qd_analytics.causal.plan import Slot, Step
@@ -44,7 +44,8 @@ def _group(slots: Sequence[Slot], group: Sequence[int]) -> Group:
         held = [rule.function for rule in rules]
         limits = np.array([c.limit for c in held if isinstance(c, Comparison)])[:, np.newaxis]
         first = first.sign.ufunc
-    return Group(np.array(group, dtype=np.intp), np.ascontiguousarray(places), first, limits)
+    slots_ = np.array(group, dtype=np.intp)
+    return Group(slots_, np.ascontiguousarray(places), first, limits)
 
 
 def stages_of(slots: Sequence[Slot], steps: Iterable[Step]) -> tuple[Step | Sweep, ...]:
@@ -53,7 +54,7 @@ def stages_of(slots: Sequence[Slot], steps: Iterable[Step]) -> tuple[Step | Swee
     run: list[int] = []
 
     def end_run() -> None:
-        if len(run) > 1:
+        if len(run) >= SWEEP_NODES_MIN:
             causes = [slots[at].causes for at in run]
             stages.append(sweep_of(run, causes, slots[run[0]].parent))
         else:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from qd_analytics.causal.states import TRUE, Codes
 
+SWEEP_NODES_MIN: Final = 16  # fewer are closed one by one
 RUN_NODES_MIN: Final = 16  # a chain that is worth a call of its own
 CALL_COST: Final = 100  # nodes that can be walked in the time of one level's calls
 WORD_BITS: Final = 64
@@ -228,7 +229,11 @@ def _packed(true: Codes) -> Codes:
         return true
     packed = np.packbits(true, axis=1)
     missing = -packed.shape[1] % (WORD_BITS // 8)
-    return np.pad(packed, ((0, 0), (0, missing))) if missing else packed
+    if not missing:
+        return packed
+    whole = np.zeros((len(packed), packed.shape[1] + missing), dtype=np.uint8)
+    whole[:, : packed.shape[1]] = packed
+    return whole
 
 
 def _unpacked(opened: Codes, rows: int) -> Codes:
