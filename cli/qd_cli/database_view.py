@@ -138,7 +138,7 @@ def _lines(found: DatabaseStatus) -> list[tuple[str, str]]:
             ("bars", f"{lag:,} trades behind: `qd db refresh`" if lag else "up to the last trade"),
         ]
     if (packed := found.compression) is not None:
-        ratio = "" if packed.ratio is None else f"; trades take 1/{packed.ratio:.1f} of plain rows"
+        ratio = "" if packed.ratio is None else f"; plain rows would take {packed.ratio:.1f} times"
         rows.append(("compression", f"{packed.compressed_chunks} of {packed.chunks} chunks{ratio}"))
     return rows
 

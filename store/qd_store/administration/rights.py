@@ -24,6 +24,7 @@ _FUNCTIONS: Final = {
     TableKind.PLAIN: ("make_trade_table(integer)", "attach_trade_table(integer)"),
     TableKind.TIMESCALEDB: ("make_trade_chunk(bigint)",),
 }
+_TRIGGERS: Final = ("tell_of_symbol()", "tell_of_symbols()")
 _SYMBOL_STATE: Final = "UPDATE (trades, first_time, last_time, bars_sequence, bars_time)"
 
 _PARTITIONS: Final = """
@@ -79,7 +80,7 @@ def _own(connection: Connection, names: Names, kind: TableKind, tables: Iterable
     owner, importer = names["owner"], names["importer"]
     for table in (*tables, *_partitions(connection, kind)):
         _run(connection, "ALTER TABLE {} OWNER TO {}", _name(table), owner)
-    for function in _FUNCTIONS[kind]:
+    for function in (*_FUNCTIONS[kind], *_TRIGGERS):
         _run(connection, "ALTER FUNCTION {} OWNER TO {}", sql.SQL(function), owner)
     if kind is TableKind.TIMESCALEDB:
         for view in _BARS:
