@@ -119,13 +119,14 @@ class _Run:
         self._ended = threading.Event()  # no worker goes on
         self._lock = threading.Lock()
         self._connections: set[psycopg.Connection[Any]] = set()
+        self._idle: list[psycopg.Connection[Any]] = []
 
     def all(self, sources: Sequence[Source], workers: int) -> list[FileResult]:
         """Import all; the results are in the order of the sources."""
         groups: dict[str, list[Source]] = {}
         for source in sources:
             groups.setdefault(source.symbol, []).append(source)
-        with ThreadPoolExecutor(workers, "qd-import") as pool:
+        with self._closing(), ThreadPoolExecutor(workers, "qd-import") as pool:
             futures = [pool.submit(self._market, group) for group in groups.values()]
             try:
                 self._wait(futures)
@@ -186,15 +187,32 @@ class _Run:
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
-        with connect(self._target.dsn) as connection:
+        """A connection for a market: the next market goes on with it, as most are small."""
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+        connection = connection or connect(self._target.dsn)
+        with self._lock:
+            self._connections.add(connection)
+        try:
+            self._check()
+            yield connection
+        except BaseException:
+            connection.close()  # in an unknown state
+            raise
+        finally:
             with self._lock:
-                self._connections.add(connection)
-            try:
-                self._check()
-                yield connection
-            finally:
-                with self._lock:
-                    self._connections.discard(connection)
+                self._connections.discard(connection)
+        with self._lock:
+            self._idle.append(connection)
+
+    @contextlib.contextmanager
+    def _closing(self) -> Iterator[None]:
+        """Close the connections that wait for a next market when the block ends."""
+        try:
+            yield
+        finally:
+            for connection in self._idle:
+                connection.close()
 
     def _tick(self, progress: Progress) -> None:
         self._check()
