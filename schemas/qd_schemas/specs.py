@@ -36,7 +36,18 @@ FLUVIO_TLS_NAMES: Final = (
     "QD_FLUVIO_TLS_CERT",
     "QD_FLUVIO_TLS_KEY",
 )
-"""The settings of TLS, in the order of the attributes of `TlsSettings`."""
+"""The settings of TLS to the cluster, in the order of the attributes of `TlsSettings`."""
+SYMDB_TLS_NAMES: Final = (
+    "QD_SYMDB_TLS_CA",
+    "QD_SYMDB_TLS_DOMAIN",
+    "QD_SYMDB_TLS_CLIENT_CERT",
+    "QD_SYMDB_TLS_CLIENT_KEY",
+)
+"""The settings of TLS to symdb, in the same order."""
+CONNECTIONS_MAX_DEFAULT: Final = 1_000
+CALLS_MAX_DEFAULT: Final = 1_000
+WATCHES_MAX_DEFAULT: Final = 1_000
+LIMIT_MAX: Final = 1_000_000
 
 _ENDPOINT: Final = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>\d{1,5})")
 
@@ -73,18 +84,20 @@ class ClientKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """How a TLS connection to the cluster is made sure of.
+    """How a TLS connection to a server is made sure of.
 
     Attributes
     ----------
     ca : str
-        Path of the PEM file with the certificates that sign the cluster's (QD_FLUVIO_TLS_CA).
+        Path of the PEM file with the certificates that sign the server's (QD_FLUVIO_TLS_CA,
+        QD_SYMDB_TLS_CA).
     domain : str
-        The name that the cluster's certificates are for (QD_FLUVIO_TLS_DOMAIN); empty means
-        the host of the endpoint.
+        The name that the server's certificates are for (QD_FLUVIO_TLS_DOMAIN,
+        QD_SYMDB_TLS_DOMAIN); empty means the host of the endpoint.
     cert, key : str
-        Paths of this client's PEM certificate and key, where the cluster asks for them
-        (QD_FLUVIO_TLS_CERT, QD_FLUVIO_TLS_KEY); both or neither.
+        Paths of this client's PEM certificate and key, where the server asks for them
+        (QD_FLUVIO_TLS_CERT and QD_FLUVIO_TLS_KEY, QD_SYMDB_TLS_CLIENT_CERT and
+        QD_SYMDB_TLS_CLIENT_KEY); both or neither.
     """
 
     ca: str
@@ -93,19 +106,21 @@ class TlsSettings:
     key: str = ""
 
     @classmethod
-    def from_env(cls, env: Environment) -> TlsSettings | None:
-        """Read the settings named above; None where no TLS is wanted."""
-        ca, domain, cert, key = (env.get(name, "").strip() for name in FLUVIO_TLS_NAMES)
+    def from_env(
+        cls, env: Environment, names: tuple[str, str, str, str] = FLUVIO_TLS_NAMES
+    ) -> TlsSettings | None:
+        """Read the settings of these names; None where no TLS is wanted."""
+        ca, domain, cert, key = (env.get(name, "").strip() for name in names)
         if not ca:
-            given = [name for name in FLUVIO_TLS_NAMES if env.get(name, "").strip()]
+            given = [name for name in names if env.get(name, "").strip()]
             if given:
                 raise SettingError(
-                    f"{given[0]} is set but QD_FLUVIO_TLS_CA is not; expected the path of the CA's "
-                    "certificates in it, or none of the QD_FLUVIO_TLS settings"
+                    f"{given[0]} is set but {names[0]} is not; expected the path of the CA's "
+                    f"certificates in it, or none of the {names[0].removesuffix('_CA')} settings"
                 )
             return None
         if bool(cert) != bool(key):
-            found, missing = FLUVIO_TLS_NAMES[2:] if cert else FLUVIO_TLS_NAMES[:1:-1]
+            found, missing = names[2:] if cert else names[:1:-1]
             raise SettingError(f"{found} is set but {missing} is not; expected both or neither")
         return cls(ca, domain, cert, key)
 
@@ -173,7 +188,7 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, slots=True)
 class SymdbSettings:
-    """Where symdb listens, from QD_SYMDB; to the service itself port 0 means a free one."""
+    """Where symdb is, from QD_SYMDB; to the service itself port 0 means a free one."""
 
     host: str
     port: int
@@ -187,6 +202,84 @@ class SymdbSettings:
     def endpoint(self) -> str:
         """``host:port``."""
         return _joined(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTlsSettings:
+    """What a server shows its clients, and which clients it trusts.
+
+    Attributes
+    ----------
+    cert, key : str
+        Paths of its PEM certificate and key (QD_SYMDB_TLS_CERT, QD_SYMDB_TLS_KEY).
+    client_ca : str
+        Path of the PEM file with the certificates that sign clients'
+        (QD_SYMDB_TLS_CLIENT_CA); empty takes clients without one.
+    """
+
+    cert: str
+    key: str
+    client_ca: str = ""
+
+    @classmethod
+    def from_env(cls, env: Environment) -> ServerTlsSettings | None:
+        """Read the settings named above; None where no TLS is wanted."""
+        names = ("QD_SYMDB_TLS_CERT", "QD_SYMDB_TLS_KEY", "QD_SYMDB_TLS_CLIENT_CA")
+        cert, key, client_ca = (env.get(name, "").strip() for name in names)
+        if not (cert or key or client_ca):
+            return None
+        for name, value in zip(names[:2], (cert, key), strict=True):
+            if not value:
+                raise SettingError(
+                    f"{name} is not set; expected the path of a PEM file, or none of "
+                    f"{', '.join(names)}"
+                )
+        return cls(cert, key, client_ca)
+
+
+@dataclass(frozen=True, slots=True)
+class SymdbServiceSettings:
+    """The symbol master.
+
+    Attributes
+    ----------
+    listen : SymdbSettings
+        Where it listens; port 0 means a free one.
+    database : DatabaseSettings
+        Where the markets are.
+    tls : ServerTlsSettings or None
+        None speaks without TLS.
+    metrics : SymdbSettings or None
+        Where Prometheus asks for metrics (QD_SYMDB_METRICS, host:port); None means nowhere.
+    connections_max : int
+        Clients connected at once (QD_SYMDB_CONNECTIONS_MAX).
+    calls_max : int
+        Calls being answered at once (QD_SYMDB_CALLS_MAX).
+    watches_max : int
+        Calls that go on for as long as the client likes (QD_SYMDB_WATCHES_MAX).
+    """
+
+    listen: SymdbSettings
+    database: DatabaseSettings
+    tls: ServerTlsSettings | None = None
+    metrics: SymdbSettings | None = None
+    connections_max: int = CONNECTIONS_MAX_DEFAULT
+    calls_max: int = CALLS_MAX_DEFAULT
+    watches_max: int = WATCHES_MAX_DEFAULT
+
+    @classmethod
+    def from_env(cls, env: Environment) -> SymdbServiceSettings:
+        """Read QD_SYMDB, QD_DATABASE (or QD_DATABASE_FILE) and the settings named above."""
+        metrics = env.get("QD_SYMDB_METRICS", "").strip()
+        return cls(
+            SymdbSettings.from_env(env),
+            DatabaseSettings.from_env(env),
+            ServerTlsSettings.from_env(env),
+            SymdbSettings(*_endpoint(env, "QD_SYMDB_METRICS", port_min=0)) if metrics else None,
+            _limit(env, "QD_SYMDB_CONNECTIONS_MAX", CONNECTIONS_MAX_DEFAULT),
+            _limit(env, "QD_SYMDB_CALLS_MAX", CALLS_MAX_DEFAULT),
+            _limit(env, "QD_SYMDB_WATCHES_MAX", WATCHES_MAX_DEFAULT),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +316,8 @@ class AnalyticsSettings:
         How often it asks symdb for new trades (QD_POLL_SECONDS).
     markets_at_once : int
         How many markets it streams at the same time (QD_MARKETS_AT_ONCE).
+    symdb_tls : TlsSettings or None
+        How it speaks TLS to symdb; None speaks without.
     """
 
     fluvio: FluvioSettings
@@ -232,10 +327,11 @@ class AnalyticsSettings:
     watch: tuple[str, ...] = ()
     poll_seconds: float = POLL_SECONDS_DEFAULT
     markets_at_once: int = MARKETS_AT_ONCE_DEFAULT
+    symdb_tls: TlsSettings | None = None
 
     @classmethod
     def from_env(cls, env: Environment) -> AnalyticsSettings:
-        """Read the settings named above, QD_FLUVIO and QD_SYMDB."""
+        """Read the settings named above, QD_FLUVIO, QD_SYMDB and the settings of TLS to both."""
         symbols = env.get("QD_WATCH", "").split(",")
         return cls(
             fluvio=FluvioSettings.from_env(env),
@@ -251,6 +347,7 @@ class AnalyticsSettings:
             markets_at_once=_integer(
                 env, "QD_MARKETS_AT_ONCE", MARKETS_AT_ONCE_DEFAULT, 1, MARKETS_AT_ONCE_MAX
             ),
+            symdb_tls=TlsSettings.from_env(env, SYMDB_TLS_NAMES),
         )
 
     def watches(self, symbol: str) -> bool:
@@ -287,6 +384,10 @@ def _integer(env: Environment, name: str, default: int, low: int, high: int) -> 
     if value is None or not low <= value <= high:
         raise SettingError(f"{name} is {found!r}; expected a whole number from {low} to {high}")
     return value
+
+
+def _limit(env: Environment, name: str, default: int) -> int:
+    return _integer(env, name, default, 1, LIMIT_MAX)
 
 
 def _seconds(env: Environment, name: str, default: float, low: float, high: float) -> float:

@@ -6,12 +6,12 @@ import os
 import sys
 
 from qd_fluvio.service import run
-from qd_schemas.specs import DatabaseSettings, SymdbSettings
+from qd_schemas.specs import SymdbServiceSettings
 from qd_symdb.server import serve
 
 
 async def _main() -> None:
-    await serve(SymdbSettings.from_env(os.environ), DatabaseSettings.from_env(os.environ))
+    await serve(SymdbServiceSettings.from_env(os.environ))
 
 
 if __name__ == "__main__":

@@ -155,9 +155,7 @@ class WatchSymbolsRequest(betterproto.Message):
     """0 means all exchanges."""
 
     with_symbols: bool = betterproto.bool_field(2)
-    """
-    Begin with all symbols, as added, in several messages if they are many.
-    """
+    """Begin with all symbols, as added, in as many messages as it takes."""
 
     heartbeat_ms: int = betterproto.uint32_field(3)
     """How often a message comes at least; 0 means every 5000."""
@@ -166,12 +164,16 @@ class WatchSymbolsRequest(betterproto.Message):
 @dataclass(eq=False, repr=False)
 class SymbolChanges(betterproto.Message):
     """
-    The first one says that the watch has begun: what changes from then on comes. Those without
-     changes only say that the service is there.
+    The first one that is not of the symbols as they are, which may have no changes, says that the
+     watch has begun: what changes from then on comes. Later ones without changes only say that the
+     service is there.
     """
 
     changes: List["SymbolChange"] = betterproto.message_field(1)
     """At most one for each symbol: of several in a short time, the last."""
+
+    snapshot: bool = betterproto.bool_field(2)
+    """These are symbols as they are."""
 
 
 @dataclass(eq=False, repr=False)

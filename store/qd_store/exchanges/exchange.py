@@ -24,17 +24,26 @@ class Pair:
         As the exchange's own API calls it, such as ``XXBTZUSD``.
     base, quote : str
         What is traded, and what its price is in, such as ``XBT`` and ``USD``.
+    others : tuple of str
+        What else it is called, such as ``BTC/USD`` and ``BTCUSD``.
     """
 
     symbol: str
     key: str
     base: str
     quote: str
+    others: tuple[str, ...] = ()
 
     @property
     def shown(self) -> str:
         """The pair with a slash, such as ``XBT/USD``."""
         return f"{self.base}/{self.quote}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names but the symbol, each once."""
+        found = dict.fromkeys((self.key, self.shown, *self.others))
+        return tuple(name for name in found if name != self.symbol)
 
 
 class Exchange(Protocol):

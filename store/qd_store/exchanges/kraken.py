@@ -40,6 +40,7 @@ _LEGACY_PAIRS: Final = {
     "ZEC": "XBT EUR USD",
 }
 _ALIASES: Final = {"BTC": "XBT", "DOGE": "XDG"}
+_NEWER: Final = {asset: newer for newer, asset in _ALIASES.items()}
 _QUOTES: Final = "USD EUR GBP CAD JPY AUD CHF XBT ETH USDT USDC DAI DOT"
 
 _SYMBOL_BY_KEY: Final = {
@@ -100,9 +101,12 @@ class Kraken:
         if parts is None:
             return None
         base, quote = parts
+        key = symbol
         if quote in _LEGACY_PAIRS.get(base, "").split():
-            return Pair(symbol, _KEYS.get(base, base) + _KEYS.get(quote, quote), base, quote)
-        return Pair(symbol, symbol, base, quote)
+            key = _KEYS.get(base, base) + _KEYS.get(quote, quote)
+        newer = _NEWER.get(base, base), _NEWER.get(quote, quote)
+        others = () if newer == parts else ("/".join(newer), "".join(newer))
+        return Pair(symbol, key, base, quote, others)
 
 
 KRAKEN: Final = Kraken()

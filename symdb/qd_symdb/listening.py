@@ -1,0 +1,187 @@
+"""The server's sockets and connections: where it listens, with TLS or without, how many.
+
+A connection over the limit is closed at once; one without calls for long is closed as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from grpclib.config import Configuration
+from grpclib.protocol import H2Protocol
+from grpclib.server import Server
+
+from qd_schemas.errors import SettingError
+from qd_schemas.specs import ServerTlsSettings, SymdbSettings
+from qd_symdb.codec import CheckedCodec
+from qd_symdb.errors import CannotListen
+from qd_symdb.limits import IDLE_SECONDS_MAX, WINDOW_BYTES
+from qd_symdb.metrics import Metrics
+
+_CONFIGURATION = Configuration(
+    http2_connection_window_size=WINDOW_BYTES, http2_stream_window_size=WINDOW_BYTES
+)
+_log = logging.getLogger("qd_symdb")
+
+
+class BoundedServer(Server):
+    """A gRPC server with a limit of connections.
+
+    Parameters
+    ----------
+    services : collection
+        What it serves.
+    connections_max : int
+        Connections at once.
+    metrics : Metrics
+        Where they are counted.
+    """
+
+    def __init__(self, services: Collection[Any], connections_max: int, metrics: Metrics) -> None:
+        super().__init__(services, codec=CheckedCodec(), config=_CONFIGURATION)
+        self._connections_max = connections_max
+        self._metrics = metrics
+        self._connections: set[_Connection] = set()
+        metrics.show("connections", "Clients connected.", lambda: len(self._connections))
+
+    def close_connections(self) -> None:
+        """Close all connections, and every one that is made from now on."""
+        self._connections_max = 0
+        for connection in list(self._connections):
+            connection.processor.close("the service stops")
+
+    def _protocol_factory(self) -> asyncio.Protocol:  # type: ignore[override]
+        if len(self._connections) < self._connections_max:
+            return _Connection(super()._protocol_factory(), self._connections)
+        self._metrics.refused()
+        _log.warning("refusing a connection: %d are open", len(self._connections))
+        return _Refused()
+
+
+class _Connection(H2Protocol):
+    """A client's connection, counted while it is open."""
+
+    def __init__(self, made: H2Protocol, connections: set[_Connection]) -> None:
+        super().__init__(made.handler, made.config, made.h2_config)
+        self._connections = connections
+        self._idle: asyncio.TimerHandle | None = None
+        self._seen = -1
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count it."""
+        self._connections.add(self)
+        super().connection_made(transport)
+        self._look()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Count it no more."""
+        self._connections.discard(self)
+        if self._idle is not None:
+            self._idle.cancel()
+        super().connection_lost(exc)
+
+    def _look(self) -> None:
+        """Close it if there was no call since the last look and none is open."""
+        started = self.connection.streams_started
+        if started == self._seen and not self.processor.streams:
+            self.processor.close("no calls for long")
+            return
+        self._seen = started
+        loop = asyncio.get_running_loop()
+        self._idle = loop.call_later(IDLE_SECONDS_MAX, self._look)
+
+
+class _Refused(asyncio.Protocol):
+    """A connection that is too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it."""
+        transport.close()
+
+
+def server_context(settings: ServerTlsSettings) -> ssl.SSLContext:
+    """What the service shows clients, and which clients it trusts.
+
+    Raises
+    ------
+    SettingError
+        A file cannot be read, or is not what its setting says.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["h2"])
+    _require_readable("QD_SYMDB_TLS_CERT", settings.cert)
+    _require_readable("QD_SYMDB_TLS_KEY", settings.key)
+    try:
+        context.load_cert_chain(settings.cert, settings.key, password=_no_password(settings.key))
+    except (ssl.SSLError, OSError) as error:
+        raise SettingError(
+            f"QD_SYMDB_TLS_CERT names {settings.cert} and QD_SYMDB_TLS_KEY {settings.key}, which "
+            f"are no pair of a PEM certificate and its key ({error})"
+        ) from None
+    if settings.client_ca:
+        _require_readable("QD_SYMDB_TLS_CLIENT_CA", settings.client_ca)
+        try:
+            context.load_verify_locations(settings.client_ca)
+        except (ssl.SSLError, OSError) as error:
+            raise SettingError(
+                f"QD_SYMDB_TLS_CLIENT_CA names {settings.client_ca}, which holds no PEM "
+                f"certificates ({error}); expected those that sign clients' certificates"
+            ) from None
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _require_readable(name: str, path: str) -> None:
+    try:
+        with Path(path).open("rb"):
+            pass
+    except OSError as error:
+        raise SettingError(
+            f"{name} names {path}, which cannot be read ({error.strerror}); "
+            "expected the path of a PEM file"
+        ) from None
+
+
+def _no_password(key: str) -> Callable[[], str]:
+    def refuse() -> str:
+        raise SettingError(
+            f"QD_SYMDB_TLS_KEY names {key}, which is encrypted; expected a key without a password"
+        )
+
+    return refuse
+
+
+async def listening_socket(where: SymdbSettings) -> socket.socket:
+    """Bind a socket.
+
+    Raises
+    ------
+    CannotListen
+        The address is taken, or not this machine's.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(
+            where.host, where.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, _, _, _, address = found[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+        except OSError:
+            listening.close()
+            raise
+        return listening
+    except OSError as error:
+        raise CannotListen(
+            f"cannot listen on {where.endpoint} ({error.strerror}); "
+            "expected a free port of this machine in QD_SYMDB, or port 0"
+        ) from error
