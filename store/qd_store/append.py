@@ -18,7 +18,7 @@ import psycopg
 from qd_schemas.arrays import TRADE, Rows
 from qd_store.connections import connect, translating
 from qd_store.errors import SequenceGap, TradesDiffer, TradesInvalid, TradesOutOfOrder
-from qd_store.exchanges import Exchange, find_exchange
+from qd_store.exchanges import ExchangeAdapter, find_exchange
 from qd_store.exchanges.registry import register
 from qd_store.tables import MarketTables, Stored, Written, refresh_bars
 from qd_store.times import TIME_MAX_US, TIME_MIN_US
@@ -118,7 +118,7 @@ class MarketAppender:
     @classmethod
     @contextlib.contextmanager
     def open(
-        cls, dsn: str, exchange: int | str | Exchange, symbol: str
+        cls, dsn: str, exchange: int | str | ExchangeAdapter, symbol: str
     ) -> Iterator[MarketAppender]:
         """Open a market for appending; a new symbol gets the next id of its exchange.
 
@@ -126,7 +126,7 @@ class MarketAppender:
         ----------
         dsn : str
             The database, migrated.
-        exchange : int or str or Exchange
+        exchange : int or str or ExchangeAdapter
             The exchange's id or name, or an adapter of one's own. It is entered in the database.
         symbol : str
             The market's name there.

@@ -14,8 +14,7 @@ from typing import Final, TypeAlias
 from qd_schemas.symdb_grpc import ListSymbolsReply, Symbol
 from qd_store import Exchange, Market
 from qd_store.errors import UnknownExchange
-from qd_store.exchanges import Exchange as Adapter
-from qd_store.exchanges import find_exchange
+from qd_store.exchanges import ExchangeAdapter, find_exchange
 
 INSERTED_SINGLY_MAX: Final = 100
 """After more changes at a time, the names in order are made anew when they are next needed."""
@@ -216,7 +215,7 @@ class Directory:
         return entry
 
 
-def _adapter(exchange_id: int) -> Adapter | None:
+def _adapter(exchange_id: int) -> ExchangeAdapter | None:
     try:
         return find_exchange(exchange_id)
     except UnknownExchange:

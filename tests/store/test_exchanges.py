@@ -6,7 +6,7 @@ import pytest
 
 from qd_schemas.enums import ExchangeId
 from qd_store.errors import UnknownExchange
-from qd_store.exchanges import EXCHANGES, Exchange, find_exchange
+from qd_store.exchanges import EXCHANGES, ExchangeAdapter, find_exchange
 from qd_store.exchanges.binance import BINANCE
 from qd_store.exchanges.kraken import KRAKEN
 
@@ -118,7 +118,7 @@ def test_binances_names_map_both_ways(symbol: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)
-def test_every_exchange_is_found(exchange: Exchange) -> None:
+def test_every_exchange_is_found(exchange: ExchangeAdapter) -> None:
     assert ExchangeId(exchange.exchange_id).name.lower() == exchange.name
     for wanted in (exchange.name, exchange.name.upper(), exchange.exchange_id):
         assert find_exchange(wanted) is exchange

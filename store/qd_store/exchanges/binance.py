@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from qd_schemas.enums import ExchangeId
-from qd_store.exchanges.exchange import Pair, split_pair
+from qd_store.exchanges.adapter import Pair, split_pair
 from qd_store.exchanges.layout import Layout, TimeUnit
 
 _COLUMNS: Final = "id,price,qty,quoteQty,time,isBuyerMaker,isBestMatch"

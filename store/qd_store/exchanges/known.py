@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from qd_store.errors import UnknownExchange
+from qd_store.exchanges.adapter import ExchangeAdapter
 from qd_store.exchanges.binance import BINANCE
-from qd_store.exchanges.exchange import Exchange
 from qd_store.exchanges.kraken import KRAKEN
 
-EXCHANGES: Final[tuple[Exchange, ...]] = (KRAKEN, BINANCE)
+EXCHANGES: Final[tuple[ExchangeAdapter, ...]] = (KRAKEN, BINANCE)
 
 
-def find_exchange(wanted: int | str) -> Exchange:
+def find_exchange(wanted: int | str) -> ExchangeAdapter:
     """An exchange by its id, or by its name in letters of any size.
 
     Raises

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from qd_schemas.enums import ExchangeId
-from qd_store.exchanges.exchange import Pair, split_pair
+from qd_store.exchanges.adapter import Pair, split_pair
 from qd_store.exchanges.layout import Layout, with_header
 
 _LEGACY_COINS: Final = "ETC ETH ICN LTC MLN NMC REP XBT XDG XLM XMR XRP XVN ZEC"

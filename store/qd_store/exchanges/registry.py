@@ -10,10 +10,10 @@ from typing import Any
 import psycopg
 
 from qd_store.errors import UnknownExchange
-from qd_store.exchanges.exchange import Exchange
+from qd_store.exchanges.adapter import ExchangeAdapter
 
 
-def register(connection: psycopg.Connection[Any], exchange: Exchange) -> None:
+def register(connection: psycopg.Connection[Any], exchange: ExchangeAdapter) -> None:
     """Have an exchange in the table of exchanges; changes nothing where it is there.
 
     Raises

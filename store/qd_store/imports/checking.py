@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from qd_store.errors import ImportFailed, ImportStopped
-from qd_store.exchanges import Exchange, find_exchange
+from qd_store.exchanges import ExchangeAdapter, find_exchange
 from qd_store.imports.reading import Reading, layout_of
 from qd_store.imports.report import (
     FileResult,
@@ -28,7 +28,7 @@ from qd_store.imports.sources import Source, find_sources
 def check_files(
     paths: Iterable[Path | str],
     *,
-    exchange: int | str | Exchange = "kraken",
+    exchange: int | str | ExchangeAdapter = "kraken",
     progress: ProgressCallback | None = None,
     stop: threading.Event | None = None,
     strict: bool = False,
@@ -68,7 +68,7 @@ def check_files(
 class _Check:
     """What is the same for all files of one call."""
 
-    def __init__(self, exchange: Exchange, tick: ProgressCallback, strict: bool) -> None:
+    def __init__(self, exchange: ExchangeAdapter, tick: ProgressCallback, strict: bool) -> None:
         self._exchange = exchange
         self._tick = tick
         self._strict = strict

@@ -21,7 +21,7 @@ from qd_schemas.arrays import Rows
 from qd_store.append import add_trades, in_order
 from qd_store.connections import translating
 from qd_store.errors import SourceRefused, TradesOutOfOrder
-from qd_store.exchanges import Exchange, Layout
+from qd_store.exchanges import ExchangeAdapter, Layout
 from qd_store.imports.overlap import Compared, compare
 from qd_store.imports.reading import Reading, Tick, digest_of, texts_of
 from qd_store.imports.rejects import REJECTS_MAX, Rejects
@@ -41,7 +41,7 @@ class Target:
     ----------
     dsn : str
         The database.
-    exchange : Exchange
+    exchange : ExchangeAdapter
         Whose files they are.
     rejects_folder : Path
         Where files of refused lines go.
@@ -52,7 +52,7 @@ class Target:
     """
 
     dsn: str
-    exchange: Exchange
+    exchange: ExchangeAdapter
     rejects_folder: Path
     scratch_folder: Path | None
     strict: bool

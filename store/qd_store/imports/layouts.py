@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from qd_store.errors import UnknownLayout
-from qd_store.exchanges import EXCHANGES, Exchange, Layout
+from qd_store.exchanges import EXCHANGES, ExchangeAdapter, Layout
 from qd_store.imports.lines import parse_line
 from qd_store.imports.rows import Rejected, shown
 
@@ -24,7 +24,7 @@ class _Fit:
     good: int
 
 
-def detect(first_block: bytes, name: str, exchange: Exchange) -> Layout:
+def detect(first_block: bytes, name: str, exchange: ExchangeAdapter) -> Layout:
     """Find the layout of a file.
 
     A header must be a known one. At least half of the first lines must then be trades in
@@ -36,7 +36,7 @@ def detect(first_block: bytes, name: str, exchange: Exchange) -> Layout:
         Whole lines from the file's start.
     name : str
         The file, for the error.
-    exchange : Exchange
+    exchange : ExchangeAdapter
         Whose layouts are looked for.
 
     Raises
@@ -54,7 +54,7 @@ def detect(first_block: bytes, name: str, exchange: Exchange) -> Layout:
     return replace(found, fractions=_has_fractions(lines, found))
 
 
-def _best(lines: Sequence[bytes], exchange: Exchange) -> Layout | None:
+def _best(lines: Sequence[bytes], exchange: ExchangeAdapter) -> Layout | None:
     """The layout of an exchange in which most of the lines are trades, and at least half."""
     names = _cells(lines[0])
     headers = [each for each in exchange.layouts if each.header and _cells(_header(each)) == names]
@@ -89,7 +89,7 @@ def _has_fractions(lines: Sequence[bytes], layout: Layout) -> bool:
     return any(b"." in row[layout.time] for row in cells if len(row) == layout.columns)
 
 
-def _refusal(lines: Sequence[bytes], name: str, exchange: Exchange) -> str:
+def _refusal(lines: Sequence[bytes], name: str, exchange: ExchangeAdapter) -> str:
     last = f", line {len(lines)} is {_quoted(lines[-1])}" if len(lines) > 1 else ""
     text = (
         f"{name} has unknown columns: line 1 is {_quoted(lines[0])} "

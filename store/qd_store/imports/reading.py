@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 from qd_schemas.arrays import Rows
-from qd_store.exchanges import Exchange, Layout
+from qd_store.exchanges import ExchangeAdapter, Layout
 from qd_store.imports.layouts import detect
 from qd_store.imports.parse import BlockParser
 from qd_store.imports.report import Progress
@@ -32,7 +32,7 @@ class Refusals(Protocol):
         """Take some more, in file order."""
 
 
-def layout_of(source: Source, exchange: Exchange) -> Layout:
+def layout_of(source: Source, exchange: ExchangeAdapter) -> Layout:
     """Find the columns of a file from its first block."""
     with source.blocks() as blocks:
         first, _ = next(blocks, (b"", 0))

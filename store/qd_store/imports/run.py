@@ -21,7 +21,7 @@ import psycopg
 
 from qd_store.connections import connect, translating
 from qd_store.errors import ImportFailed, ImportStopped, SymbolIdsExhausted
-from qd_store.exchanges import Exchange, Layout, find_exchange
+from qd_store.exchanges import ExchangeAdapter, Layout, find_exchange
 from qd_store.exchanges.registry import register
 from qd_store.imports.importer import FileImport, Target
 from qd_store.imports.reading import first_time, layout_of
@@ -45,7 +45,7 @@ def import_paths(
     dsn: str,
     paths: Iterable[Path | str],
     *,
-    exchange: int | str | Exchange = "kraken",
+    exchange: int | str | ExchangeAdapter = "kraken",
     rejects_folder: Path,
     progress: ProgressCallback | None = None,
     refreshing: RefreshCallback | None = None,
@@ -62,7 +62,7 @@ def import_paths(
         The database; its tables are migrated first.
     paths : iterable of Path or str
         CSV files, gzipped ones, zips, folders of all these.
-    exchange : int or str or Exchange
+    exchange : int or str or ExchangeAdapter
         The exchange's id or name, or an adapter of one's own. It is entered in the database.
     rejects_folder : Path
         Where files of refused lines go; made when needed.

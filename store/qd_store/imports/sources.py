@@ -20,7 +20,7 @@ from pathlib import Path, PurePath
 from typing import IO, NoReturn, cast
 
 from qd_store.errors import SourceUnreadable
-from qd_store.exchanges import Exchange
+from qd_store.exchanges import ExchangeAdapter
 
 BLOCK_BYTES = 2 * 1024 * 1024
 LINE_BYTES_MAX = 64 * 1024
@@ -98,14 +98,14 @@ class Source:
             yield rest, position()
 
 
-def find_sources(paths: Iterable[Path | str], exchange: Exchange) -> list[Source]:
+def find_sources(paths: Iterable[Path | str], exchange: ExchangeAdapter) -> list[Source]:
     """All files of trades at the paths, in the order given, within a folder by name.
 
     Parameters
     ----------
     paths : iterable of Path or str
         CSV files, gzipped ones, zips, folders of all these.
-    exchange : Exchange
+    exchange : ExchangeAdapter
         Whose files they are.
 
     Raises
@@ -128,7 +128,7 @@ def find_sources(paths: Iterable[Path | str], exchange: Exchange) -> list[Source
     return list(found.values())
 
 
-def _sources_at(path: Path, exchange: Exchange) -> Iterator[Source]:
+def _sources_at(path: Path, exchange: ExchangeAdapter) -> Iterator[Source]:
     if path.is_dir():
         for file in sorted(path.rglob("*")):
             if file.is_file() and _wanted(file) | _is_zip(file):
@@ -158,7 +158,7 @@ def _is_zip(path: PurePath) -> bool:
     return path.name.lower().endswith(".zip") and not path.name.startswith(".")
 
 
-def _symbol(path: PurePath, name: str, exchange: Exchange) -> str:
+def _symbol(path: PurePath, name: str, exchange: ExchangeAdapter) -> str:
     """The market's name out of the file's: ``XBTEUR.csv.gz`` is XBTEUR."""
     stem = re.sub(r"(?i)\.csv(\.gz)?$", "", path.name)
     try:
@@ -172,7 +172,7 @@ def _symbol(path: PurePath, name: str, exchange: Exchange) -> str:
     return symbol
 
 
-def _members(path: Path, exchange: Exchange) -> Iterator[Source]:
+def _members(path: Path, exchange: ExchangeAdapter) -> Iterator[Source]:
     archive = _Archive(path)
     for member in archive.members():
         inside = PurePath(member.filename)

@@ -46,7 +46,7 @@ class Pair:
         return tuple(name for name in found if name != self.symbol)
 
 
-class Exchange(Protocol):
+class ExchangeAdapter(Protocol):
     """An exchange whose files of trades can be imported."""
 
     @property
