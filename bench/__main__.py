@@ -1,5 +1,8 @@
 """Print rates, ratios and memory: ``python -m bench [CSV]``, or of Fluvio only ``… fluvio``.
 
+``python -m bench store [TRADES…]`` measures the store alone, with markets of so many generated
+trades; by default a million and ten millions.
+
 ``python -m bench soak [--minutes 10] [--seed N]`` measures nothing: it kills broker, producers and
 consumers at random, and fails where what was acknowledged is not what was consumed.
 
@@ -16,19 +19,17 @@ import os
 import subprocess
 import sys
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
-
-import psycopg
 
 from bench.causal import causal
+from bench.databases import fresh_database
 from bench.decoding import decoding
 from bench.end_to_end import end_to_end
 from bench.fluvio import fluvio
 from bench.memory import memory
 from bench.report import show
+from bench.store import LENGTHS, store
 from bench.storing import storing
 from qd_cli.generate import generate_market
 from qd_cli.stack.parts import DATABASE, FLUVIO, Choices, qd_parts
@@ -57,13 +58,8 @@ def external_parts() -> Iterator[dict[str, str]]:
     if DATABASE not in given:
         yield given
         return
-    name = f"qd_bench_{uuid.uuid4().hex}"
-    with psycopg.connect(given[DATABASE], autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}".encode())
-        try:
-            yield {**given, DATABASE: urlunsplit(urlsplit(given[DATABASE])._replace(path=name))}
-        finally:
-            server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    with fresh_database(given[DATABASE]) as dsn:
+        yield {**given, DATABASE: dsn}
 
 
 async def measure(csv: Path, folder: Path, external: dict[str, str]) -> None:
@@ -99,6 +95,9 @@ def main() -> None:
         folder = Path(name)
         if sys.argv[1:] == ["fluvio"]:
             asyncio.run(fluvio(folder))
+            return
+        if sys.argv[1:2] == ["store"]:
+            asyncio.run(store(folder, [int(text) for text in sys.argv[2:]] or LENGTHS))
             return
         with external_parts() as external:
             asyncio.run(everything(market_file(sys.argv[1:], folder), folder, external))
