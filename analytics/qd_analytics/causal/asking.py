@@ -14,7 +14,7 @@ from qd_analytics.causal.context import Absent, Context
 from qd_analytics.causal.evaluation import BatchEvaluation, Evaluation
 from qd_analytics.causal.inputs import Columns, Data, FromContext
 from qd_analytics.causal.plan import Plan
-from qd_analytics.causal.reading import NO_OVERLAY, Overlay, checked, snapshot_of
+from qd_analytics.causal.reading import NO_OVERLAY, Overlay, Refused, checked, snapshot_of
 from qd_analytics.causal.single import evaluate_one
 
 SLOTS_MANY: Final = 256
@@ -67,7 +67,7 @@ def _overlay(plan: Plan, data: Mapping[Any, Any]) -> Overlay:
 
 
 def _checked(source: FromContext, value: Any) -> Any:
-    if isinstance(value, Absent):
+    if isinstance(value, (Absent, Refused)):
         return value
     if np.ndim(value):
         return np.ascontiguousarray(value, dtype=np.float64)

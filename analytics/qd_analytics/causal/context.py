@@ -296,18 +296,27 @@ class Context:
         float or Absent
             `Absent` where the name stands for nothing or its data are not there yet.
         """
-        shown = name.value if isinstance(name, IndexName) else name
+        node = self.holder(name, field)
+        if node is None:
+            shown = name.value if isinstance(name, IndexName) else name
+            there = (name if isinstance(name, int) else self._index.get(name)) in self._nodes
+            return Absent(
+                f"the {shown} has no '{field}' yet" if there else f"the context has no {shown}"
+            )
+        value = self._nodes[node].number(field)
+        assert value is not None  # that is what a holder has
+        return value
+
+    def holder(self, name: ContextName, field: str) -> int | None:
+        """The node that has the number: the named one, or a data node that it relates to."""
         node = name if isinstance(name, int) else self._index.get(name)
         if node is None or node not in self._nodes:
-            return Absent(f"the context has no {shown}")
-        own = self._nodes[node]
-        if not isinstance(own, Datoid):
+            return None
+        if not isinstance(self._nodes[node], Datoid):
             for target, relation in self._relations[node].items():
-                data = self._nodes[target]
-                if relation is Relation.DATIAL and isinstance(data, Datoid) and field in data.data:
-                    return data.data[field]
-        value = own.number(field)
-        return Absent(f"the {shown} has no '{field}' yet") if value is None else value
+                if relation is Relation.DATIAL and self._nodes[target].number(field) is not None:
+                    return target
+        return None if self._nodes[node].number(field) is None else node
 
 
 def _set(into: dict[Any, Any], key: Any, value: Any) -> None:

@@ -9,9 +9,17 @@
      │   ├─ CycleError           an edge that would close a circle
      │   ├─ EmptyCollection      nothing to reason over
      │   ├─ NotAGraph            a question about a graph, asked of something else
-     │   └─ NoPath               two nodes that no edges join
+     │   ├─ NoPath               two nodes that no edges join
+     │   ├─ UnreachableNode      a node that no edges lead to
+     │   ├─ MissingData          a rule reads what neither data nor contexts will have
+     │   ├─ GraphTextError       a text that is no graph
+     │   ├─ UnknownFunction      a rule's function that no registry knows
+     │   ├─ DuplicateFunction    a name that another function has
+     │   ├─ SavedModelError      saved data that are no model, or of a later version
+     │   └─ TooLargeToDraw       a picture that nobody could read
      ├─ EvaluationError          a rule or its data failed; the record says where
-     │   └─ NotEvaluated         an answer was asked for where there is none
+     │   ├─ NotEvaluated         an answer was asked for where there is none
+     │   └─ RelayBudgetExhausted rules relay to each other without end
      └─ DataShapeError           columns that do not fit together
 """
 
@@ -52,12 +60,44 @@ class NoPath(ModelError):
     """Two nodes that no edges join."""
 
 
+class UnreachableNode(ModelError):
+    """A node that no edges lead to."""
+
+
+class MissingData(ModelError):
+    """A rule reads what neither the data nor the contexts will have."""
+
+
+class GraphTextError(ModelError):
+    """A text that is no graph; the message says where."""
+
+
+class UnknownFunction(ModelError):
+    """A rule's function that the registry does not know."""
+
+
+class DuplicateFunction(ModelError):
+    """A name that another function has."""
+
+
+class SavedModelError(ModelError):
+    """Saved data that are no model, or of a later version."""
+
+
+class TooLargeToDraw(ModelError):
+    """A picture that nobody could read."""
+
+
 class EvaluationError(AnalyticsError):
     """A rule or its data failed; the message names the node."""
 
 
 class NotEvaluated(EvaluationError):
     """An answer was asked for where there is none; the message gives the reason."""
+
+
+class RelayBudgetExhausted(EvaluationError):
+    """Rules relayed to each other more often than allowed."""
 
 
 class DataShapeError(AnalyticsError):

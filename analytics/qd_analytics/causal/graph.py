@@ -111,10 +111,22 @@ class Graph(Causaloid):
         self._effects[source][target] = weight
         self._causes[target][source] = None
 
-    def connect_all(self, edges: Iterable[tuple[Key, Key]]) -> None:
-        """Draw many edges with one check; none is drawn if one of them is refused."""
+    def connect_all(
+        self, edges: Iterable[tuple[Key, Key]], weights: Iterable[float] | None = None
+    ) -> None:
+        """Draw many edges with one check; none is drawn if one of them is refused.
+
+        Parameters
+        ----------
+        weights : iterable of float, optional
+            Of each edge; 1 without it.
+        """
         self._changing()
-        pairs = [(self._at(cause), self._at(effect)) for cause, effect in edges]
+        drawn = list(edges)
+        pairs = [(self._at(cause), self._at(effect)) for cause, effect in drawn]
+        lengths = [1.0] * len(pairs) if weights is None else list(weights)
+        for (cause, effect), weight in zip(drawn, lengths, strict=True):
+            self._check_weight(cause, effect, weight)
         trial = self.to_igraph()
         trial.add_edges(pairs)
         if not trial.is_dag():
@@ -123,8 +135,9 @@ class Graph(Causaloid):
                 f"graph {self.id!r}: these {len(pairs)} edges would close a circle "
                 f"(directed cycle: {_shown(around)}); leave one of its edges out"
             )
-        for source, target in pairs:
-            self._effects[source][target] = 1.0
+        self._igraph = None  # the trial was of the graph as it was
+        for (source, target), weight in zip(pairs, lengths, strict=True):
+            self._effects[source][target] = weight
             self._causes[target][source] = None
 
     def disconnect(self, cause: Key, effect: Key) -> None:
@@ -175,6 +188,18 @@ class Graph(Causaloid):
         """The nodes without effects of their own."""
         return tuple(n.id for n, to in zip(self._nodes, self._effects, strict=True) if not to)
 
+    def below(self, node: Key) -> tuple[Key, ...]:
+        """A node and all that follows from it."""
+        found = self._structure().subcomponent(self._at(node), mode="out")
+        return tuple(self._nodes[at].id for at in found)
+
+    def weight(self, cause: Key, effect: Key) -> float:
+        """The weight of an edge."""
+        source, target = self._at(cause), self._at(effect)
+        if target not in self._effects[source]:
+            raise ModelError(f"graph {self.id!r} has no edge {cause!r} -> {effect!r}")
+        return self._effects[source][target]
+
     def to_igraph(self) -> igraph.Graph:
         """A copy as a directed igraph graph; attributes ``name`` and ``weight``."""
         return self._structure().copy()
@@ -207,8 +232,7 @@ class Graph(Causaloid):
 
     def plan_from(self, start: Key) -> Plan:
         """The plan for `start` and all below it."""
-        below = self._structure().subcomponent(self._at(start), mode="out")
-        return self._planned(("from", start), {self._nodes[at].id for at in below}, None)
+        return self._planned(("from", start), set(self.below(start)), None)
 
     def plan_path(self, start: Key, stop: Key) -> Plan:
         """The plan for the shortest path between two nodes."""

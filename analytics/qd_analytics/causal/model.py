@@ -24,6 +24,7 @@ class Model:
     contexts : tuple of Context
         Contexts of the model itself; a stream's own are passed when it is asked.
     assumptions : tuple of Assumption
+    version : int
     """
 
     id: int
@@ -32,6 +33,7 @@ class Model:
     description: str = ""
     contexts: tuple[Context, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
+    version: int = 1
 
     def evaluate(self, data: Data, *contexts: Context) -> Evaluation:
         """Evaluate one observation over the given contexts and the model's own."""

@@ -1,0 +1,88 @@
+"""Contexts to and from plain data, ready for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from qd_analytics.causal.context import Context, ContextName, IndexName
+from qd_analytics.causal.contextoid import (
+    Contextoid,
+    ContextoidKind,
+    Datoid,
+    Relation,
+    Root,
+    Spaceoid,
+    SpaceTempoid,
+    Tempoid,
+    TimeScale,
+)
+from qd_analytics.causal.errors import SavedModelError
+
+
+def context_to_data(context: Context) -> dict[str, Any]:
+    """A context as plain data, all of one version."""
+    with context.reading():
+        return {
+            "name": context.name,
+            "static": context.static,
+            "nodes": [_node_to_data(node) for node in context],
+            "relations": [[s, t, relation.value] for s, t, relation in context.relations],
+            "index": [[index_to_data(name), node] for name, node in context.index.items()],
+        }
+
+
+def context_from_data(data: dict[str, Any]) -> Context:
+    """A context from plain data."""
+    context = Context(data["name"])
+    with context.changing():
+        context.add(*(_node_from_data(entry) for entry in data["nodes"]))
+        for source, target, relation in data["relations"]:
+            context.relate(source, target, Relation(relation))
+        for name, node in data["index"]:
+            index = index_from_data(name)
+            if isinstance(index, int):
+                raise SavedModelError(f"the index of context '{context.name}' has the name {index}")
+            context.point(index, node)
+    return context.make_static() if data["static"] else context
+
+
+def index_to_data(name: ContextName) -> Any:
+    """A name of a node: an index name apart from a name of one's own."""
+    return {"index": name.value} if isinstance(name, IndexName) else name
+
+
+def index_from_data(data: Any) -> ContextName:
+    """A name of a node from plain data."""
+    if isinstance(data, dict):
+        return IndexName(data["index"])
+    name: ContextName = data
+    return name
+
+
+def _node_to_data(node: Contextoid) -> dict[str, Any]:
+    data: dict[str, Any] = {"kind": node.kind.value, "id": node.id}
+    if isinstance(node, Datoid):
+        return data | {"data": dict(node.data)}
+    if isinstance(node, Tempoid):
+        return data | {"scale": node.scale.name, "time": node.time}
+    if isinstance(node, Spaceoid):
+        return data | {"at": [node.x, node.y, node.z]}
+    if isinstance(node, SpaceTempoid):
+        return data | {"at": [node.x, node.y, node.z, node.time]}
+    return data
+
+
+_MAKERS: Final[dict[ContextoidKind, Callable[[dict[str, Any]], Contextoid]]] = {
+    ContextoidKind.ROOT: lambda data: Root(data["id"]),
+    ContextoidKind.DATOID: lambda data: Datoid(data["id"], data["data"]),
+    ContextoidKind.TEMPOID: lambda data: Tempoid(
+        data["id"], TimeScale[data["scale"]], data["time"]
+    ),
+    ContextoidKind.SPACEOID: lambda data: Spaceoid(data["id"], *data["at"]),
+    ContextoidKind.SPACE_TEMPOID: lambda data: SpaceTempoid(data["id"], *data["at"]),
+}
+
+
+def _node_from_data(data: dict[str, Any]) -> Contextoid:
+    return _MAKERS[ContextoidKind(data["kind"])](data)
