@@ -13,8 +13,7 @@ from qd_cli.imports import ImportMeter, check_files, import_files
 from qd_cli.tasks import beside
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
+    from qd_cli.import_bar import ImportBar
     from qd_store.imports import FileResult, ImportReport
 
 _SHOW_SECONDS = 0.1
@@ -63,49 +62,17 @@ async def run_check(settings: ImportSettings, *, json: bool) -> ImportReport:
 async def _shown(
     work: Coroutine[Any, Any, ImportReport], meter: ImportMeter, verb: str, *, json: bool
 ) -> ImportReport:
-    """Run an import beneath a bar, with lines about files that are begun."""
-    bar = _progress(hidden=json)
-    with bar:
-        files = bar.add_task(verb, total=None, rows="", rate="")
-        async with beside(_show(bar, files, meter, verb)):
+    """Run an import beneath a bar."""
+    from qd_cli.import_bar import ImportBar
+
+    with ImportBar(meter, verb, hidden=json) as bar:
+        async with beside(_refreshed(bar)):
             return await work
 
 
-def _progress(*, hidden: bool) -> Progress:
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    err = console.console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.fields[rows]}"),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=err,
-        transient=True,
-        disable=hidden or not err.is_terminal,
-    )
-
-
-async def _show(bar: Progress, files: TaskID, meter: ImportMeter, verb: str) -> None:
-    bars: TaskID | None = None
+async def _refreshed(bar: ImportBar) -> None:
     while True:
-        latest = meter.latest
-        symbol = f" {latest.symbol}" if latest is not None else ""
-        bar.update(
-            files,
-            description=f"{verb} {meter.files}/{meter.files_total}{symbol}",
-            completed=meter.bytes_done,
-            total=meter.bytes_total or None,
-            rows=f"{console.count(meter.rows)} rows",
-            rate=console.rate(meter.rows_per_second, "rows"),
-        )
-        if meter.refresh is not None:
-            if bars is None:
-                bars = bar.add_task("bars", total=None, rows="", rate="")
-            done, total = meter.refresh.done, meter.refresh.total
-            bar.update(bars, completed=done, total=total or None, rows=meter.refresh.what)
+        bar.show()
         await asyncio.sleep(_SHOW_SECONDS)
 
 

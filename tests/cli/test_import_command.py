@@ -42,9 +42,7 @@ def test_a_dry_run_says_what_is_in_files(
         "what": "refused",
     }
     good, bad = files
-    assert good["layout"] == (
-        "unix_ts,price,volume without a header, times in fractions of seconds"
-    )
+    assert good["layout"] == ("unix_ts,price,volume without header, fractional seconds")
     reasons = {
         "price not above zero": 1,
         "wrong number of columns": 1,
@@ -72,7 +70,7 @@ def test_a_zip_of_another_exchange(tmp_path: Path, capsys: pytest.CaptureFixture
         archive.writestr("BTCUSDT-trades-2024-01.csv", BINANCE)
     file, _ = checked(capsys, path, "--exchange", "Binance")
     assert (file["symbol"], file["rows"]) == ("BTCUSDT", 1)
-    assert file["layout"].endswith("without a header, times in milliseconds")
+    assert file["layout"].endswith("without header, milliseconds")
     file, _ = checked(capsys, path, code=ExitCode.FAILED)
     assert "these are columns of binance, not of kraken" in file["error"]
 
@@ -99,7 +97,7 @@ def test_a_table_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         *("SYMBOL", "STATE", "ROWS", "KNOWN", "REJECTED", "SECONDS", "LAYOUT")
     ]
     assert row.split()[:5] == ["XBTEUR", "checked", "6", "0", "4"]
-    assert row.endswith("unix_ts,price,volume without a header, times in fractions of seconds")
+    assert row.endswith("unix_ts,price,volume without header, fractional seconds")
     assert "1 file, 6 rows, 4 rejected (" in shown.err
     assert "1 negative volume" in shown.err
 

@@ -363,7 +363,7 @@ def test_progress_reaches_the_end(importer: Importer, tmp_path: Path) -> None:
     seen: list[Progress] = []
     path = write(tmp_path / "XBTEUR.csv", generated(1000))
     importer(path, progress=seen.append)
-    size, columns = path.stat().st_size, "unix_ts,price,volume without a header, times in seconds"
+    size, columns = path.stat().st_size, "unix_ts,price,volume without header, seconds"
     assert seen[-1] == Progress(str(path), "XBTEUR", 1000, size, size, columns)
 
 

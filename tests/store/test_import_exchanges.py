@@ -52,9 +52,9 @@ def test_two_exchanges_and_all_their_layouts(
     kraken = importer(tmp_path)
     layouts = {file.symbol: file.layout for file in kraken.files}
     assert layouts == {
-        "XBTEUR": "unix_ts,price,volume without a header, times in seconds",
-        "XBTUSD": f"{KRAKENS_NEWER} with a header, times in fractions of seconds",
-        "ETHXBT": "unix_ts,price,volume without a header, times in fractions of seconds",
+        "XBTEUR": "unix_ts,price,volume without header, seconds",
+        "XBTUSD": f"{KRAKENS_NEWER} with header, fractional seconds",
+        "ETHXBT": "unix_ts,price,volume without header, fractional seconds",
     }
     assert stored("XBTUSD") == [
         (1, 1688669597827736, 27000.1, 0.5),

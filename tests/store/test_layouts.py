@@ -19,35 +19,35 @@ BINANCES = "id,price,qty,quoteQty,time,isBuyerMaker,isBestMatch"
     [
         (
             b"1514764802,13873,10\n",
-            "unix_ts,price,volume without a header, times in seconds",
+            "unix_ts,price,volume without header, seconds",
             [1514764802000000],
         ),
         (
             b"430000\n1514764802.61,1,1\n",
-            "unix_ts,price,volume without a header, times in fractions of seconds",
+            "unix_ts,price,volume without header, fractional seconds",
             [1514764802610000],
         ),
         (
             b"timestamp,price,amount\n1514764802,1,1\n",
-            "timestamp,price,amount with a header, times in seconds",
+            "timestamp,price,amount with header, seconds",
             [1514764802000000],
         ),
         (
             b"Time, Price, Volume\r\n1514764802,1,1\r\n",
-            "time,price,volume with a header, times in seconds",
+            "time,price,volume with header, seconds",
             [1514764802000000],
         ),
         (
             KRAKENS_NEWER.encode()
             + b"\n27000.1,0.5,1688669597.8277,b,l,,61044952\n"
             + b"27000.2,0.5,1688669598.5,s,m,x,61044953\n",
-            f"{KRAKENS_NEWER} with a header, times in fractions of seconds",
+            f"{KRAKENS_NEWER} with header, fractional seconds",
             [1688669597827700, 1688669598500000],
         ),
-        (b"", "unix_ts,price,volume without a header, times in seconds", []),
+        (b"", "unix_ts,price,volume without header, seconds", []),
         (
             b"timestamp,price,volume\n",
-            "timestamp,price,volume with a header, times in seconds",
+            "timestamp,price,volume with header, seconds",
             [],
         ),
     ],
@@ -63,19 +63,18 @@ def test_krakens_layouts(data: bytes, text: str, times: list[int]) -> None:
     [
         (
             b"3316226001,42314.0,0.00049,20.73386,1704067200041,True,True\n",
-            f"{BINANCES} without a header, times in milliseconds",
+            f"{BINANCES} without header, milliseconds",
             (1704067200041000, 42314.0, 0.00049, 1),
         ),
         (
             b"4359136523,93576.0,0.00083,77.668,1735689600017456,False,True\n",
-            f"{BINANCES} without a header, times in microseconds",
+            f"{BINANCES} without header, microseconds",
             (1735689600017456, 93576.0, 0.00083, 1),
         ),
         (
             b"id,price,qty,quote_qty,time,is_buyer_maker,is_best_match\n"
             b"1,42314.0,0.5,21157.0,1704067200041,true,true\n",
-            "id,price,qty,quote_qty,time,is_buyer_maker,is_best_match with a header, "
-            "times in milliseconds",
+            "id,price,qty,quote_qty,time,is_buyer_maker,is_best_match with header, milliseconds",
             (1704067200041000, 42314.0, 0.5, 2),
         ),
     ],
@@ -103,10 +102,8 @@ def test_unknown_layouts_are_refused(data: bytes) -> None:
         detect(data, "/data/XBTEUR.csv", KRAKEN)
     message = str(caught.value)
     assert message.startswith("/data/XBTEUR.csv has unknown columns: line 1 is ")
-    assert (
-        "known for kraken are: unix_ts,price,volume without a header, times in seconds" in message
-    )
-    assert f"{KRAKENS_NEWER} with a header" in message
+    assert "known for kraken are: unix_ts,price,volume without header, seconds" in message
+    assert f"{KRAKENS_NEWER} with header" in message
 
 
 def test_another_exchanges_file_is_recognised() -> None:

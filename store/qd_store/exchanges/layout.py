@@ -54,13 +54,13 @@ class Layout:
     @property
     def kind(self) -> str:
         """The columns, and whether a header names them."""
-        return f"{self.name} {'with' if self.header else 'without'} a header"
+        return f"{self.name} {'with' if self.header else 'without'} header"
 
     @property
     def text(self) -> str:
         """All of it for people."""
         unit = self.unit.text
-        return f"{self.kind}, times in {f'fractions of {unit}' if self.fractions else unit}"
+        return f"{self.kind}, {'fractional ' if self.fractions else ''}{unit}"
 
 
 def with_header(name: str, *, time: str, price: str, volume: str) -> Layout:

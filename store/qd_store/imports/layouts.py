@@ -98,7 +98,7 @@ def _refusal(lines: Sequence[bytes], name: str, exchange: ExchangeAdapter) -> st
     others = [each for each in EXCHANGES if each.name != exchange.name and _best(lines, each)]
     if others:
         return f"{text}these are columns of {others[0].name}, not of {exchange.name}"
-    known = "; ".join(f"{each.kind}, times in {each.unit.text}" for each in exchange.layouts)
+    known = "; ".join(each.text for each in exchange.layouts)
     return f"{text}known for {exchange.name} are: {known}; with or without fractions"
 
 
