@@ -1,4 +1,4 @@
-"""Recorded causality cases of values, contexts and examples: checked, or listed with a reason."""
+"""Recorded causality cases of values, contexts and examples, by id."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ import pytest
 
 from qd_analytics import (
     Assumption,
+    CausalAction,
+    CausalState,
+    CausalStateMachine,
     Context,
+    ContextSet,
     IndexName,
     Inference,
     Inferences,
@@ -23,7 +27,7 @@ from qd_analytics import (
     TimeScale,
 )
 from qd_analytics.causal.context import Absent
-from qd_analytics.causal.errors import ModelError
+from qd_analytics.causal.errors import DuplicateNode, ModelError, UnknownNode
 from qd_analytics.errors import TradesRefused
 from qd_analytics.rolling import MonthlyContext
 from support.causal_cases import (
@@ -36,15 +40,6 @@ from support.causal_cases import (
     shaped,
 )
 from support.trades import trade_rows
-
-STATE_MACHINE_NEXT = "the causal state machine is not built yet"
-SEVERAL_NEXT = "a model's set of contexts with a current one is not built yet"
-NOT_YET: dict[str, str] = {
-    "ctx_extra": SEVERAL_NEXT,
-    "ctx_extra_exists_zero": SEVERAL_NEXT,
-    "csm_ops": STATE_MACHINE_NEXT,
-    "csm_state": STATE_MACHINE_NEXT,
-}
 
 CHECKS = Checks()
 covers = CHECKS.covers
@@ -172,6 +167,24 @@ def _(case: dict[str, Any]) -> None:
     assert isinstance(context.read(IndexName.PREVIOUS_YEAR, "close"), Absent)
 
 
+@covers("ctx_extra")
+def _(case: dict[str, Any]) -> None:
+    several = ContextSet()
+    numbers_ = [several.add(Context(n), current=n != "third") for n in ("first", "second", "third")]
+    assert numbers_ == [1, 2, 3]
+    assert several.current == case["expect"]["current"]
+    several.set_current(3)
+    assert several.current == case["expect"]["after set 3"]
+    assert [context.name for context in several] == ["third", "first", "second"]
+    several.unset_current()
+    assert several.current == case["expect"]["after unset"]
+
+
+@covers("ctx_extra_exists_zero")
+def _(case: dict[str, Any]) -> None:
+    assert (0 in ContextSet()) is case["better"]
+
+
 @covers("adj_spacetime")
 def _(case: dict[str, Any]) -> None:
     for entry in case["cases"]:
@@ -201,6 +214,47 @@ def _(case: dict[str, Any]) -> None:
         assert len(by_name[name.lower()].included()) == count
 
 
+# The causal state machine
+
+
+def fires(into: list[int], id: int) -> CausalAction:
+    return CausalAction(lambda record: into.append(id), "notes its state")
+
+
+@covers("csm_ops")
+def _(case: dict[str, Any]) -> None:
+    fired: list[int] = []
+
+    def pair(id: int) -> tuple[CausalState, CausalAction]:
+        return CausalState(id, one(id), {"x": 0.23}), fires(fired, id)
+
+    machine = CausalStateMachine([pair(42)])
+    assert len(machine) == 1
+    machine.add(*pair(43))
+    assert len(machine) == 2
+    with pytest.raises(DuplicateNode):
+        machine.add(*pair(42))
+    with pytest.raises(UnknownNode):
+        machine.update(*pair(99))
+    with pytest.raises(UnknownNode):
+        machine.remove(99)
+    machine.remove(43)
+    assert len(machine) == 1
+    assert machine.evaluate(42, {"x": 0.89}).fired
+    assert fired == [42]
+    with pytest.raises(UnknownNode):
+        machine.evaluate(23, {"x": 0.89})
+    assert [firing.fired for firing in machine.evaluate_all()] == [False]
+    assert fired == [42]
+
+
+@covers("csm_state")
+def _(case: dict[str, Any]) -> None:
+    state = CausalState(1, one())
+    for entry in case["cases"]:
+        assert state.evaluate({"x": entry["data"]}).result is entry["result"]
+
+
 # The breakout rule
 
 
@@ -219,7 +273,7 @@ def _(case: dict[str, Any]) -> None:
 
 
 def test_no_case_is_skipped_silently() -> None:
-    CHECKS.assert_complete(VALUES, NOT_YET)
+    CHECKS.assert_complete(VALUES)
 
 
 @pytest.mark.parametrize("id", list(CHECKS.by_id))

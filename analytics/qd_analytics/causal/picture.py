@@ -33,6 +33,8 @@ LINE_LETTERS: Final = 30
 FONT: Final = 9.0
 LINE_HEIGHT: Final = 12.0
 LETTER_WIDTH: Final = 5.2
+BOLD: Final = 1.2
+"""How much wider bold letters are."""
 PADDING: Final = 8.0
 GAP_ACROSS: Final = 26.0
 GAP_DOWN: Final = 42.0
@@ -92,7 +94,9 @@ def _rendered(diagram: Diagram, form: str) -> bytes:
     from matplotlib.figure import Figure
 
     placed = _placed(diagram)
-    width = max(WIDTH_MIN, max(p.x + p.width / 2 for p in placed.values()) + MARGIN)
+    titled = len(diagram.title) * LETTER_WIDTH * BOLD * (FONT + 2) / FONT
+    right = max(titled + MARGIN, max(p.x + p.width / 2 for p in placed.values()))
+    width = max(WIDTH_MIN, right + MARGIN)
     height = max(p.y + p.height / 2 for p in placed.values()) + MARGIN
     height += LINE_HEIGHT * 2 if diagram.legends else 0.0
     # The same picture is the same file: no dates, no random names.
@@ -101,7 +105,8 @@ def _rendered(diagram: Diagram, form: str) -> bytes:
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
         axes.set(xlim=(0.0, width), ylim=(height, 0.0))
         axes.axis("off")
-        axes.text(MARGIN, MARGIN, diagram.title, weight="bold", size=FONT + 2, va="center")
+        title = {"weight": "bold", "size": FONT + 2, "va": "center", "parse_math": False}
+        axes.text(MARGIN, MARGIN, diagram.title, **title)
         _arrows(axes, diagram, placed)
         for entry in placed.values():
             _box(axes, entry)
@@ -152,7 +157,8 @@ def _tops(layers: list[float], layer_of: list[float], heights: list[float]) -> d
 
 def _sized(box: Box) -> tuple[tuple[str, ...], float, float]:
     lines = [box.title, *(part for line in box.lines for part in textwrap.wrap(line, LINE_LETTERS))]
-    width = max(map(len, lines)) * LETTER_WIDTH + 2 * PADDING
+    letters = max(len(box.title) * BOLD, max(map(len, lines)))
+    width = letters * LETTER_WIDTH + 2 * PADDING
     return tuple(lines), width, len(lines) * LINE_HEIGHT + PADDING
 
 
@@ -235,6 +241,7 @@ def _legends(axes: Axes, diagram: Diagram, height: float) -> None:
             legend.text,
             size=FONT - 1,
             va="center",
+            parse_math=False,
             bbox={
                 "facecolor": legend.look.fill,
                 "edgecolor": legend.look.line,

@@ -128,6 +128,8 @@ def run_rule(rule: RuleFunction, values: Sequence[np.float64], effect: Effect) -
         answer = rule(*values)
     except Exception as error:  # whatever a user's rule raises belongs into the record
         return State.ERROR, None, f"the rule raised {type(error).__name__}: {error}"
+    if isinstance(answer, np.ndarray) and answer.ndim == 0:  # as np.where gives it
+        answer = answer[()]
     if isinstance(answer, RelayTo):
         return State.RELAYED, None, answer
     if effect.kind is EffectKind.TRUTH:
