@@ -16,9 +16,10 @@ CASES: dict[str, dict[str, Any]] = {case["id"]: case for case in ORACLE["cases"]
 REASONING = {
     id: case
     for id, case in CASES.items()
-    if id.partition("_")[0] in {"single", "verify", "to", "coll", "agg", "g", "nest", "h", "epp"}
+    if id.partition("_")[0] in {"single", "verify", "to", "coll", "g", "nest"}
 }
-VALUES = {id: case for id, case in CASES.items() if id not in REASONING}
+EFFECTS = {id: case for id, case in CASES.items() if id.partition("_")[0] in {"agg", "h", "epp"}}
+VALUES = {id: case for id, case in CASES.items() if id not in REASONING and id not in EFFECTS}
 SHAPES: dict[str, dict[str, Any]] = ORACLE["shapes"]
 
 DESCRIPTION = "tests whether data exceeds threshold of 0.55"

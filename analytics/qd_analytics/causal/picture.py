@@ -105,8 +105,15 @@ def _rendered(diagram: Diagram, form: str) -> bytes:
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
         axes.set(xlim=(0.0, width), ylim=(height, 0.0))
         axes.axis("off")
-        title = {"weight": "bold", "size": FONT + 2, "va": "center", "parse_math": False}
-        axes.text(MARGIN, MARGIN, diagram.title, **title)
+        axes.text(
+            MARGIN,
+            MARGIN,
+            diagram.title,
+            weight="bold",
+            size=FONT + 2,
+            va="center",
+            parse_math=False,
+        )
         _arrows(axes, diagram, placed)
         for entry in placed.values():
             _box(axes, entry)
