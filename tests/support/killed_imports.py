@@ -60,7 +60,7 @@ def import_and_measure(dsn: str, paths: list[str], rejects: str) -> dict[str, in
         ``rows`` added, ``base`` and ``peak`` bytes of memory before and at most.
     """
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    _small(block_bytes=sources.BLOCK_BYTES // 10, run_rows=sorting.RUN_ROWS // 40)
+    _small(block_bytes=sources.BLOCK_BYTES // 10, run_rows=sorting.RUN_ROWS // 20)
     plain.SEGMENT_ROWS = plain.SEGMENT_ROWS // 20  # type: ignore[misc]
     report = import_paths(dsn, paths, rejects_folder=Path(rejects), parallel=1)
     assert not report.refused, report
@@ -71,6 +71,7 @@ def import_and_measure(dsn: str, paths: list[str], rejects: str) -> dict[str, in
 def _small(block_bytes: int, run_rows: int) -> None:
     """Let a small file take all the ways of a large one. Each child is a process of its own."""
     sources.BLOCK_BYTES = block_bytes
+    sorting.MERGE_ROWS = run_rows // 4
     sorting.SortedSpill.__init__.__defaults__ = (None, run_rows)  # type: ignore[attr-defined]
 
 

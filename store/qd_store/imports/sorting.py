@@ -20,8 +20,9 @@ from qd_schemas.arrays import Rows
 from qd_store.errors import FolderUnusable
 from qd_store.imports.rows import RAW
 
-RUN_ROWS = 1_000_000  # 32 MB
-WINDOW_ROWS_MIN = 1_024
+RUN_ROWS = 500_000  # 16 MB, of which sorting makes two copies
+MERGE_ROWS = 131_072  # of all runs together; as many again while they are merged
+WINDOW_ROWS_MIN = 256  # of one run; reached with 512 runs, of 256 million rows in no order
 WINDOW_ROWS_MAX = 65_536
 
 
@@ -61,7 +62,7 @@ class SortedSpill:
     def merged(self) -> Iterator[Rows]:
         """All rows taken, in time order, equal times in the order taken."""
         self._write_run()
-        window = self._run_rows // max(len(self._runs), 1)
+        window = MERGE_ROWS // max(len(self._runs), 1)
         window = min(max(window, WINDOW_ROWS_MIN), WINDOW_ROWS_MAX)
         cursors = [_Cursor(self._file.fileno(), *run) for run in self._runs]
         while cursors:
