@@ -18,7 +18,7 @@
          ├─ CheckStopped         the caller asked to stop a check
          ├─ RolesRefused         roles that this connection, or a name, cannot make
          ├─ PsqlMissing          no psql on this machine
-         ├─ UnknownExchange      an exchange that is not in the table
+         ├─ UnknownExchange      an exchange that has no adapter, or is another one in the database
          ├─ SymbolIdsExhausted   an exchange has used all its u16 ids
          ├─ AppendRefused        trades that cannot be added to a market as they are
          │   ├─ SequenceGap        trades before them are missing
@@ -131,7 +131,7 @@ class PsqlMissing(StoreError):
 
 
 class UnknownExchange(StoreError):
-    """An exchange that is not in the table of exchanges."""
+    """An exchange that has no adapter, or whose id or name another one has in the database."""
 
 
 class SymbolIdsExhausted(StoreError):

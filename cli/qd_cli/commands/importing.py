@@ -14,49 +14,67 @@ from qd_cli.options import DatabaseOption, Json, State, targets
 _PANEL = "Market data"
 
 
+_Paths = Annotated[
+    list[Path] | None, typer.Argument(metavar="PATH", help="CSVs (also .gz), folders, zips.")
+]
+_Settings = Annotated[
+    Path | None,
+    typer.Option("--settings", metavar="FILE", help="A TOML file with the paths and options."),
+]
+_Exchange = Annotated[
+    str | None,
+    typer.Option(
+        "--exchange",
+        metavar="NAME",
+        help="Whose files: kraken (default) or binance.",
+        show_default=False,
+    ),
+]
+_Strict = Annotated[
+    bool | None,
+    typer.Option(
+        "--strict/--lenient",
+        help="Refuse a whole file for one bad line, or leave such lines out (default).",
+        show_default=False,
+    ),
+]
+_Parallel = Annotated[
+    int | None,
+    typer.Option(
+        "--parallel",
+        min=1,
+        max=PARALLEL_MAX,
+        metavar="N",
+        help="Markets side by side (default: half the processors).",
+        show_default=False,
+    ),
+]
+_Rejects = Annotated[
+    Path | None,
+    typer.Option(
+        "--rejects", metavar="DIR", help="Where refused lines go (default: the state folder)."
+    ),
+]
+_Scratch = Annotated[
+    Path | None,
+    typer.Option(
+        "--scratch", metavar="DIR", help="Where rows are sorted (default: TMPDIR, or /tmp)."
+    ),
+]
+_DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only read the files and say what is in them.")
+]
+
+
 def import_files(
-    paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH", help="CSVs (also .gz), folders, zips.")
-    ] = None,
-    settings: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A TOML file with the paths and options."),
-    ] = None,
-    exchange: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Whose files: kraken (default) or binance.", show_default=False
-        ),
-    ] = None,
-    strict: Annotated[
-        bool | None,
-        typer.Option(
-            "--strict/--lenient",
-            help="Refuse a whole file for one bad line, or leave such lines out (default).",
-            show_default=False,
-        ),
-    ] = None,
-    parallel: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=PARALLEL_MAX,
-            metavar="N",
-            help="Markets side by side (default: half the processors).",
-            show_default=False,
-        ),
-    ] = None,
-    rejects: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where refused lines go (default: the state folder)."),
-    ] = None,
-    scratch: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where rows are sorted (default: TMPDIR, or /tmp)."),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only read the files and say what is in them.")
-    ] = False,
+    paths: _Paths = None,
+    settings: _Settings = None,
+    exchange: _Exchange = None,
+    strict: _Strict = None,
+    parallel: _Parallel = None,
+    rejects: _Rejects = None,
+    scratch: _Scratch = None,
+    dry_run: _DryRun = False,
     state: State = None,
     database: DatabaseOption = None,
     json: Json = False,
