@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from qd_store.errors import ImportStopped, SourceUnreadable, UnknownExchange
+from qd_store.errors import ImportStopped, QueryFailed, SourceUnreadable, UnknownExchange
 from qd_store.imports import FileResult, FileState, ImportReport, Progress, import_paths
 from qd_store.tables import MarketTables
 from qd_store.tables import Stored as StoredMarket
@@ -123,6 +123,25 @@ def test_rejects_are_counted_and_written(importer: Importer, tmp_path: Path) -> 
     )
 
 
+def test_a_commit_that_fails_leaves_no_file_of_refused_lines(
+    importer: Importer, stored: Stored, tmp_path: Path, dsn: str
+) -> None:
+    importer(write(tmp_path / "AAA.csv", generated(1)))
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql"
+            " AS $$ BEGIN RAISE 'not today'; END $$"
+        )
+        connection.execute(
+            "CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON import_file"
+            " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail()"
+        )
+    with pytest.raises(QueryFailed, match="not today"):
+        importer(write(tmp_path / "XBTEUR.csv", [*generated(9), ("x", "y", "z")]))
+    assert list((tmp_path / "rejects").iterdir()) == []
+    assert stored("XBTEUR") == []
+
+
 def test_the_same_file_again_changes_nothing(
     importer: Importer, stored: Stored, tmp_path: Path
 ) -> None:
@@ -202,8 +221,8 @@ def test_a_zip_of_many_markets_side_by_side(
     for symbol, rows in markets.items():
         assert stored(symbol) == as_stored(rows)
     with psycopg.connect(dsn) as connection:
-        ids = connection.execute("SELECT symbol_id FROM symbol ORDER BY 1").fetchall()
-    assert ids == [(number,) for number in range(1, 13)]
+        ids = connection.execute("SELECT symbol, symbol_id FROM symbol ORDER BY 2").fetchall()
+    assert ids == [(symbol, number) for number, symbol in enumerate(markets, 1)]
 
 
 def test_several_importers_of_the_same_market(
@@ -233,13 +252,14 @@ def test_ids_are_stable_and_run_out_with_an_error(
     assert found == [("AAA", 1), ("LATE", 65533), ("BBB", 65534)]
 
 
+@pytest.mark.parametrize("parallel", [1, 3])
 def test_one_bad_file_does_not_harm_the_others(
-    importer: Importer, stored: Stored, tmp_path: Path
+    importer: Importer, stored: Stored, tmp_path: Path, parallel: int
 ) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "BAD.csv").write_text("open,high,low\n1,2,3\n")
     write(tmp_path / "data" / "GOOD.csv", generated(10))
-    report = importer(tmp_path / "data")
+    report = importer(tmp_path / "data", parallel=parallel)
     assert [file.symbol for file in report.refused] == ["BAD"]
     assert "unknown columns" in report.refused[0].error
     assert len(stored("GOOD")) == 10

@@ -45,7 +45,7 @@ _Parallel = Annotated[
         min=1,
         max=PARALLEL_MAX,
         metavar="N",
-        help="Markets side by side (default: half the processors).",
+        help="Markets side by side (default: half the processors, at least 2).",
         show_default=False,
     ),
 ]

@@ -65,6 +65,8 @@ class FileImport:
     ----------
     connection : psycopg.Connection
         In autocommit mode.
+    tables : MarketTables
+        The file's market, on this connection.
     target : Target
         Where it goes, and how.
     source : Source
@@ -78,16 +80,19 @@ class FileImport:
     def __init__(
         self,
         connection: psycopg.Connection[Any],
+        tables: MarketTables,
         target: Target,
         source: Source,
         layout: Layout,
         tick: Tick,
     ) -> None:
         self._connection = connection
+        self._tables = tables
         self._target = target
         self._source = source
         self._layout = layout
         self._tick = tick
+        self._pass = self._new_pass()
 
     def run(self) -> FileResult:
         """Import the file.
@@ -98,51 +103,45 @@ class FileImport:
             It cannot be imported; nothing of it was stored.
         """
         began = time.monotonic()
-        exchange_id = self._target.exchange.exchange_id
-        with translating():
-            tables = MarketTables(self._connection, exchange_id, self._source.symbol)
-            return self._run(tables, began)
+        try:
+            with translating():
+                return self._run(began)
+        finally:
+            self._pass.rejects.discard()  # unless it has its name: then it belongs to the user
 
-    def _run(self, tables: MarketTables, began: float) -> FileResult:
+    def _run(self, began: float) -> FileResult:
         with self._connection.transaction():
-            stored = tables.lock()
-            if imported := tables.imported():
+            stored = self._tables.lock()
+            if imported := self._tables.imported():
                 digest = digest_of(self._source, self._tick)
                 if digest in imported:
                     return self._unchanged(digest, *imported[digest], began)
-            done = self._stored(tables, stored)
+            self._store(stored)
         # Past the commit: the rejects file of an import that did not happen would mislead.
-        return self._result(done, stored, began)
+        return self._result(stored, began)
 
-    def _stored(self, tables: MarketTables, stored: Stored) -> _Pass:
-        """All that belongs to the transaction; only the way of a whole pass is left."""
-        done = self._pass()
+    def _store(self, stored: Stored) -> None:
+        """Do all that belongs to the transaction."""
         try:
-            try:
-                with self._connection.transaction():  # to be rid of what came before the disorder
-                    done.straight(tables, stored)
-            except TradesOutOfOrder:
-                done.discard()
-                done = self._pass()
-                done.sorted(tables, stored)
-            if self._target.strict and done.rejects.total:
-                raise SourceRefused(self._strict_text(done))
-            done.rejects.complete()
-            tables.remember(
-                done.reading.digest, self._source.name, done.rejects.total, done.written
-            )
-        except BaseException:
-            done.discard()
-            raise
-        return done
+            with self._connection.transaction():  # to be rid of what came before the disorder
+                self._pass.straight(self._tables, stored)
+        except TradesOutOfOrder:
+            self._pass.rejects.discard()
+            self._pass = self._new_pass()
+            self._pass.sorted(self._tables, stored)
+        done = self._pass
+        if self._target.strict and done.rejects.total:
+            raise SourceRefused(self._strict_text(done.rejects))
+        done.rejects.complete()
+        self._tables.remember(
+            done.reading.digest, self._source.name, done.rejects.total, done.written
+        )
 
-    def _pass(self) -> _Pass:
+    def _new_pass(self) -> _Pass:
         return _Pass(self._target, self._source, self._layout, self._tick)
 
     def _unchanged(self, digest: bytes, rows: int, rejected: int, began: float) -> FileResult:
-        path = Rejects(self._target.rejects_folder, self._source.name, self._source.symbol).path(
-            digest
-        )
+        path = self._pass.rejects.path(digest)
         return FileResult(
             self._source.name,
             self._source.symbol,
@@ -153,7 +152,8 @@ class FileImport:
             rejects=path if path.exists() else None,
         )
 
-    def _result(self, done: _Pass, stored: Stored, began: float) -> FileResult:
+    def _result(self, stored: Stored, began: float) -> FileResult:
+        done = self._pass
         rows = done.written.rows if done.written is not None else 0
         state = FileState.APPENDED if stored.trades else FileState.IMPORTED
         rejects = done.rejects
@@ -169,8 +169,8 @@ class FileImport:
             rejects=rejects.finish(done.reading.digest),
         )
 
-    def _strict_text(self, done: _Pass) -> str:
-        counts = ", ".join(f"{count} {reason}" for reason, count in done.rejects.counts.items())
+    def _strict_text(self, rejects: Rejects) -> str:
+        counts = ", ".join(f"{count} {reason}" for reason, count in rejects.counts.items())
         return (
             f"{self._source.name} has lines that are no trades ({counts}): mend them, or "
             "import without strictness to leave them out"
@@ -207,10 +207,6 @@ class _Pass:
                 for rows in blocks:
                     spill.add(rows)
             self._store(tables, stored, spill.merged())
-
-    def discard(self) -> None:
-        """Forget the file of refused lines."""
-        self.rejects.discard()
 
     def _store(self, tables: MarketTables, stored: Stored, blocks: Iterator[Rows]) -> None:
         first = next(blocks, None)

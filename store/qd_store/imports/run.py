@@ -33,7 +33,9 @@ from qd_store.imports.report import (
     ProgressCallback,
 )
 from qd_store.imports.sources import Source, find_sources
+from qd_store.imports.turns import Turns
 from qd_store.migrate import migrate
+from qd_store.tables import MarketTables
 from qd_store.tables.refresh import RefreshCallback, refresh_bars
 
 PARALLEL_MAX = 16
@@ -73,7 +75,8 @@ def import_paths(
     stop : threading.Event, optional
         Set it to stop; so does KeyboardInterrupt in the calling thread.
     parallel : int, optional
-        How many markets side by side; by default half the processors.
+        How many markets side by side; by default half the processors, and at least
+        two: the database works longer on a row than the import does.
     strict : bool
         Refuse a whole file for one bad line.
     scratch_folder : Path, optional
@@ -100,7 +103,7 @@ def import_paths(
         migrate(connection)
         register(connection, adapter)
     target = Target(dsn, adapter, rejects_folder, scratch_folder, strict)
-    workers = parallel or max(1, (os.cpu_count() or 1) // 2)
+    workers = parallel or max(2, (os.cpu_count() or 1) // 2)
     stop = stop or threading.Event()
     results = _Run(target, progress, stop).all(sources, min(max(workers, 1), PARALLEL_MAX))
     refresh_bars(dsn, progress=refreshing, stop=stop)  # what a killed import left, too
@@ -120,6 +123,7 @@ class _Run:
         self._lock = threading.Lock()
         self._connections: set[psycopg.Connection[Any]] = set()
         self._idle: list[psycopg.Connection[Any]] = []
+        self._turns = Turns(self._check)
 
     def all(self, sources: Sequence[Source], workers: int) -> list[FileResult]:
         """Import all; the results are in the order of the sources."""
@@ -127,7 +131,10 @@ class _Run:
         for source in sources:
             groups.setdefault(source.symbol, []).append(source)
         with self._closing(), ThreadPoolExecutor(workers, "qd-import") as pool:
-            futures = [pool.submit(self._market, group) for group in groups.values()]
+            futures = [
+                pool.submit(self._market, number, group)
+                for number, group in enumerate(groups.values())
+            ]
             try:
                 self._wait(futures)
             except BaseException:
@@ -162,9 +169,32 @@ class _Run:
                         _hang_up(connection)
             wait(left, _POLL_SECONDS)
 
-    def _market(self, group: Sequence[Source]) -> list[FileResult]:
+    def _market(self, number: int, group: Sequence[Source]) -> list[FileResult]:
         """Import all files of one market, the earliest first."""
         results: list[FileResult] = []
+        ready = self._ready(group, results)
+        if not ready:
+            with self._turns.of(number):
+                return results
+        with self._connected() as connection:
+            try:
+                tables = self._tables(connection, number, group[0].symbol)
+            except SymbolIdsExhausted as error:
+                return results + [_refused(source, error, layout) for layout, source in ready]
+            for layout, source in ready:
+                try:
+                    task = FileImport(connection, tables, self._target, source, layout, self._tick)
+                    results.append(replace(task.run(), layout=layout.text))
+                except ImportStopped:
+                    raise
+                except ImportFailed as error:
+                    results.append(_refused(source, error, layout))
+        return results
+
+    def _ready(
+        self, group: Sequence[Source], results: list[FileResult]
+    ) -> list[tuple[Layout, Source]]:
+        """The files that can be read, in the order of their times; the others are results."""
         ready = []
         for source in group:
             try:
@@ -172,18 +202,14 @@ class _Run:
                 ready.append((first_time(source, layout) if len(group) > 1 else 0, layout, source))
             except ImportFailed as error:
                 results.append(_refused(source, error))
-        if not ready:
-            return results
-        with self._connected() as connection:
-            for _, layout, source in sorted(ready, key=lambda entry: entry[0]):
-                try:
-                    task = FileImport(connection, self._target, source, layout, self._tick)
-                    results.append(replace(task.run(), layout=layout.text))
-                except ImportStopped:
-                    raise
-                except (ImportFailed, SymbolIdsExhausted) as error:
-                    results.append(_refused(source, error, layout))
-        return results
+        return [entry[1:] for entry in sorted(ready, key=lambda entry: entry[0])]
+
+    def _tables(
+        self, connection: psycopg.Connection[Any], number: int, symbol: str
+    ) -> MarketTables:
+        """The market's tables; new markets get their ids in the order of the files."""
+        with self._turns.of(number), translating():
+            return MarketTables(connection, self._target.exchange.exchange_id, symbol)
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
