@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qd_analytics import (
+    BatchEvaluation,
     Causaloid,
     Collection,
     Context,
     Datoid,
+    EffectKind,
+    FromCauses,
     FromContext,
     Graph,
     IndexName,
     Logic,
+    RelayTo,
     Singleton,
     State,
+    Table,
     threshold,
 )
 from qd_analytics.causal.errors import DataShapeError, UnknownNode
 
 NAMES = ("a", "b", "c")
+CAUSES = FromCauses("a")
 LEVEL = FromContext(IndexName.CURRENT_MONTH, "level")
 ABSENT = FromContext(IndexName.PREVIOUS_MONTH, "level")
 VALUES = st.sampled_from([-1.0, 0.0, 0.3, 0.5, 0.7, 1.0, math.nan, math.inf])
@@ -42,49 +48,86 @@ def raises_on_negative(x: Any) -> Any:
     return x > 0.2
 
 
-def no_boolean(x: Any) -> Any:
+def relays(x: Any) -> Any:
+    return RelayTo("elsewhere") if x > 0.6 else bool(x > 0.2)
+
+
+def same(x: Any) -> Any:
     return x
 
 
-RULES: list[tuple[str, Callable[..., Any], int, bool]] = [
-    ("above", lambda x: x > 0.4, 1, True),
-    ("compare", lambda x, y: x >= y, 2, True),
-    ("inverse", inverse, 1, True),
-    ("raises", raises_on_negative, 1, True),
-    ("one by one", raises_on_negative, 1, False),
-    ("no boolean", no_boolean, 1, True),
-    ("constant", lambda x: True, 1, True),
+class Rule(NamedTuple):
+    name: str
+    function: Callable[..., Any]
+    arity: int = 1
+    elementwise: bool = True
+
+
+TRUTHS = [
+    Rule("above", lambda x: x > 0.4),
+    Rule("compare", lambda x, y: x >= y, 2),
+    Rule("inverse", inverse),
+    Rule("raises", raises_on_negative),
+    Rule("one by one", raises_on_negative, 1, False),
+    Rule("relays", relays, 1, False),
+    Rule("no boolean", same),
+    Rule("constant", lambda x: True),
+    Rule("where", lambda x: np.where(x > 0.5, True, False)),
+]
+NUMBERS = [
+    Rule("same", same),
+    Rule("half", lambda x: x / 2),
+    Rule("difference", lambda x, y: x - y, 2),
+    Rule("inverse", lambda x: 1.0 / x),
+    Rule("constant", lambda x: 0.3),
+    Rule("one by one", lambda x: 0.7 if x > 0 else 0.1, 1, False),
+    Rule("a boolean", lambda x: x > 0.4),
+    Rule("relays", lambda x: RelayTo("elsewhere") if x > 0.6 else 0.5, 1, False),
 ]
 
 
 @st.composite
-def singletons(draw: st.DrawFn, id: int) -> Singleton:
-    name, rule, arity, elementwise = draw(st.sampled_from(RULES))
-    sources: st.SearchStrategy[str | FromContext] = st.sampled_from(
-        [*NAMES, "missing", LEVEL, ABSENT]
+def singletons(draw: st.DrawFn, id: int, kind: EffectKind) -> Singleton:
+    name, function, arity, elementwise = draw(
+        st.sampled_from(TRUTHS if kind is EffectKind.TRUTH else NUMBERS)
     )
-    inputs: list[str | FromContext] = [
-        draw(st.sampled_from(NAMES)),
+    sources: st.SearchStrategy[Any] = st.sampled_from([*NAMES, "missing", LEVEL, ABSENT, CAUSES])
+    inputs: list[Any] = [
+        draw(st.sampled_from([*NAMES, CAUSES])),
         *(draw(sources) for _ in range(arity - 1)),
     ]
     if draw(st.integers(0, 9)) == 0:
         inputs[0] = draw(sources)
-    return Singleton(id, rule, inputs, name, elementwise=elementwise)
+    limits = st.none() if kind is EffectKind.TRUTH else st.sampled_from([None, 0.2, 0.5])
+    return Singleton(
+        id,
+        function,
+        inputs,
+        name,
+        elementwise=elementwise,
+        effect=kind,
+        threshold=draw(limits),
+    )
 
 
 @st.composite
-def causaloids(draw: st.DrawFn, id: int = 0, depth: int = 0) -> Causaloid:
+def causaloids(
+    draw: st.DrawFn, id: int = 0, depth: int = 0, kind: EffectKind | None = None
+) -> Causaloid:
     form = draw(st.sampled_from(["single", "collection", "graph"])) if depth < 3 else "single"
+    kind = kind or draw(st.sampled_from([EffectKind.TRUTH, *EffectKind]))
     if form == "single":
-        return draw(singletons(id))
+        return draw(singletons(id, kind))
     size = draw(st.integers(1, 4))
-    members = [draw(causaloids(at, depth + 1)) for at in range(size)]
+    members = [draw(causaloids(at, depth + 1, kind)) for at in range(size)]
     if form == "collection":
         logic = draw(st.sampled_from(Logic))
         count = draw(st.integers(1, size)) if logic is Logic.AT_LEAST else None
-        return Collection(id, members, logic, count=count)
+        limit = None if kind is EffectKind.TRUTH else draw(st.sampled_from([0.2, 0.5]))
+        return Collection(id, members, logic, count=count, threshold=limit)
     graph = Graph(id)
-    graph.add(*members)
+    for member in members:
+        graph.add(member, join=draw(st.sampled_from([Logic.ALL, Logic.ANY])))
     for effect in range(size):
         for cause in range(effect):
             if draw(st.booleans()):
@@ -99,6 +142,7 @@ def context() -> Context:
     return made
 
 
+@settings(deadline=None)
 @given(causaloids(), st.lists(st.tuples(VALUES, VALUES, VALUES), max_size=6))
 def test_batch_equals_one_at_a_time(
     causaloid: Causaloid, rows: list[tuple[float, float, float]]
@@ -106,11 +150,33 @@ def test_batch_equals_one_at_a_time(
     columns = {name: np.array([row[at] for row in rows]) for at, name in enumerate(NAMES)}
     batch = causaloid.evaluate_batch(columns, context())
     assert len(batch) == len(rows)
+    table = Table(NAMES, np.array(rows).reshape(-1, len(NAMES)))
+    assert_same(batch, causaloid.evaluate_batch(table, context()))
     for at, row in enumerate(rows):
         alone = causaloid.evaluate(dict(zip(NAMES, row, strict=True)), context())
-        assert batch.row(at).states == alone.states
-        assert batch.row(at).failures == alone.failures
+        assert batch.row(at) == alone
         assert batch.row(at).explain() == alone.explain()
+        assert batch.row(at).as_data() == alone.as_data()
+
+
+def assert_same(one: BatchEvaluation, other: BatchEvaluation) -> None:
+    np.testing.assert_array_equal(one.codes, other.codes)
+    np.testing.assert_array_equal(one.values, other.values)
+    assert (one.failures, one.relays) == (other.failures, other.relays)
+
+
+@settings(deadline=None)
+@given(causaloids(), st.lists(st.tuples(VALUES, VALUES, VALUES), max_size=6), st.data())
+def test_what_comes_later_changes_no_answer(
+    causaloid: Causaloid, rows: list[tuple[float, float, float]], data: st.DataObject
+) -> None:
+    columns = {name: np.array([row[at] for row in rows]) for at, name in enumerate(NAMES)}
+    whole = causaloid.evaluate_batch(columns, context())
+    assert_same(whole, causaloid.evaluate_batch(columns, context()))
+    end = data.draw(st.integers(0, len(rows)))
+    part = causaloid.evaluate_batch({n: column[:end] for n, column in columns.items()}, context())
+    np.testing.assert_array_equal(part.codes, whole.codes[:, :end])
+    np.testing.assert_array_equal(part.values, whole.values[:, :end])
 
 
 @given(st.integers(1, 40), st.integers(1, 5), st.integers(0, 3))

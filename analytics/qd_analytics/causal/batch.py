@@ -203,7 +203,9 @@ class _Evaluator:
             codes, values = self.codes[list(step.valued)], self.values[places]
             slot = self.plan.slots[step.slot]
             state, value = closed_values(step, slot, inside, codes, values)
-            self.values[self.plan.values[step.slot]] = value
+            self.values[self.plan.values[step.slot]] = (
+                value if open_ is None else np.where(open_ != 0, value, np.nan)
+            )
         else:
             state = closed_codes(step, inside)
         self.codes[step.slot] = state if open_ is None else state * open_

@@ -59,7 +59,8 @@ def closed_values(
         occurring = np.bitwise_or.reduce(inside, axis=0)
         state = np.where(occurring & RELAYED != 0, RELAYED, state)
         state = np.where(occurring & ERROR != 0, ERROR, state).astype(np.uint8)
-    return state, np.where(state & EVALUATED != 0, value, np.nan)
+    decided = (state & EVALUATED != 0) & present.any(axis=0)
+    return state, np.where(decided, value, np.nan)
 
 
 def exceeding(effect: Effect, values: Values) -> Codes:

@@ -18,7 +18,7 @@ from qd_analytics.causal.context import Absent
 from qd_analytics.causal.effects import Values
 from qd_analytics.causal.errors import EvaluationError, NotEvaluated
 from qd_analytics.causal.inputs import Key, Logic, RelayTo
-from qd_analytics.causal.plan import CAUSES, Path, Plan, Slot
+from qd_analytics.causal.plan import CAUSES, Path, Plan
 from qd_analytics.causal.reading import Reading, Refused
 from qd_analytics.causal.states import Codes, State
 
@@ -218,9 +218,10 @@ class Evaluation:
             return "the question leaves it out"
         states = [self.states[cause] for cause in slot.causes]
         if slot.causes and not opens(slot.join, states):
-            cause = next(n for n, s in zip(slot.causes, states, strict=True) if _closes(slot, s))
-            name = self.plan.slots[cause].path[-1]
-            return f"its cause {name!r} is {self.states[cause].label}"
+            for cause, state in zip(slot.causes, states, strict=True):
+                if state is State.ERROR or (slot.join is Logic.ALL and state is not State.TRUE):
+                    return f"its cause {self.plan.slots[cause].path[-1]!r} is {state.label}"
+            return "none of its causes is true"
         return self._closed(slot.parent) if slot.parent >= 0 else None
 
     def _absent(self, at: int) -> str:
@@ -236,11 +237,6 @@ class Evaluation:
 
 
 _DECIDED = (State.TRUE, State.FALSE)
-
-
-def _closes(slot: Slot, state: State) -> bool:
-    """Whether a cause in this state is what keeps a closed node closed."""
-    return state is State.ERROR if slot.join is Logic.ANY else state is not State.TRUE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
