@@ -116,6 +116,8 @@ def test_kill_9_in_a_hundred_places(dsn: str, database_dsn: str, tmp_path: Path)
         import_paths(other, paths, rejects_folder=tmp_path / "undisturbed")
         undisturbed = tables(other)
     assert tables(dsn) == undisturbed
+    names = {path.name for path in (tmp_path / "undisturbed").iterdir()}
+    assert {path.name for path in (tmp_path / "rejects").glob("*.csv")} == names
     assert len(undisturbed["trade"]) == len(rounds) * 2 * (BASE + UPDATE)
 
 
@@ -134,7 +136,7 @@ def test_ctrl_c_in_any_place(dsn: str, tmp_path: Path) -> None:
             place = random.Random(number).randint(1, steps)
             server.run("import_and_die", **options, paths=paths, die_at=place)
             assert_whole_markets(dsn)
-            assert not list(rejects.glob(".*.part"))
+            assert not list(rejects.glob(".*"))
             assert server.run("import_and_die", **options, paths=paths, die_at=None).answer
     with psycopg.connect(dsn) as connection:
         counts = connection.execute("SELECT DISTINCT trades, bars_sequence FROM symbol").fetchall()

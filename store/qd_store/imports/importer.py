@@ -106,8 +106,9 @@ class FileImport:
         try:
             with translating():
                 return self._run(began)
-        finally:
-            self._pass.rejects.discard()  # unless it has its name: then it belongs to the user
+        except BaseException:
+            self._pass.rejects.discard()
+            raise
 
     def _run(self, began: float) -> FileResult:
         with self._connection.transaction():
@@ -116,12 +117,11 @@ class FileImport:
                 digest = digest_of(self._source, self._tick)
                 if digest in imported:
                     return self._unchanged(digest, *imported[digest], began)
-            self._store(stored)
-        # Past the commit: the rejects file of an import that did not happen would mislead.
-        return self._result(stored, began)
+            rejects = self._store(stored)
+        return self._result(stored, rejects, began)
 
-    def _store(self, stored: Stored) -> None:
-        """Do all that belongs to the transaction."""
+    def _store(self, stored: Stored) -> Path | None:
+        """Do all that belongs to the transaction; the file of refused lines, if any."""
         try:
             with self._connection.transaction():  # to be rid of what came before the disorder
                 self._pass.straight(self._tables, stored)
@@ -132,10 +132,9 @@ class FileImport:
         done = self._pass
         if self._target.strict and done.rejects.total:
             raise SourceRefused(self._strict_text(done.rejects))
-        done.rejects.complete()
-        self._tables.remember(
-            done.reading.digest, self._source.name, done.rejects.total, done.written
-        )
+        digest = done.reading.digest
+        self._tables.remember(digest, self._source.name, done.rejects.total, done.written)
+        return done.rejects.finish(digest)
 
     def _new_pass(self) -> _Pass:
         return _Pass(self._target, self._source, self._layout, self._tick)
@@ -152,21 +151,21 @@ class FileImport:
             rejects=path if path.exists() else None,
         )
 
-    def _result(self, stored: Stored, began: float) -> FileResult:
+    def _result(self, stored: Stored, rejects: Path | None, began: float) -> FileResult:
         done = self._pass
         rows = done.written.rows if done.written is not None else 0
         state = FileState.APPENDED if stored.trades else FileState.IMPORTED
-        rejects = done.rejects
+        counts = done.rejects.counts
         return FileResult(
             self._source.name,
             self._source.symbol,
             state if rows or not stored.trades else FileState.UNCHANGED,
             rows=rows,
             known=done.known,
-            rejected=rejects.total,
-            reasons={reason.value: count for reason, count in rejects.counts.items()},
+            rejected=counts.total(),
+            reasons={reason.value: count for reason, count in counts.items()},
             seconds=time.monotonic() - began,
-            rejects=rejects.finish(done.reading.digest),
+            rejects=rejects,
         )
 
     def _strict_text(self, rejects: Rejects) -> str:

@@ -1,14 +1,15 @@
 """The rejects file of one import: ``file,line,reason,text``, and the counts by reason.
 
-It appears whole under its name when the import is done. Beyond `REJECTS_MAX` lines are
-counted only.
+It has no name, and so is gone however an import ends, until it appears whole just before the
+commit. Beyond `REJECTS_MAX` lines are counted only.
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
-import os
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,8 +29,8 @@ class Rejects:
         self._folder = folder
         self._name = name
         self._symbol = symbol
-        self._part = folder / f".{symbol}-{os.getpid()}-{id(self)}.part"
         self._file: IO[str] | None = None
+        self._named: Path | None = None
         self._writer: Any = None
         self.counts: Counter[Reason] = Counter()
 
@@ -45,31 +46,35 @@ class Rejects:
             if self.total <= REJECTS_MAX:
                 self._write(self._name, each.line, each.reason.value, each.text)
 
-    def complete(self) -> None:
-        """Have the whole file on disk: all that can fail is done before the import's commit."""
-        if self._file is None:
-            return
-        if self.total > REJECTS_MAX:
-            self._write(self._name, "", f"{self.total - REJECTS_MAX} more lines refused", "")
-        with self._writing():
-            self._file.close()
-
     def finish(self, digest: bytes) -> Path | None:
-        """Give the completed file its name; None where nothing was refused."""
+        """Give the file its name, before the import's commit; None where nothing was refused.
+
+        An import that is killed between the two does the same again when it is run again.
+        """
         if self._file is None:
             return None
+        if self.total > REJECTS_MAX:
+            self._write(self._name, "", f"{self.total - REJECTS_MAX} more lines refused", "")
+        path = self.path(digest)
         with self._writing():
-            path = self._part.replace(self.path(digest))
+            self._file.seek(0)
+            part = path.with_name(f".{path.name}.part")
+            self._named = part
+            with part.open("w", newline="", encoding="utf-8") as named:
+                shutil.copyfileobj(self._file, named)
+            self._named = part.replace(path)
+            self._file.close()
         self._file = None
         return path
 
     def discard(self) -> None:
-        """Forget the file, unless it is finished."""
-        if self._file is not None:
-            with contextlib.suppress(OSError):  # what it could not write is not wanted
+        """Forget all of it, also a file that has its name."""
+        with contextlib.suppress(OSError):  # what it could not write is not wanted
+            if self._file is not None:
                 self._file.close()
-            self._file = None
-            self._part.unlink(missing_ok=True)
+            if self._named is not None:
+                self._named.unlink(missing_ok=True)
+        self._file = self._named = None
 
     def path(self, digest: bytes) -> Path:
         """The file's name: of the market and of what was imported."""
@@ -79,7 +84,9 @@ class Rejects:
         with self._writing():
             if self._file is None:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                self._file = self._part.open("w", newline="", encoding="utf-8")
+                self._file = tempfile.TemporaryFile(  # noqa: SIM115 (closed by both ends)
+                    "w+", newline="", encoding="utf-8", dir=self._folder, prefix="qd-rejects-"
+                )
                 self._writer = csv.writer(self._file)
                 self._writer.writerow(["file", "line", "reason", "text"])
             self._writer.writerow(cells)
