@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from qd_cli import import_settings
 from qd_cli.errors import FileBroken
 from qd_cli.import_settings import ImportSettings, parse_import_settings, read_import_settings
+from qd_store.imports import run
 
 FOLDER = Path("/data")
 EVERYTHING = ImportSettings(
@@ -84,3 +85,7 @@ def test_mistakes_are_named(tmp_path: Path, text: str, says: str) -> None:
 def test_any_text_is_settings_or_a_value_error(text: str) -> None:
     with contextlib.suppress(ValueError):
         assert isinstance(parse_import_settings(text, FOLDER), ImportSettings)
+
+
+def test_as_many_side_by_side_as_the_import_takes() -> None:
+    assert import_settings.PARALLEL_MAX == run.PARALLEL_MAX
