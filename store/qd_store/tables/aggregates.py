@@ -22,6 +22,9 @@ from qd_store.tables.writer import MARK_EVERY
 
 _WINDOW_MARKS: Final = 128  # a million trades
 _WHOLE: Final = (Resolution.MO1, Resolution.Y1)  # longer than a window may be
+"""Refreshed whole, by year. TimescaleDB 2.29 takes the end of what changed as exclusive where
+buckets differ in width, and would miss a month whose only day is its first: they are forced.
+"""
 # Bars written as rows, with their indexes, take three times as long as compressed ones.
 _COMPRESSED = "SET timescaledb.enable_direct_compress_on_cagg_refresh = on"
 _SORTED_IN_MEMORY = "SET work_mem = '64MB'"
@@ -63,15 +66,15 @@ def refresh_aggregates(
     months = connection.execute(_MONTHS, [first, last]).fetchall()
     windows = _windows(first, last, [(m.astimezone(UTC), marks) for m, marks in months])
     steps.begin(sum(marks for _, _, marks in windows) * MARK_EVERY)
-    aggregates = _Aggregates(connection, force=everything)
+    aggregates = _Aggregates(connection)
     for start, end, marks in windows:
         for resolution in BAR_TABLES:
             if resolution not in _WHOLE:
                 steps.check()
-                aggregates.refresh(resolution, start, end)
+                aggregates.refresh(resolution, start, end, force=everything)
         steps.step(marks * MARK_EVERY, f"bars of {start:%Y-%m} to {end:%Y-%m}")
     for resolution in _WHOLE:
-        aggregates.refresh(resolution, _year(first.year), _year(last.year + 1))
+        aggregates.refresh(resolution, _year(first.year), _year(last.year + 1), force=True)
     connection.execute(_COMPLETE, [[row[i] for row in behind] for i in range(3)])
     return len(behind)
 
@@ -79,23 +82,25 @@ def refresh_aggregates(
 class _Aggregates:
     """Refreshes one aggregate at a time."""
 
-    def __init__(self, connection: psycopg.Connection[Any], *, force: bool) -> None:
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
-        self._force = force
         for setting in (_COMPRESSED, _SORTED_IN_MEMORY):
             connection.execute(setting)
         row = connection.execute(_EXTENSION_SCHEMA).fetchone()
         assert row is not None  # the aggregates need it
         self._schema = sql.Identifier(row[0])
 
-    def refresh(self, resolution: Resolution, start: datetime, end: datetime) -> None:
+    def refresh(
+        self, resolution: Resolution, start: datetime, end: datetime, *, force: bool
+    ) -> None:
+        """Refresh the bars from a time up to another, or only those that are known to be old."""
         self._connection.execute(
             sql.SQL(_REFRESH).format(
                 schema=self._schema,
                 view=sql.Literal(BAR_TABLES[resolution]),
                 start=sql.Literal(start.isoformat()),
                 end=sql.Literal(end.isoformat()),
-                force=sql.Literal(self._force),
+                force=sql.Literal(force),
             )
         )
 
