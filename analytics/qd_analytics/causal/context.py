@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 import igraph
 
@@ -57,6 +57,11 @@ def _unit(scale: TimeScale) -> str:
     return scale.name.lower()
 
 
+_LOCK: Final = threading.RLock()
+# One for all contexts: a reader of several then sees them all as they were at one moment, and
+# no two threads can wait for each other. It is held for as long as it takes to read some
+# numbers or to make a change, never while a rule runs.
+
 ContextName = IndexName | str | int
 """How a node is named: an index name, a name of one's own, or the node's id."""
 
@@ -66,6 +71,11 @@ class Absent:
     """A value that a context does not have (yet), and why."""
 
     reason: str
+
+
+def held() -> contextlib.AbstractContextManager[object]:
+    """Keep all contexts as they are while some are read; keep it short."""
+    return _LOCK
 
 
 class Context:
@@ -89,7 +99,6 @@ class Context:
         self._relations: dict[int, dict[int, Relation]] = {}
         self._index: dict[IndexName | str, int] = {}
         self._static = False
-        self._lock = threading.RLock()
         self._undo: list[Callable[[], object]] | None = None
 
     # Changing
@@ -98,9 +107,10 @@ class Context:
     def changing(self) -> Iterator[None]:
         """Make several changes in one step: readers see all of them or none.
 
-        An error undoes them. Threads that read or change wait meanwhile.
+        An error undoes them. Several contexts change in one step within the `changing` of
+        each. Threads that read or change any context wait meanwhile: keep it short.
         """
-        with self._lock:
+        with _LOCK:
             outermost = self._undo is None
             undo = self._undo = [] if self._undo is None else self._undo
             mark = len(undo)
@@ -114,12 +124,6 @@ class Context:
                 if outermost:
                     self.version += bool(undo)
                     self._undo = None
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[int]:
-        """Keep the context as it is while it is read; gives its version."""
-        with self._lock:
-            yield self.version
 
     @property
     def static(self) -> bool:
@@ -154,7 +158,7 @@ class Context:
         return node in self._nodes
 
     def __iter__(self) -> Iterator[Contextoid]:
-        with self._lock:
+        with _LOCK:
             return iter(tuple(self._nodes.values()))
 
     def __getitem__(self, node: int) -> Contextoid:
@@ -234,7 +238,7 @@ class Context:
     @property
     def relations(self) -> tuple[tuple[int, int, Relation], ...]:
         """All edges as (source, target, relation)."""
-        with self._lock:
+        with _LOCK:
             return tuple(
                 (source, target, relation)
                 for source, targets in self._relations.items()
@@ -243,7 +247,7 @@ class Context:
 
     def to_igraph(self) -> igraph.Graph:
         """A copy as a directed igraph graph, vertices in the order in which they were added."""
-        with self._lock:
+        with _LOCK:
             edges = self.relations
             position = {node: at for at, node in enumerate(self._nodes)}
             pairs = [(position[s], position[t]) for s, t, _ in edges]
@@ -280,7 +284,7 @@ class Context:
     @property
     def index(self) -> dict[IndexName | str, int]:
         """All index names that stand for a node."""
-        with self._lock:
+        with _LOCK:
             return dict(self._index)
 
     def read(self, name: ContextName, field: str) -> float | Absent:

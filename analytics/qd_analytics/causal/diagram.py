@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from qd_analytics.causal.causaloid import Causaloid, Collection
-from qd_analytics.causal.context import Context, IndexName
+from qd_analytics.causal.context import Context, IndexName, held
 from qd_analytics.causal.contextoid import (
     Contextoid,
     ContextoidKind,
@@ -182,7 +182,7 @@ def of_context(context: Context, record: Evaluation | None = None) -> Diagram:
     record : Evaluation, optional
         Marks the nodes that it read.
     """
-    with context.reading():
+    with held():
         names: dict[int, list[str]] = {}
         for name, node in context.index.items():
             names.setdefault(node, []).append(name.value if isinstance(name, IndexName) else name)

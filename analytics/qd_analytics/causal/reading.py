@@ -6,14 +6,13 @@ see the same version of each context.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from qd_analytics.causal.context import Absent, Context
+from qd_analytics.causal.context import Absent, Context, held
 from qd_analytics.causal.errors import UnknownNode
 from qd_analytics.causal.inputs import FromContext, Input
 
@@ -60,9 +59,9 @@ def snapshot_of(
     UnknownNode
         If a context that they read was not given.
     """
-    with contextlib.ExitStack() as held:
-        for context in sorted(contexts, key=id):  # one order for all: no two readers deadlock
-            held.enter_context(context.reading())
+    if not wanted:
+        return {}
+    with held():
         return {
             place: overlay[source] if source in overlay else _from_context(source, contexts)
             for source, place in wanted.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from qd_analytics.causal.context import Context, ContextName, IndexName
+from qd_analytics.causal.context import Context, ContextName, IndexName, held
 from qd_analytics.causal.contextoid import (
     Contextoid,
     ContextoidKind,
@@ -22,7 +22,7 @@ from qd_analytics.causal.errors import SavedModelError
 
 def context_to_data(context: Context) -> dict[str, Any]:
     """A context as plain data, all of one version."""
-    with context.reading():
+    with held():
         return {
             "name": context.name,
             "static": context.static,
