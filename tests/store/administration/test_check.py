@@ -163,15 +163,15 @@ def test_an_import_meanwhile_disturbs_no_check(database_dsn: str, tmp_path: Path
     longer.parent.mkdir()
     write_csv(generated(1, COUNT), longer)
 
-    def meanwhile(_: CheckProgress) -> None:
-        if longer.exists():
-            import_paths(dsn, [longer], rejects_folder=tmp_path)
-            longer.unlink()
+    shorter = {"XBTUSD": generated(1, COUNT)[:4_000]}
+    with database_of(database_dsn, tmp_path / "first", shorter) as own:
 
-    with database_of(
-        database_dsn, tmp_path / "first", {"XBTUSD": generated(1, COUNT)[:4_000]}
-    ) as dsn:
-        reports = [*check_markets(dsn, progress=meanwhile), *check_markets(dsn)]
+        def meanwhile(_: CheckProgress) -> None:
+            if longer.exists():
+                import_paths(own, [longer], rejects_folder=tmp_path)
+                longer.unlink()
+
+        reports = [*check_markets(own, progress=meanwhile), *check_markets(own)]
     assert [each.counts for each in reports] == [{}, {}]
     assert reports[1].rows == COUNT
 
