@@ -20,18 +20,28 @@ from qd_client.errors import (
     UsageError,
 )
 from qd_client.progress import progress, until_evaluated
-from qd_client.symdb import MarketInfo, SymdbClient
+from qd_client.symdb import (
+    ChangeKind,
+    ExchangeInfo,
+    MarketChange,
+    MarketInfo,
+    SymdbClient,
+    SyncSymdbClient,
+)
 
 __all__ = [
     "AlreadyLoggedIn",
     "BarMessage",
+    "ChangeKind",
     "ChannelFailed",
     "DataTypeUnknown",
     "DataUnavailable",
     "EncodingFailed",
+    "ExchangeInfo",
     "GatewayLost",
     "GatewayUnavailable",
     "LoginFailed",
+    "MarketChange",
     "MarketInfo",
     "NotLoggedIn",
     "QDClient",
@@ -41,6 +51,7 @@ __all__ = [
     "StreamIncomplete",
     "SymbolUnknown",
     "SymdbClient",
+    "SyncSymdbClient",
     "TradeMessage",
     "UsageError",
     "alerts",

@@ -22,6 +22,7 @@
      │   ├─ StreamIncomplete        (retriable) data are missing, or the stream was ended early
      │   ├─ ExchangeNotFound        symdb knows no such exchange
      │   ├─ SymbolNotFound          symdb knows no such symbol on the exchange
+     │   ├─ SymdbTlsFailed          no secure connection to symdb can be made
      │   └─ SymdbUnavailable        (retriable) symdb, or its database, cannot be asked
      └─ qd_fluvio.errors            the cluster: ClusterUnreachable, ConnectionLost, …
 """
@@ -117,6 +118,10 @@ class ExchangeNotFound(QdClientError):
 
 class SymbolNotFound(QdClientError):
     """Symdb knows no such symbol, or symbol id, on the exchange."""
+
+
+class SymdbTlsFailed(QdClientError):
+    """No secure connection to symdb can be made: a certificate, or a setting, is not right."""
 
 
 class SymdbUnavailable(QdClientError):
