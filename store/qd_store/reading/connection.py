@@ -34,6 +34,8 @@ SILENCE_SECONDS_MAX: Final = 60.0
 """How long a reader waits for the server's next bytes. A reader that does not read waits for
 nothing: it may stall as long as it likes."""
 CLOSE_SECONDS_MAX: Final = 5.0
+SOCKET_BYTES: Final = 512 * 1024
+"""What waits in the system for a reader that stalls; left to itself, it grows to megabytes."""
 _MISSING: Final = ("42P01", "42883")  # no such table, function
 
 
@@ -44,6 +46,7 @@ class ReadConnection:
         self._connection = connection
         self._socket = socket.socket(fileno=os.dup(connection.pgconn.socket))
         self._socket.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
         self._is_busy = False
         self._is_receiving = False
         self._is_abandoned = False
