@@ -72,7 +72,7 @@ def _small(block_bytes: int, run_rows: int) -> None:
     """Let a small file take all the ways of a large one. Each child is a process of its own."""
     sources.BLOCK_BYTES = block_bytes
     sorting.MERGE_ROWS = run_rows // 4
-    sorting.SortedSpill.__init__.__defaults__ = (None, run_rows)  # type: ignore[attr-defined]
+    sorting.SortedSpill.__init__.__defaults__ = (None, run_rows)
 
 
 def _before(owner: type, name: str, step: Callable[..., None]) -> None:
