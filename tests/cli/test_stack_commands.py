@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,24 @@ def test_symbols(shell: Shell) -> None:
 def test_a_market_by_any_of_its_names(shell: Shell, name: str) -> None:
     first = [shell.lines("stream", known, "--limit", "1") for known in ("XBTEUR", name)]
     assert first[0] == first[1]
+
+
+def test_a_second_exchange_beside_the_first(shell: Shell) -> None:
+    path = shell.folder / "BTCUSDT-trades-2024-01.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(
+            "BTCUSDT-trades-2024-01.csv",
+            "3316226001,42314.5,0.00049,20.7,1704067200041,True,True\n",
+        )
+    settings = shell.folder / "binance.toml"
+    settings.write_text(f'paths = ["{path.name}"]\nexchange = "binance"\nparallel = 1\n')
+    file, total = shell.lines("import", "--settings", str(settings))
+    assert (file["symbol"], file["state"], total["rows"]) == ("BTCUSDT", "imported", 1)
+    of_binance = ("--exchange", "binance")
+    assert [row["symbol_id"] for row in shell.lines("symbols", *of_binance)] == [1]
+    (trade,) = shell.lines("stream", "BTC/USDT", *of_binance)
+    assert trade["time"] == "2024-01-01T00:00:00.041Z"
+    assert (trade["price"], trade["volume"]) == (42314.5, 0.00049)
 
 
 def test_streamed_trades_equal_the_file(shell: Shell) -> None:
