@@ -77,7 +77,7 @@ class AlertService:
     async def _session(self) -> None:
         settings = self._settings
         async with (
-            SymdbClient(settings.symdb.host, settings.symdb.port) as symdb,
+            SymdbClient(settings.symdb.host, settings.symdb.port, tls=settings.symdb_tls) as symdb,
             QDClient(
                 settings.client_id,
                 endpoint=settings.fluvio,

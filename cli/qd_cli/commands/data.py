@@ -21,14 +21,18 @@ from qd_cli.tasks import beside
 
 if TYPE_CHECKING:
     from qd_schemas.enums import ExchangeId, Resolution
-    from qd_store.exchanges import Pair
 
 _PANEL = "Market data"
 
 
 def symbols(
-    prefix: Annotated[str, typer.Argument(help="Only symbols that begin so.")] = "",
-    exchange: Exchange = "kraken",
+    prefix: Annotated[
+        str, typer.Argument(help="Only markets with a name that begins so, such as XBT or btc/.")
+    ] = "",
+    exchange: Annotated[str, typer.Option(metavar="NAME", help="The exchange, or all.")] = "kraken",
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Wait for changes as well; one line each.")
+    ] = False,
     state: State = None,
     symdb: SymdbOption = None,
     json: Json = False,
@@ -39,57 +43,25 @@ def symbols(
     Examples:
       qd symbols
       qd symbols XBT
+      qd symbols btc/ --exchange all
+      qd symbols --follow
       qd symbols --json | jq -r .symbol
     """
-    from qd_cli.symdb import symdb_client
-    from qd_store.exchanges import find_exchange
+    from qd_cli.symbols_view import follow_symbols, list_symbols
 
-    chosen, where = exchange_of(exchange), targets(state, symdb=symdb)
-    endpoint, adapter = where.symdb, find_exchange(chosen)
+    where = targets(state, symdb=symdb)
+    endpoint = where.symdb
+    chosen = None if exchange == "all" else exchange_of(exchange)
 
-    async def ask(_: Interrupts) -> list[dict[str, object]]:
-        async with symdb_client(endpoint) as client:
-            return [
-                {
-                    "symbol": found.symbol,
-                    "symbol_id": found.symbol_id,
-                    **_pair(adapter.pair_of(found.symbol)),
-                    "trades": found.trades,
-                    "first": console.iso_time(found.first_time),
-                    "last": console.iso_time(found.last_time),
-                }
-                for found in await client.list_symbols(chosen)
-                if found.symbol.startswith(prefix)
-            ]
+    async def show(_: Interrupts) -> None:
+        if not follow:
+            await list_symbols(endpoint, prefix, chosen, json=json)
+            return
+        # Who follows would wait for ever for a part that died.
+        async with beside(where.until_one_dies()):
+            await follow_symbols(endpoint, prefix, chosen, json=json)
 
-    found = where.run(ask)
-    if json:
-        for row in found:
-            console.print_json(row)
-        return
-    if not found:
-        console.say(f"no market{f' begins with {prefix}' if prefix else ''}: `qd import` adds some")
-        return
-    columns = ("SYMBOL", "ID", "PAIR", "TRADES", "FIRST", "LAST")
-    rows = [
-        (
-            str(row["symbol"]),
-            str(row["symbol_id"]),
-            str(row["pair"] or "-"),
-            f"{row['trades']:,}",
-            *_times(row),
-        )
-        for row in sorted(found, key=lambda row: str(row["symbol"]))
-    ]
-    console.print_table(columns, rows, right=("ID", "TRADES"))
-
-
-def _pair(pair: Pair | None) -> dict[str, object]:
-    return {"pair": pair and pair.shown, "pair_key": pair and pair.key}
-
-
-def _times(row: dict[str, object]) -> tuple[str, str]:
-    return str(row["first"]), str(row["last"])
+    where.run(show)
 
 
 def stream(
