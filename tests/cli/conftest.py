@@ -59,7 +59,7 @@ def part(monkeypatch: pytest.MonkeyPatch) -> MakePart:
 @pytest.fixture
 def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No stack, no profile and no setting that names a cluster."""
-    for name in ("QD_FLUVIO", "QD_DATABASE", "QD_SYMDB"):
+    for name in ("QD_FLUVIO", "QD_DATABASE", "QD_DATABASE_FILE", "QD_SYMDB"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("QD_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("FLV_PROFILE_PATH", str(tmp_path / "profiles"))
