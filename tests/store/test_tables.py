@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from qd_schemas.arrays import TRADE, Rows
-from qd_schemas.bars import CHAIN, bar_ends, bar_starts
 from qd_store.connections import connect
 from qd_store.errors import ImportStopped
 from qd_store.migrate import migrate
 from qd_store.tables import (
     BAR_TABLES,
-    STORED_BAR,
     MarketTables,
     RefreshProgress,
+    TableKind,
     Written,
+    kind_of,
     refresh_bars,
 )
+from support.stored import (
+    DAY_US,
+    SECOND_US,
+    check_all,
+    check_final_bars,
+    random_trades,
+    state,
+    stored_bars,
+    write,
+)
 
-SECOND_US = 1_000_000
-DAY_US = 86_400 * SECOND_US
-START_US = 1_388_534_390 * SECOND_US  # ten seconds before the year 2014
 SPACINGS_US = (0, SECOND_US // 3, 7 * SECOND_US, 50 * SECOND_US, 3_600 * SECOND_US, 9 * DAY_US)
 GAPS_US = (0, 1, 60 * SECOND_US, DAY_US, 100 * DAY_US, 800 * DAY_US)
 PIECE_US_MAX = 500 * DAY_US
@@ -72,125 +77,6 @@ def own(dsn: str) -> str:
     return dsn
 
 
-def made(piece: Piece, after: Rows) -> Rows:
-    """A piece's trades, which follow those of a market."""
-    chance = np.random.default_rng(len(after) + piece.count)
-    last = int(after["time"][-1]) if len(after) else START_US
-    rows = np.empty(piece.count, TRADE)
-    rows["sequence"] = np.arange(1, piece.count + 1) + len(after)
-    spacing = min(piece.spacing_us, PIECE_US_MAX // piece.count)
-    steps = chance.integers(0, 2 * spacing + 1, piece.count)
-    rows["time"] = last + piece.gap_us + np.cumsum(steps)
-    rows["price"] = np.round(chance.normal(100, 20, piece.count), 3)
-    rows["volume"] = chance.exponential(1, piece.count) * (chance.random(piece.count) > 0.1)
-    return rows
-
-
-def write(dsn: str, symbol: str, rows: Rows, block_rows: int = 4_096) -> Written | None:
-    with connect(dsn) as connection:
-        tables = MarketTables(connection, 1, symbol)
-        with connection.transaction():
-            return tables.write(blocks(rows, block_rows), tables.lock())
-
-
-def blocks(rows: Rows, block_rows: int) -> Iterator[Rows]:
-    block_rows = max(block_rows, len(rows) // 200)
-    yield from (rows[i : i + block_rows] for i in range(0, len(rows), block_rows))
-    yield rows[:0]
-
-
-def expected_bars(trades: Rows) -> list[Rows]:
-    """Bars of all resolutions by the rule alone: one addition after the other."""
-    times, volumes = trades["time"].copy(), trades["volume"].tolist()
-    found = []
-    for resolution in CHAIN:
-        sums: dict[int, float] = {}
-        for start, volume in zip(bar_starts(resolution, times).tolist(), volumes, strict=True):
-            sums[start] = sums.get(start, 0.0) + volume
-        times, volumes = np.array(list(sums), np.int64), list(sums.values())
-        found.append(_bars(trades, bar_starts(resolution, trades["time"].copy()), volumes))
-    return found
-
-
-def _bars(trades: Rows, starts: NDArray[np.int64], volumes: list[float]) -> Rows:
-    times, first, counts = np.unique(starts, return_index=True, return_counts=True)
-    last, prices = first + counts - 1, trades["price"].copy()
-    bars = np.zeros(len(times), STORED_BAR)
-    bars["time"], bars["volume"], bars["trades"] = times, volumes, counts
-    bars["open"], bars["close"], bars["last_sequence"] = prices[first], prices[last], last + 1
-    bars["high"], bars["low"] = (
-        np.maximum.reduceat(prices, first),
-        np.minimum.reduceat(prices, first),
-    )
-    return bars
-
-
-def stored_bars(dsn: str, symbol: str, table: str) -> Rows:
-    query = (
-        "SELECT (extract(epoch FROM b.time) * 1000000)::bigint, open, high, low, close, volume, "
-        f"b.trades, last_sequence FROM {table} b JOIN symbol USING (market) "
-        "WHERE symbol = %s ORDER BY b.time"
-    )
-    with psycopg.connect(dsn) as connection:
-        return np.array(connection.execute(query.encode(), [symbol]).fetchall(), STORED_BAR)
-
-
-def state(dsn: str, symbol: str) -> tuple[int, ...]:
-    """A market's counts and times: trades, first, last, bars' sequence and time."""
-    times = ", ".join(
-        f"(extract(epoch FROM {name}) * 1000000)::bigint"
-        for name in ("first_time", "last_time", "bars_time")
-    )
-    with psycopg.connect(dsn) as connection:
-        row = connection.execute(
-            f"SELECT trades, bars_sequence, {times} FROM symbol WHERE symbol = %s".encode(),
-            [symbol],
-        ).fetchone()
-    assert row is not None
-    return row
-
-
-def check_final_bars(dsn: str, symbol: str, trades: Rows) -> None:
-    """Bars whose interval is over by the bars' time are right, whatever was refreshed."""
-    _, _, _, _, bars_time = state(dsn, symbol)
-    for resolution, bars in zip(CHAIN, expected_bars(trades), strict=True):
-        stored = stored_bars(dsn, symbol, BAR_TABLES[resolution])
-        final = [
-            rows[bar_ends(resolution, rows["time"].copy()) <= (bars_time or 0)]
-            for rows in (bars, stored)
-        ]
-        assert final[0].tobytes() == final[1].tobytes(), (symbol, resolution)
-
-
-def check_all(dsn: str, symbol: str, trades: Rows) -> None:
-    """Everything stored of a market follows from its trades."""
-    count, first, last = len(trades), trades["time"][0], trades["time"][-1]
-    assert state(dsn, symbol) == (count, count, first, last, last)
-    for resolution, bars in zip(CHAIN, expected_bars(trades), strict=True):
-        stored = stored_bars(dsn, symbol, BAR_TABLES[resolution])
-        assert stored.tolist() == bars.tolist(), (symbol, resolution)
-        assert stored.tobytes() == bars.tobytes(), (symbol, resolution)
-    assert stored_trades(dsn, symbol).tobytes() == trades.tobytes()
-    with psycopg.connect(dsn) as connection:
-        marks = connection.execute(
-            "SELECT sequence, (extract(epoch FROM time) * 1000000)::bigint FROM trade_mark "
-            "JOIN symbol USING (market) WHERE symbol = %s ORDER BY sequence",
-            [symbol],
-        ).fetchall()
-    assert marks == trades[["sequence", "time"]][::8_192].tolist()
-
-
-def stored_trades(dsn: str, symbol: str) -> Rows:
-    with psycopg.connect(dsn) as connection:
-        rows = connection.execute(
-            "SELECT sequence, (extract(epoch FROM time) * 1000000)::bigint, price, volume "
-            "FROM trade WHERE market = (SELECT market FROM symbol WHERE symbol = %s) "
-            "ORDER BY time, sequence",
-            [symbol],
-        ).fetchall()
-    return np.array(rows, TRADE)
-
-
 @settings(
     max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -201,7 +87,8 @@ def test_bars_are_those_of_numpy_however_trades_came(own: str, pieces: list[Piec
     for piece in pieces:
         symbol = f"{prefix}x{piece.market}"
         before = markets.get(symbol, np.empty(0, TRADE))
-        rows = made(piece, before)
+        spacing_us = min(piece.spacing_us, PIECE_US_MAX // piece.count)
+        rows = random_trades(piece.count, spacing_us, before, piece.gap_us)
         written = write(own, symbol, rows, piece.block_rows)
         assert written == Written(
             len(rows), len(before) + 1, int(rows["time"][0]), int(rows["time"][-1])
@@ -216,3 +103,121 @@ def test_bars_are_those_of_numpy_however_trades_came(own: str, pieces: list[Piec
     for symbol, trades in markets.items():
         check_all(own, symbol, trades)
     assert refresh_bars(own) == 0
+
+
+def test_a_month_and_a_year_that_begin_with_the_last_trade(own: str) -> None:
+    trades = random_trades(2, 0)
+    trades["time"] = [1_388_534_399 * SECOND_US, 1_388_534_400 * SECOND_US]  # the year 2014
+    write(own, "A", trades)
+    refresh_bars(own)
+    check_all(own, "A", trades)
+    refresh_bars(own, everything=True)
+    check_all(own, "A", trades)
+
+
+def test_side_by_side_nobody_waits(own: str) -> None:
+    """An import in the middle of another one, into times that had no trades before."""
+    trades = random_trades(2_500, DAY_US // 4)
+
+    def interrupted() -> Iterator[Rows]:
+        yield trades[:2_000]
+        with connect(own) as connection:
+            connection.execute("SET lock_timeout = '5s'")
+            other = MarketTables(connection, 1, "OTHER")
+            with connection.transaction():
+                other.write([trades], other.lock())
+        yield trades[2_000:]
+
+    with connect(own) as connection:
+        one = MarketTables(connection, 1, "ONE")
+        with connection.transaction():
+            one.write(interrupted(), one.lock())
+    refresh_bars(own)
+    check_all(own, "ONE", trades)
+    check_all(own, "OTHER", trades)
+
+
+def failing(rows: Rows) -> Iterator[Rows]:
+    yield rows
+    raise ZeroDivisionError
+
+
+def test_an_import_that_fails_leaves_nothing(own: str) -> None:
+    trades = random_trades(30_000, SECOND_US)
+    write(own, "A", trades[:10_000])
+    for symbol, rows in (("A", trades[10_000:]), ("NEW", trades)):
+        with connect(own) as connection:
+            tables = MarketTables(connection, 1, symbol)
+            with pytest.raises(ZeroDivisionError), connection.transaction():
+                tables.write(
+                    (part[: 1 // len(part)] for part in (rows[:1], rows[:0])), tables.lock()
+                )
+    assert state(own, "NEW")[0] == 0
+    refresh_bars(own)
+    check_all(own, "A", trades[:10_000])
+    assert not len(stored_bars(own, "NEW", "bar_1m"))
+
+
+def test_trades_that_come_after_a_refresh_began_wait_for_the_next(own: str) -> None:
+    """Bars count as complete up to what was there when the refresh began, and no further."""
+    trades = random_trades(12_000, 60 * SECOND_US)
+    write(own, "A", trades[:10_000])
+    with connect(own) as connection:
+        connection.execute("UPDATE symbol SET bars_sequence = 0, bars_time = NULL")
+    came: list[RefreshProgress] = []
+
+    def add(progress: RefreshProgress) -> None:
+        if not came and kind_of_database is TableKind.TIMESCALEDB:
+            write(own, "A", trades[10_000:])
+        came.append(progress)
+
+    with connect(own) as connection:
+        kind_of_database = kind_of(connection)
+    assert refresh_bars(own, progress=add) == 1
+    check_final_bars(own, "A", trades)
+    if kind_of_database is TableKind.PLAIN:  # there a market's writers wait for each other
+        write(own, "A", trades[10_000:])
+    assert [step.done for step in came] == sorted(step.done for step in came)
+    assert came[-1].done == came[-1].total
+    refresh_bars(own)
+    check_all(own, "A", trades)
+
+
+def test_a_refresh_stops_between_two_steps_and_is_finished_later(own: str) -> None:
+    trades = random_trades(20_000, 60 * SECOND_US)
+    write(own, "A", trades)
+    with connect(own) as connection:
+        connection.execute("UPDATE symbol SET bars_sequence = 0, bars_time = NULL")
+    stop = threading.Event()
+    with pytest.raises(ImportStopped):
+        refresh_bars(own, progress=lambda _: stop.set(), stop=stop)
+    assert state(own, "A")[1] == 0
+    assert refresh_bars(own) == 1
+    check_all(own, "A", trades)
+
+
+def test_a_refresh_waits_for_another_one(own: str) -> None:
+    write(own, "A", random_trades(10, SECOND_US))
+    stop = threading.Event()
+    waits = []
+
+    def try_too(_: RefreshProgress) -> None:
+        with pytest.raises(ImportStopped):
+            refresh_bars(own, stop=stop)
+        waits.append(1)
+
+    stop.set()
+    refresh_bars(own, progress=try_too, everything=True)
+    assert waits
+
+
+def test_what_a_refresh_repairs(own: str) -> None:
+    trades = random_trades(9_000, 600 * SECOND_US)
+    write(own, "A", trades)
+    refresh_bars(own)
+    with connect(own) as connection:
+        if kind_of(connection) is TableKind.PLAIN:
+            for table in BAR_TABLES.values():
+                connection.execute(f"DELETE FROM {table}".encode())
+    refresh_bars(own, everything=True)
+    check_all(own, "A", trades)
