@@ -223,16 +223,18 @@ def _adapter(exchange_id: int) -> ExchangeAdapter | None:
 
 
 def _symbol(market: Market) -> Symbol:
-    adapter = _adapter(market.exchange_id)
-    pair = adapter.pair_of(market.symbol) if adapter else None
-    return Symbol(
+    symbol = Symbol(
         exchange_id=market.exchange_id,
         symbol_id=market.symbol_id,
         symbol=market.symbol,
         trades=market.trades,
         first_time=market.first_time,
         last_time=market.last_time,
-        names=list(pair.names) if pair else [],
-        base=pair.base if pair else "",
-        quote=pair.quote if pair else "",
     )
+    adapter = _adapter(market.exchange_id)
+    pair = adapter.pair_of(market.symbol) if adapter else None
+    if adapter and pair:
+        symbol.base, symbol.quote = pair.base, pair.quote
+        # Only those by which it is found: a name may mean another market.
+        symbol.names = [name for name in pair.names if adapter.symbol_of(name) == market.symbol]
+    return symbol

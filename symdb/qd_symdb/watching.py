@@ -36,8 +36,9 @@ class Watcher:
         """Tell it of changes."""
         for change in changes:
             if self._exchange_id in (0, change.entry.key[0]):
-                before = self._pending.pop(change.entry.key, None)
-                self._pending[change.entry.key] = _merged(before, change)
+                merged = _merged(self._pending.pop(change.entry.key, None), change)
+                if merged is not None:
+                    self._pending[change.entry.key] = merged
         if self._pending:
             self._awake.set()
 
@@ -95,12 +96,13 @@ class Watchers:
             watcher.end(why)
 
 
-def _merged(before: Change | None, after: Change) -> Change:
-    """One change that says what two did, to who knows of neither."""
-    if before is None:
-        return after
-    if before.kind is Kind.ADDED and after.kind is Kind.CHANGED:
-        return Change(Kind.ADDED, after.entry)
-    if before.kind is Kind.REMOVED and after.kind is Kind.ADDED:
-        return Change(Kind.CHANGED, after.entry)
+def _merged(before: Change | None, after: Change) -> Change | None:
+    """One change that says what two did, to who knows of neither; None if that is nothing."""
+    match before and before.kind, after.kind:
+        case Kind.ADDED, Kind.REMOVED:
+            return None
+        case Kind.ADDED, Kind.CHANGED:
+            return Change(Kind.ADDED, after.entry)
+        case Kind.REMOVED, Kind.ADDED:
+            return Change(Kind.CHANGED, after.entry)
     return after

@@ -6,7 +6,9 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import psycopg
+from grpclib.client import Channel
 
+from qd_schemas.specs import SymdbSettings
 from qd_store import Store
 
 EXCHANGE_ID = 201
@@ -23,6 +25,29 @@ _INSERT = f"""
 INSERT INTO symbol (exchange_id, symbol_id, symbol, trades, first_time, last_time)
 VALUES ({EXCHANGE_ID}, %s, %s, %s, {_TIME}, {_TIME})
 """
+
+
+@contextlib.asynccontextmanager
+async def channel_to(endpoint: str) -> AsyncIterator[Channel]:
+    """A channel to a symbol master while the block runs."""
+    address = SymdbSettings.from_env({"QD_SYMDB": endpoint})
+    async with Channel(address.host, address.port) as channel:
+        yield channel
+
+
+async def change(dsn: str, statement: str) -> None:
+    """Change the database as an import does, by a transaction of its own."""
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        await connection.execute(statement.encode())
+
+
+def added(symbol_id: int, symbol: str, trades: int = 7, exchange_id: int = EXCHANGE_ID) -> str:
+    """A statement that adds a market."""
+    return (
+        "INSERT INTO symbol (exchange_id, symbol_id, symbol, trades, first_time, last_time) "
+        f"VALUES ({exchange_id}, {symbol_id}, '{symbol}', {trades}, "
+        "'2020-01-01T00:00:00Z', '2021-01-01T00:00:00Z')"
+    )
 
 
 @contextlib.asynccontextmanager

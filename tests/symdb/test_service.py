@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from grpclib.exceptions import StreamTerminatedError
 from grpclib.health.v1.health_grpc import HealthStub
 from grpclib.health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from qd_schemas.specs import SymdbSettings
 from qd_schemas.symdb_grpc import (
     ExchangeNameRequest,
     IdBySymbolRequest,
@@ -28,36 +27,10 @@ from qd_schemas.symdb_grpc import (
     SymbolMasterStub,
 )
 from support.processes import Process, running
-from symdb.markets import EXCHANGE, EXCHANGE_ID, ROWS, markets_in
+from symdb.markets import EXCHANGE, EXCHANGE_ID, ROWS, channel_to, markets_in
 
 SYMBOLS = [Symbol(EXCHANGE_ID, *row) for row in ROWS]
 SERVICE = "qd.symdb.v1.SymbolMaster"
-
-
-@pytest.fixture(scope="module")
-def endpoint(database_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    env = {"QD_SYMDB": "127.0.0.1:0", "QD_DATABASE": database_dsn}
-    with running("qd_symdb", folder=tmp_path_factory.mktemp("symdb"), env=env) as ready:
-        yield str(ready["endpoint"])
-
-
-@contextlib.asynccontextmanager
-async def channel_to(endpoint: str) -> AsyncIterator[Channel]:
-    address = SymdbSettings.from_env({"QD_SYMDB": endpoint})
-    async with Channel(address.host, address.port) as channel:
-        yield channel
-
-
-@pytest.fixture
-async def channel(endpoint: str) -> AsyncIterator[Channel]:
-    async with channel_to(endpoint) as found:
-        yield found
-
-
-@pytest.fixture
-async def stub(channel: Channel, database_dsn: str) -> AsyncIterator[SymbolMasterStub]:
-    async with markets_in(database_dsn):
-        yield SymbolMasterStub(channel)
 
 
 async def test_exchange_names(stub: SymbolMasterStub) -> None:
