@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Final, LiteralString, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import psycopg
@@ -32,14 +31,12 @@ from qd_store.administration.soundness import (
     TradeCheck,
 )
 from qd_store.connections import connect, translating
-from qd_store.errors import CheckStopped, QueryFailed, UnknownMarket
+from qd_store.errors import CheckStopped, UnknownMarket
 from qd_store.migrate import check_version
+from qd_store.reading import statements
+from qd_store.reading.blocking import read_rows
 from qd_store.tables import BAR_TABLES, STORED_BAR, refresh_bars
-from qd_store.tables.copying import COPY_HEADER, COPY_TRAILER, EPOCH_2000_US
 from qd_store.tables.locks import lock_market
-
-BLOCK_ROWS: Final = 65_536
-_COPY_HEADER_BYTES: Final = len(COPY_HEADER)
 
 _US = "(extract(epoch FROM {0}) * 1000000)::bigint"
 _SYMBOLS: Final = f"""
@@ -53,20 +50,11 @@ SELECT market FROM (SELECT DISTINCT market FROM trade_mark
     UNION SELECT DISTINCT market FROM bar_1y) AS found
 WHERE market NOT IN (SELECT market FROM symbol) ORDER BY market
 """
-_TRADES: Final = """
-COPY (SELECT sequence, time, price, volume FROM trade WHERE market = {market}
-      ORDER BY time, sequence) TO STDOUT (FORMAT BINARY)
-"""
-_MARKS: Final = """
-COPY (SELECT sequence, time FROM trade_mark WHERE market = {market} ORDER BY sequence)
-TO STDOUT (FORMAT BINARY)
-"""
+_MARKS: Final = "SELECT sequence, time FROM trade_mark WHERE market = {} ORDER BY sequence"
 _BARS: Final = """
-COPY (SELECT time, open, high, low, close, volume, trades, last_sequence FROM {table}
-      WHERE market = {market} {after} {until} ORDER BY time) TO STDOUT (FORMAT BINARY)
+SELECT time, open, high, low, close, volume, trades, last_sequence FROM {table}
+WHERE market = {market} {after} {until} ORDER BY time
 """
-_AFTER: Final = "AND time > 'epoch'::timestamptz + {} * interval '1 microsecond'"
-_UNTIL: Final = "AND time <= 'epoch'::timestamptz + {} * interval '1 microsecond'"
 _DELETE_MARKS = "DELETE FROM trade_mark WHERE market = %s"
 _MAKE_MARKS = """
 INSERT INTO trade_mark
@@ -244,16 +232,15 @@ def _checked(symbol: Symbol, trades: Any, others: Any, meter: _Meter) -> MarketR
     findings = Findings()
     of_trades, of_bars = TradeCheck(symbol, findings), BarCheck(symbol, findings)
     stored = _StoredBars(others, symbol.market)
-    query = sql.SQL(_TRADES).format(market=symbol.market)
-    for rows in _copied(trades, query, TRADE):
+    select = statements.trades(symbol.market, (1, None), (None, None))
+    for rows in read_rows(trades, select, TRADE):
         of_trades.feed(rows)
         if findings.is_numbered:  # of trades that are not, no bar can be told to be right
             _compare_bars(of_bars, of_bars.feed(rows), stored)
         meter.step(len(rows))
     if findings.is_numbered:
         _compare_bars(of_bars, of_bars.finish(), stored, to_the_end=symbol.has_all_bars)
-    marks = _copied(others, sql.SQL(_MARKS).format(market=symbol.market), MARK)
-    of_trades.finish(np.concatenate([np.empty(0, MARK), *marks]))
+    of_trades.finish(_all(others, _MARKS.format(symbol.market), MARK))
     return MarketReport(
         exchange=symbol.exchange,
         symbol=symbol.symbol,
@@ -285,21 +272,20 @@ class _StoredBars:
 
     def until(self, resolution: Resolution, last: int | None) -> Rows:
         """The bars after those read so far, up to a start; all others where it is None."""
-        query = sql.SQL(_BARS).format(
-            table=sql.Identifier(BAR_TABLES[resolution]),
+        after = self._read.get(resolution)
+        select = _BARS.format(
+            table=BAR_TABLES[resolution],
             market=self._market,
-            after=_about(_AFTER, self._read.get(resolution)),
-            until=_about(_UNTIL, last),
+            after="" if after is None else f"AND time > {statements.instant(after)}",
+            until="" if last is None else f"AND time <= {statements.instant(last)}",
         )
         if last is not None:
             self._read[resolution] = last
-        return np.concatenate(
-            [np.empty(0, STORED_BAR), *_copied(self._connection, query, STORED_BAR)]
-        )
+        return _all(self._connection, select, STORED_BAR)
 
 
-def _about(condition: LiteralString, time: int | None) -> sql.Composable:
-    return sql.SQL("") if time is None else sql.SQL(condition).format(time)
+def _all(connection: psycopg.Connection[Any], select: str, dtype: np.dtype[np.void]) -> Rows:
+    return np.concatenate([np.empty(0, dtype), *read_rows(connection, select, dtype)])
 
 
 def _chosen(connection: psycopg.Connection[Any], wanted: Sequence[str]) -> list[Symbol]:
@@ -317,6 +303,8 @@ def _chosen(connection: psycopg.Connection[Any], wanted: Sequence[str]) -> list[
 def _snapshots(dsn: str, market: int) -> Iterator[tuple[Any, Any, Symbol]]:
     """Two connections that see the same moment, and the market's row at it."""
     with closing(connect(dsn)) as trades, closing(connect(dsn)) as others:
+        for connection in (trades, others):
+            connection.execute(statements.SETTINGS)
         trades.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         row = trades.execute("SELECT pg_export_snapshot()").fetchone()
         assert row is not None  # an expression always gives one
@@ -324,35 +312,3 @@ def _snapshots(dsn: str, market: int) -> Iterator[tuple[Any, Any, Symbol]]:
         others.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(row[0]))
         symbols = others.cursor(row_factory=class_row(Symbol)).execute(_SYMBOLS).fetchall()
         yield trades, others, next(symbol for symbol in symbols if symbol.market == market)
-
-
-def _copied(
-    connection: psycopg.Connection[Any], query: sql.Composed, dtype: np.dtype[np.void]
-) -> Iterator[Rows]:
-    """The rows of a binary COPY whose columns are all of eight bytes, block by block."""
-    names = dtype.names or ()
-    fields: list[tuple[str, str]] = [("columns", ">i2")]
-    for name in names:
-        fields += [(f"{name}_bytes", ">i4"), (name, dtype[name].newbyteorder(">").str)]
-    wire = np.dtype(fields)
-    with connection.cursor().copy(query) as copy:
-        messages = iter(copy)
-        data = bytes(next(messages))[_COPY_HEADER_BYTES:]  # it comes with the first row
-        while data := data + b"".join(islice(messages, BLOCK_ROWS)):
-            rows = _decoded(data, wire, dtype)
-            data = b""
-            if len(rows):
-                yield rows
-
-
-def _decoded(data: bytes, wire: np.dtype[np.void], dtype: np.dtype[np.void]) -> Rows:
-    count, rest = divmod(len(data), wire.itemsize)
-    found = np.frombuffer(data, wire, count)
-    names = dtype.names or ()
-    if rest not in (0, len(COPY_TRAILER)) or np.any(found["columns"] != len(names)):
-        raise QueryFailed("the database gave a row with a null, where none can be: restore it")
-    rows = np.empty(count, dtype)
-    for name in names:
-        rows[name] = found[name]
-    rows["time"] += EPOCH_2000_US
-    return rows

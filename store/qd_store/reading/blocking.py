@@ -1,4 +1,4 @@
-"""A market's stored trades for code that blocks, such as an import's comparison."""
+"""Stored rows for code that blocks, such as an import's comparison, or a check."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 from collections.abc import Generator
 from typing import Any, Final
 
+import numpy as np
 import psycopg
 
 from qd_schemas.arrays import TRADE, Rows
@@ -54,16 +55,45 @@ def read_trades(dsn: str, market: int, from_time: int | None = None) -> Generato
     select = statements.trades(market, (1, None), (from_time, None))
     with contextlib.closing(connect(dsn)) as connection, translating():
         connection.execute(statements.SETTINGS)
-        answers = _direct if is_plain(connection.pgconn) else _by_libpq
-        try:
-            yield from answers(connection, select)
-        except GeneratorExit:
-            connection.cancel_safe(timeout=CLOSE_SECONDS_MAX)
-            raise
+        yield from read_rows(connection, select, TRADE)
 
 
-def _direct(connection: psycopg.Connection[Any], select: str) -> Generator[Rows]:
-    buffer = AnswerBuffer(TRADE, BATCH_ROWS)
+def read_rows(
+    connection: psycopg.Connection[Any], select: str, dtype: np.dtype[np.void]
+) -> Generator[Rows]:
+    """Read a query's rows, in constant memory; closing the generator ends the query.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+        Idle, in a transaction or not.
+    select : str
+        A query whose columns are all of eight bytes and never null.
+    dtype : numpy.dtype
+        Of the rows, as `CopyAnswer` takes it.
+
+    Yields
+    ------
+    numpy.ndarray
+        Never empty.
+
+    Raises
+    ------
+    ConnectionLost, QueryTimedOut, QueryFailed, SchemaMismatch
+        The answer ended early.
+    """
+    answers = _direct if is_plain(connection.pgconn) else _by_libpq
+    try:
+        yield from answers(connection, select, dtype)
+    except GeneratorExit:
+        connection.cancel_safe(timeout=CLOSE_SECONDS_MAX)
+        raise
+
+
+def _direct(
+    connection: psycopg.Connection[Any], select: str, dtype: np.dtype[np.void]
+) -> Generator[Rows]:
+    buffer = AnswerBuffer(dtype, BATCH_ROWS)
     with socket.socket(fileno=os.dup(connection.pgconn.socket)) as wire:
         wire.settimeout(SILENCE_SECONDS_MAX)
         try:
@@ -83,8 +113,10 @@ def _direct(connection: psycopg.Connection[Any], select: str) -> Generator[Rows]
     raise_for(buffer.answer)
 
 
-def _by_libpq(connection: psycopg.Connection[Any], select: str) -> Generator[Rows]:
-    buffer, row = AnswerBuffer(TRADE, BATCH_ROWS), b" "
+def _by_libpq(
+    connection: psycopg.Connection[Any], select: str, dtype: np.dtype[np.void]
+) -> Generator[Rows]:
+    buffer, row = AnswerBuffer(dtype, BATCH_ROWS), b" "
     with connection.cursor().copy(copy_of(select).encode()) as copy:
         while row:
             row = bytes(copy.read())
