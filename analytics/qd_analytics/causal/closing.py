@@ -49,7 +49,7 @@ def closed_values(
     codes, values : ndarray, shape (valued children, observations)
         Codes and values of those whose values combine.
     """
-    present = (codes & EVALUATED) != 0
+    present = _present(codes, values)
     value = combined_values(step.member_effect, step.logic, step.count, values, present)
     if len(step.valued) != len(step.children):  # a graph: all nodes decide, the sinks have values
         state = all_of(inside)
@@ -72,7 +72,13 @@ def exceeding(effect: Effect, values: Values) -> Codes:
 
 def joined(effect: Effect, join: Logic, codes: Codes, values: Values) -> Values:
     """What causes say together, of codes and values of shape (causes, observations)."""
-    return combined_values(effect, join, 1, values, (codes & EVALUATED) != 0)
+    return combined_values(effect, join, 1, values, _present(codes, values))
+
+
+def _present(codes: Codes, values: Values) -> npt.NDArray[np.bool_]:
+    """Where there is a value: a graph may be false before its sinks have one."""
+    present: npt.NDArray[np.bool_] = (codes & EVALUATED != 0) & ~np.isnan(values)
+    return present
 
 
 def truth_values(codes: Codes) -> Values:
@@ -112,5 +118,5 @@ def incoming(
     if effect.kind is EffectKind.TRUTH:
         values = truth_values(codes)
     else:
-        values = np.array([effects.get(n, 0.0) for n in slot.causes])[:, np.newaxis]
+        values = np.array([effects.get(n, np.nan) for n in slot.causes])[:, np.newaxis]
     return float(joined(effect, slot.join, codes, values)[0])

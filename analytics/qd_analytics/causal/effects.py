@@ -108,7 +108,7 @@ def _probabilities(
         if effect.threshold is not None:
             return _exceeding(effect, logic, count, values, present)
         return _probability_of(count, np.where(present, values, 0.0))
-    nothing: Values = np.multiply.reduce(np.where(present, 1.0 - values, 1.0), axis=0)
+    nothing: Values = np.multiply.reduce(1.0 - np.where(present, values, 0.0), axis=0)
     return nothing if logic is Logic.NONE else 1.0 - nothing
 
 
@@ -116,7 +116,7 @@ def _exceeding(
     effect: Effect, logic: Logic, count: int, values: Values, present: npt.NDArray[np.bool_]
 ) -> Values:
     assert effect.threshold is not None  # checked when the collection was made
-    exceeding = np.count_nonzero(present & (values > effect.threshold), axis=0)
+    exceeding = np.count_nonzero(np.where(present, values, -np.inf) > effect.threshold, axis=0)
     answer = exceeding == 0 if logic is Logic.NONE else exceeding >= count
     return np.asarray(answer, dtype=np.float64)
 

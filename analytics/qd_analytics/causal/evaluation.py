@@ -15,7 +15,7 @@ from qd_analytics.causal import explaining
 from qd_analytics.causal.closing import incoming, opens
 from qd_analytics.causal.columns import ReadColumns, RowReadings
 from qd_analytics.causal.context import Absent
-from qd_analytics.causal.effects import Values
+from qd_analytics.causal.effects import EffectKind, Values
 from qd_analytics.causal.errors import EvaluationError, NotEvaluated
 from qd_analytics.causal.inputs import Key, Logic, RelayTo
 from qd_analytics.causal.plan import CAUSES, Path, Plan
@@ -227,9 +227,14 @@ class Evaluation:
     def _absent(self, at: int) -> str:
         slot = self.plan.slots[at]
         if slot.rule is None:
-            child = self._first_inside(at, State.NOT_EVALUATED)
-            return f"node {self.plan.slots[child].path[-1]!r}: {self.reason(child)}"
-        readings = (self.readings[place] for place in slot.rule.inputs if place != CAUSES)
+            for child in self.inside(at):
+                name = self.plan.slots[child].path[-1]
+                if self.states[child] is State.NOT_EVALUATED:
+                    return f"node {name!r}: {self.reason(child)}"
+                if slot.effect.kind is not EffectKind.TRUTH and self.effect(child) is None:
+                    return f"node {name!r} is {self.states[child].label} and has no value"
+        places = () if slot.rule is None else slot.rule.inputs
+        readings = (self.readings[place] for place in places if place != CAUSES)
         return next(reading.reason for reading in readings if isinstance(reading, Absent))
 
     def _first_inside(self, at: int, state: State) -> int:

@@ -113,7 +113,7 @@ class _Walk:
             self.states[step.slot] = _combined(children, step)
             return
         codes = np.array([self.states[n] for n in step.valued], dtype=np.uint8)[:, np.newaxis]
-        values = np.array([self.effects.get(n, 0.0) for n in step.valued])[:, np.newaxis]
+        values = np.array([self.effects.get(n, np.nan) for n in step.valued])[:, np.newaxis]
         inside = np.array(children, dtype=np.uint8)[:, np.newaxis]
         slot = self.plan.slots[step.slot]
         state, value = closed_values(step, slot, inside, codes, values)
