@@ -28,6 +28,8 @@ from qd_schemas.enums import ClientErrorType, DataType
 from qd_schemas.messages import ClientError, ClientLogin, Heartbeat, StartData
 from qd_schemas.specs import GatewaySettings
 from qd_schemas.topics import CONTROL, client_topics
+from qd_store.connections import connect as connect_database
+from qd_store.migrate import migrate
 from support.gateways import GatewayStarter, wait_logged
 from support.layer import Broker
 from support.markets import Markets
@@ -129,6 +131,8 @@ async def test_a_database_may_be_restarted(fluvio_endpoint: str, tmp_path: Path)
     arguments = ("qd_store.embedded", "--data", str(tmp_path / "data"), "--port", str(port))
     with running(*arguments, folder=tmp_path) as ready:
         dsn = str(ready["dsn"])
+        with connect_database(dsn) as connection:
+            migrate(connection)
         process = Process(
             "qd_gateway", folder=tmp_path, env={"QD_FLUVIO": fluvio_endpoint, "QD_DATABASE": dsn}
         )

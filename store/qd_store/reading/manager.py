@@ -11,6 +11,7 @@ import numpy as np
 
 from qd_schemas.arrays import Rows
 from qd_schemas.frames import bar_frames, trade_frames
+from qd_store.reading.connection import ReadConnection
 from qd_store.reading.fetch import Fetch, Q
 from qd_store.reading.merging import merged, page_rows_of
 from qd_store.reading.pool import ReadPool
@@ -57,18 +58,24 @@ class QueryManager:
         return Fetch(query, self._rows(query, _checked(batch_rows)), frames)
 
     async def _rows(self, query: Query, batch_rows: int) -> AsyncGenerator[Rows]:
-        async with self._pool.connection() as connection:
-            if isinstance(query, MergedQuery):
-                pages = Paged(connection, page_rows_of(len(query.parts)))
-                sources = [(p.market.key, self._part(p, pages)) for p in query.parts]
-                batches = merged(sources, query.dtype)
-            else:
-                batches = self._part(query, Streamed(connection, batch_rows))
-            async with contextlib.aclosing(batches):
+        connection = await self._pool.lend()
+        try:
+            async with contextlib.aclosing(self._batches(query, connection, batch_rows)) as batches:
                 async for rows in batches:
                     for start in range(0, len(rows), batch_rows):
                         yield rows[start : start + batch_rows]
                     await asyncio.sleep(0)  # a fast server must not keep other streams waiting
+        finally:
+            await self._pool.give_back(connection)
+
+    def _batches(
+        self, query: Query, connection: ReadConnection, batch_rows: int
+    ) -> AsyncGenerator[Rows]:
+        if not isinstance(query, MergedQuery):
+            return self._part(query, Streamed(connection, batch_rows))
+        pages = Paged(connection, page_rows_of(len(query.parts)))
+        sources = [(part.market.key, self._part(part, pages)) for part in query.parts]
+        return merged(sources, query.dtype)
 
     def _part(self, query: TradeQuery | BarQuery, reader: PieceReader) -> AsyncGenerator[Rows]:
         if isinstance(query, TradeQuery):

@@ -6,8 +6,6 @@ A few that were read to their end stay open for the next reader.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from qd_store.errors import QueryFailed, TooManyStreams
@@ -30,50 +28,45 @@ class ReadPool:
     def __init__(self, dsn: str, readers_max: int) -> None:
         self._dsn = dsn
         self._readers_max = readers_max
-        self._slots_taken = 0
+        self._readers = 0
         self._idle: list[ReadConnection] = []
         self._lent: set[ReadConnection] = set()
         self._is_closed = False
 
-    @contextlib.contextmanager
-    def slot(self) -> Iterator[None]:
-        """Count a reader while the block runs.
+    async def lend(self) -> ReadConnection:
+        """A connection for one reader, who must give it back.
 
         Raises
         ------
         TooManyStreams
-            There are too many.
-        """
-        if self._slots_taken >= self._readers_max:
-            raise TooManyStreams(
-                f"{self._slots_taken} streams are open, which is the limit: try again when "
-                "one has ended, or raise the limit"
-            )
-        self._slots_taken += 1
-        try:
-            yield
-        finally:
-            self._slots_taken -= 1
-
-    @contextlib.asynccontextmanager
-    async def connection(self) -> AsyncIterator[ReadConnection]:
-        """A connection for one reader, while the block runs.
-
-        Raises
-        ------
+            There are too many readers.
         DatabaseUnreachable
             No connection could be made.
         QueryFailed
             The pool was closed.
         """
-        with self.slot():
+        if self._readers >= self._readers_max:
+            raise TooManyStreams(
+                f"{self._readers} streams are open, which is the limit: try again when "
+                "one has ended, or raise the limit"
+            )
+        self._readers += 1
+        try:
             connection = await self._take()
-            self._lent.add(connection)
-            try:
-                yield connection
-            finally:
-                self._lent.discard(connection)
-                await self._give_back(connection)
+        except BaseException:
+            self._readers -= 1
+            raise
+        self._lent.add(connection)
+        return connection
+
+    async def give_back(self, connection: ReadConnection) -> None:
+        """Take a connection back; one that was not read to its end is closed."""
+        self._readers -= 1
+        self._lent.discard(connection)
+        if not self._is_closed and len(self._idle) < IDLE_MAX and connection.is_reusable:
+            self._idle.append(connection)
+        else:
+            await connection.aclose()
 
     async def aclose(self) -> None:
         """End all connections, also those that are read from."""
@@ -91,9 +84,3 @@ class ReadPool:
                 return connection
             await connection.aclose()
         return await connect_to_read(self._dsn)
-
-    async def _give_back(self, connection: ReadConnection) -> None:
-        if not self._is_closed and len(self._idle) < IDLE_MAX and connection.is_reusable:
-            self._idle.append(connection)
-        else:
-            await connection.aclose()

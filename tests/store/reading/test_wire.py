@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def bytes_of(messages: list[tuple[bytes, bytes]]) -> bytes:
     return b"".join(message(*each) for each in messages)
 
 
-def row_of(values: tuple[float, ...], dtype: np.dtype[np.void]) -> bytes:
+def row_of(values: Any, dtype: np.dtype[np.void]) -> bytes:
     parts = [struct.pack(">h", len(values))]
     for name, value in zip(dtype.names or (), values, strict=True):
         code = ">q" if dtype[name].kind == "i" else ">d"
