@@ -115,6 +115,9 @@ def _bound(stream: Any) -> None:
     stream._stream.recv_data = _BoundedReader(stream._stream.recv_data).read
 
 
+_CUT_OFF = GRPCError(Status.INVALID_ARGUMENT, "the request ended within a message")
+
+
 class _BoundedReader:
     """Refuses what the library would read without a limit, or take for a defect of ours.
 
@@ -137,9 +140,9 @@ class _BoundedReader:
         try:
             data = await self._read(size)
         except AssertionError:
-            data = b""
-        if len(data) < size and not (self._is_prefix and not data):
-            raise GRPCError(Status.INVALID_ARGUMENT, "the request ended within a message")
+            raise _CUT_OFF from None
+        if len(data) < size and not self._is_prefix:
+            raise _CUT_OFF
         if self._is_prefix and data[:1] not in (b"", b"\0"):
             raise GRPCError(
                 Status.UNIMPLEMENTED, "the request is compressed; expected one that is not"

@@ -8,8 +8,18 @@ import pytest
 from grpclib.client import Channel
 
 from qd_schemas.symdb_grpc import SymbolMasterStub
+from qd_store.connections import connect
+from qd_store.migrate import migrate
 from support.processes import running
 from symdb.markets import channel_to, markets_in
+
+
+@pytest.fixture(scope="session")
+def migrated(database_dsn: str) -> str:
+    """The DSN of a database that has the tables."""
+    with connect(database_dsn) as connection:
+        migrate(connection)
+    return database_dsn
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ Key: TypeAlias = tuple[str, int, str | int]
 """What was asked for: how, on which exchange, and what."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Asking:
     """A call on its way, and what changed since it began."""
 
@@ -40,7 +40,7 @@ class Cache:
         self._markets_max = markets_max
         self._kept: OrderedDict[Key, tuple[Any, tuple[int, ...]]] = OrderedDict()
         self._keys: dict[tuple[int, int], set[Key]] = {}
-        self._asking: list[Asking] = []
+        self._asking: set[Asking] = set()
         self._size = 0
         self._on = False
 
@@ -59,7 +59,7 @@ class Cache:
     def asking(self, exchange_id: int) -> Iterator[Asking]:
         """Note what changes while the block runs, which asks for markets of an exchange."""
         asking = Asking(exchange_id, trusted=self._on)
-        self._asking.append(asking)
+        self._asking.add(asking)
         try:
             yield asking
         finally:
