@@ -16,6 +16,7 @@ from qd_store.errors import (
     ConnectionLost,
     DatabaseUnreachable,
     QueryFailed,
+    RightMissing,
     SchemaMismatch,
     StoreError,
 )
@@ -34,6 +35,9 @@ WHERE name IN ('statement_timeout', 'lock_timeout', 'transaction_timeout',
 
 # 08: connection exceptions; 57P01 to 57P05: shutdown, crash, start-up, idle time.
 _LOST_CLASSES = ("08", "57P")
+
+# The roles that only read also begin no transaction that writes.
+_RIGHT_MISSING = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
 
 
 def bounded(dsn: str) -> str:
@@ -70,7 +74,12 @@ def translated(error: psycopg.Error) -> StoreError:
     """A database error in the words of this package."""
     text = " ".join(str(error).split())
     if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedFunction):
-        return SchemaMismatch(f"the database lacks qd's tables ({text}): migrate it first")
+        return SchemaMismatch(f"the database lacks qd's tables ({text}): run `qd db migrate`")
+    if isinstance(error, _RIGHT_MISSING):
+        return RightMissing(
+            f"this role may not do that ({text}): connect as another, or have a superuser run "
+            "`qd db roles`"
+        )
     if isinstance(error, psycopg.OperationalError) and lost(error.sqlstate):
         return ConnectionLost(f"the database connection was lost ({text}): try again")
     return QueryFailed(f"the database refused a statement: {text}")

@@ -9,6 +9,7 @@
          ├─ TooManyStreams       the bound of open streams is reached (retriable)
          ├─ QueryTimedOut        the database did not answer in time (retriable)
          ├─ QueryFailed          the database refused a statement
+         │   └─ RightMissing       the connection's role may not do that
          ├─ FetchStopped         a fetch ended early; it knows the query of what is left
          │   ├─ FetchLost          the database went away, or fell silent (retriable)
          │   ├─ FetchFailed        the database refused to go on, or the store was closed
@@ -76,6 +77,10 @@ class QueryTimedOut(StoreError):
 
 class QueryFailed(StoreError):
     """The database refused a statement."""
+
+
+class RightMissing(QueryFailed):
+    """The connection's role has no right to do that."""
 
 
 class FetchStopped(StoreError):

@@ -86,9 +86,9 @@ def part_memory(started: PartRecord, marked_now: Iterable[Identity]) -> Memory:
 
 
 def _public(endpoint: str | None) -> str | None:
-    """Hide the password of a DSN."""
-    if endpoint is None or "@" not in endpoint or "://" not in endpoint:
+    """Leave out what of a DSN may be a password: that of its user, and all parameters."""
+    if endpoint is None or "://" not in endpoint:
         return endpoint
-    scheme, _, rest = endpoint.partition("://")
-    credentials, _, host = rest.rpartition("@")
-    return f"{scheme}://{credentials.partition(':')[0]}@{host}"
+    scheme, _, rest = endpoint.partition("?")[0].partition("://")
+    credentials, mark, host = rest.rpartition("@")
+    return f"{scheme}://{credentials.partition(':')[0]}{mark}{host}"

@@ -18,7 +18,7 @@ from qd_store.administration.roles import (
     role_names,
 )
 from qd_store.connections import connect
-from qd_store.errors import DatabaseUnreachable, RolesRefused
+from qd_store.errors import DatabaseUnreachable, RightMissing, RolesRefused
 from qd_store.imports import FileState, import_paths
 from qd_store.migrate import check_version, migrate
 from qd_store.tables import BAR_TABLES, refresh_bars
@@ -229,6 +229,21 @@ def test_rights_that_are_too_much_are_taken_away(roles: Roles) -> None:
 def test_only_a_superuser_applies_roles(roles: Roles) -> None:
     with pytest.raises(RolesRefused, match="_owner is no superuser"):
         apply_roles(roles.dsn(OWNER), prefix=roles.prefix)
+
+
+def test_what_a_role_may_not_do_is_said_in_words(roles: Roles, tmp_path: Path) -> None:
+    write_csv(generated(1, 10), tmp_path / "XBTJPY.csv")
+    with pytest.raises(RightMissing, match=r"may not do that .*`qd db roles`"):
+        import_paths(roles.dsn(GATEWAY), [tmp_path / "XBTJPY.csv"], rejects_folder=tmp_path)
+    with pytest.raises(RightMissing):
+        list(check_markets(roles.dsn(SYMDB)))
+
+
+def test_an_importer_brings_another_exchange(roles: Roles, tmp_path: Path) -> None:
+    path = tmp_path / "BTCUSDT-trades-2024-01.csv"
+    path.write_text("1,42000.5,0.1,4200.05,1704067200000,True,True\n")
+    report = import_paths(roles.dsn(IMPORTER), [path], exchange="binance", rejects_folder=tmp_path)
+    assert (report.rows, report.refused) == (1, ())
 
 
 @pytest.mark.parametrize("prefix", ["", "pg_mine", "a\0b", "x" * 60])
