@@ -212,7 +212,7 @@ async def test_rows_imported_while_streaming_do_not_show(
 
 async def test_a_database_without_tables(dsn: str) -> None:
     async with Store.open(dsn) as store:
-        with pytest.raises(SchemaMismatch, match="migrate it first"):
+        with pytest.raises(SchemaMismatch, match="run `qd db migrate`"):
             await store.exchanges()
 
 

@@ -130,13 +130,14 @@ def apply_roles(
     Raises
     ------
     RolesRefused
-        The connection is no superuser's, or the prefix makes no names.
+        The connection is no superuser's, a role is one, or the prefix makes no names.
     DatabaseUnreachable, ConnectionLost, QueryFailed
         About the database.
     """
     names = role_names(prefix)
     with translating(), connect(dsn) as connection, connection.transaction():
         _require_superuser(connection)
+        _refuse_superusers(connection, list(names.values()))
         made = [
             _apply(connection, name, purpose, (passwords or {}).get(purpose))
             for purpose, name in names.items()
@@ -154,6 +155,17 @@ def _require_superuser(connection: psycopg.Connection[Any]) -> None:
         raise RolesRefused(
             f"{row[0]} is no superuser, who alone can give tables to another owner: "
             "connect as one to apply roles"
+        )
+
+
+def _refuse_superusers(connection: psycopg.Connection[Any], names: list[str]) -> None:
+    """Take the rights of no superuser: it may be the last one."""
+    found = connection.execute(
+        "SELECT rolname FROM pg_roles WHERE rolsuper AND rolname = ANY(%s)", [names]
+    ).fetchone()
+    if found is not None:
+        raise RolesRefused(
+            f"{found[0]} is a superuser, and would be one no more: choose another prefix"
         )
 
 

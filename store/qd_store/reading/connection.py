@@ -237,7 +237,7 @@ def readable() -> Iterator[None]:
 
 def _refusal(error: ServerError) -> StoreError:
     if error.sqlstate in _MISSING:
-        return SchemaMismatch(f"the database lacks qd's tables ({error.text}): migrate it first")
+        return SchemaMismatch(f"the database lacks qd's tables ({error.text}): run `qd db migrate`")
     if lost(error.sqlstate):
         return ConnectionLost(f"the database ended the connection ({error.text}): try again")
     return QueryFailed(f"the database ended a query: {error.text}")

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
-from qd_store.administration.check import check_markets
+from qd_store.administration.check import check_markets, repair_markets
 from qd_store.administration.roles import (
     PasswordState,
     Purpose,
@@ -244,6 +244,26 @@ def test_an_importer_brings_another_exchange(roles: Roles, tmp_path: Path) -> No
     path.write_text("1,42000.5,0.1,4200.05,1704067200000,True,True\n")
     report = import_paths(roles.dsn(IMPORTER), [path], exchange="binance", rejects_folder=tmp_path)
     assert (report.rows, report.refused) == (1, ())
+
+
+def test_a_superuser_stays_one(roles: Roles) -> None:
+    name = f"{roles.prefix}x_owner"
+    with psycopg.connect(roles.admin, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {name} SUPERUSER".encode())
+        try:
+            with pytest.raises(RolesRefused, match=f"{name} is a superuser"):
+                apply_roles(roles.admin, prefix=f"{roles.prefix}x")
+        finally:
+            connection.execute(f"DROP ROLE {name}".encode())
+
+
+def test_an_owner_repairs(roles: Roles) -> None:
+    with psycopg.connect(roles.admin, autocommit=True) as connection:
+        connection.execute("UPDATE bar_1d SET volume = volume + 1")
+        connection.execute("DELETE FROM trade_mark")
+    reports = list(check_markets(roles.dsn(OWNER)))
+    assert not any(report.is_sound for report in reports)
+    assert all(report.is_sound for report in repair_markets(roles.dsn(OWNER), reports))
 
 
 @pytest.mark.parametrize("prefix", ["", "pg_mine", "a\0b", "x" * 60])
