@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from bench.causal_graphs import graphs
 from bench.report import Row, best_seconds, compared
-from qd_analytics import Graph, MonthlyBreakout, threshold
+from qd_analytics import MonthlyBreakout
 from qd_schemas.arrays import Rows
 from qd_schemas.frames import read_frame, trade_frames
 
-OBSERVATIONS = 1_000
-GRAPH_NODES = (10, 1_000, 10_000)
 ONE_BY_ONE_TRADES = 2_000
 
 
 def causal(trades: Rows) -> list[Row]:
-    """Return the rates of the model on `trades`, and of linear graphs."""
-    return [*_model(trades), *(_linear(nodes) for nodes in GRAPH_NODES)]
+    """Return the rates of the model on `trades`, and the times of graphs."""
+    return [*_model(trades), *graphs()]
 
 
 def _model(trades: Rows) -> list[Row]:
@@ -50,16 +49,3 @@ def _model(trades: Rows) -> list[Row]:
         ),
         Row("model one trade at a time", len(few) / single, "trades/s"),
     ]
-
-
-def _linear(nodes: int) -> Row:
-    """A linear graph in nodes x observations/s, against one comparison of the same matrix."""
-    graph = Graph("linear")
-    graph.add(*(threshold(at, 0.55) for at in range(nodes)))
-    graph.connect_all((at, at + 1) for at in range(nodes - 1))
-    matrix = np.random.default_rng(1).uniform(0.54, 1.0, (nodes, OBSERVATIONS))
-    columns = dict(enumerate(matrix))
-    graph.plan()
-    plain = Row("numpy comparison", matrix.size / best_seconds(lambda: matrix >= 0.55), "cells/s")
-    rate = matrix.size / best_seconds(lambda: graph.evaluate_batch(columns))
-    return compared(f"linear graph, {nodes:,} nodes", rate, "cells/s", plain)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import math
+import sys
 from collections.abc import Sequence
 
 from qd_analytics.causal import asking
@@ -266,14 +267,17 @@ def compare(
 ) -> Singleton:
     """A rule that holds its input against a limit: ``>=``, ``>``, ``<=`` or ``<``."""
     _check_limit(id, limit)
-    if sign not in {known.value for known in Sign}:
+    if sign not in _SIGNS:
         raise ModelError(f"causaloid {id!r} compares by {sign!r}; expected one of >= > <= <")
     return Singleton(
         id,
-        Comparison(Sign(sign), limit),
+        Comparison(_SIGNS[sign], limit),
         None if reads is None else (reads,),
-        description or f"is {sign} {limit}",
+        sys.intern(description or f"is {sign} {limit}"),  # often the same for many nodes
     )
+
+
+_SIGNS = {sign.value: sign for sign in Sign}
 
 
 def _check_limit(id: Key, limit: float) -> None:

@@ -80,8 +80,18 @@ class Layout:
         """The slot is one rule."""
         slot = self._slots[at]
         places = tuple(self._input(slot, entry) for entry in inputs)
-        rule = Rule(function, places, elementwise)
-        self._slots[at] = replace(slot, rule=rule, effect=effect)
+        self._slots[at] = Slot(  # not `replace`, which takes longer than all else here
+            slot.id,
+            slot.description,
+            slot.path,
+            slot.parent,
+            slot.causes,
+            slot.asked,
+            Rule(function, places, elementwise),
+            slot.join,
+            effect,
+            effect.kind is not EffectKind.TRUTH or CAUSES in places,
+        )
 
     def _input(self, slot: Slot, entry: Input | FromCauses) -> int:
         if isinstance(entry, FromCauses):

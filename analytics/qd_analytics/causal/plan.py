@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from qd_analytics.causal.effects import TRUTH, Effect, EffectKind
+from qd_analytics.causal.effects import TRUTH, Effect
 from qd_analytics.causal.errors import UnknownNode
 from qd_analytics.causal.inputs import FromContext, Input, Key, Logic, RuleFunction
 from qd_analytics.causal.sweep import Group, Sweep
@@ -62,6 +62,8 @@ class Slot:
         Whether all causes must be true, or any.
     effect : Effect
         What it says.
+    late : bool
+        Whether its rule can run only when it is reached: it reads causes, or is a value.
     """
 
     id: Key
@@ -73,14 +75,7 @@ class Slot:
     rule: Rule | None
     join: Logic = Logic.ALL
     effect: Effect = TRUTH
-
-    @property
-    def late(self) -> bool:
-        """Whether its rule can run only when it is reached: it reads causes, or is a value."""
-        rule = self.rule
-        if rule is None:
-            return False
-        return self.effect.kind is not EffectKind.TRUTH or CAUSES in rule.inputs
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
