@@ -18,8 +18,8 @@ import numpy as np
 import psycopg
 
 from qd_schemas.arrays import Rows
-from qd_store.connections import bounded, lost, translated, unreachable
-from qd_store.errors import ConnectionLost, QueryFailed, QueryTimedOut, SchemaMismatch, StoreError
+from qd_store.connections import bounded, translated, unreachable
+from qd_store.errors import ConnectionLost, QueryFailed, QueryTimedOut, StoreError
 from qd_store.reading.statements import SETTINGS
 from qd_store.reading.wire import (
     AnswerBuffer,
@@ -36,7 +36,6 @@ nothing: it may stall as long as it likes."""
 CLOSE_SECONDS_MAX: Final = 5.0
 SOCKET_BYTES: Final = 512 * 1024
 """What waits in the system for a reader that stalls; left to itself, it grows to megabytes."""
-_MISSING: Final = ("42P01", "42883")  # no such table, function
 
 
 class ReadConnection:
@@ -73,7 +72,7 @@ class ReadConnection:
 
         Raises
         ------
-        ConnectionLost, QueryTimedOut, QueryFailed, SchemaMismatch
+        ConnectionLost, QueryTimedOut, QueryFailed, SchemaMismatch, RightMissing
             The answer ended early.
         """
         self._is_busy = True
@@ -198,7 +197,7 @@ def raise_for(answer: CopyAnswer) -> None:
 
     Raises
     ------
-    ConnectionLost, QueryFailed, SchemaMismatch
+    ConnectionLost, QueryFailed, SchemaMismatch, RightMissing
         It did not end well.
     """
     if answer.error is not None:
@@ -236,8 +235,8 @@ def readable() -> Iterator[None]:
 
 
 def _refusal(error: ServerError) -> StoreError:
-    if error.sqlstate in _MISSING:
-        return SchemaMismatch(f"the database lacks qd's tables ({error.text}): run `qd db migrate`")
-    if lost(error.sqlstate):
-        return ConnectionLost(f"the database ended the connection ({error.text}): try again")
-    return QueryFailed(f"the database ended a query: {error.text}")
+    try:
+        kind = psycopg.errors.lookup(error.sqlstate)
+    except KeyError:
+        kind = psycopg.DatabaseError
+    return translated(kind(error.text))
