@@ -78,7 +78,7 @@ def own(dsn: str) -> str:
 
 
 @settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(pieces=PIECES)
 def test_bars_are_those_of_numpy_however_trades_came(own: str, pieces: list[Piece]) -> None:

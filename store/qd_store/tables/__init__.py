@@ -5,6 +5,7 @@
     kinds       plain PostgreSQL or TimescaleDB: what differs between the two, by name
     bars        the relations of stored bars, and bars of all resolutions out of trades
     copying     rows as PostgreSQL's binary COPY wants them
+    copier      such rows into tables, on a thread of its own
     chunks      TimescaleDB's chunks, made before the rows that need them
     writer      new trades of a market with marks and bars, in the caller's transaction;
                 plain, hypertable: what it does on each kind

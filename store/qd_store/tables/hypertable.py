@@ -15,7 +15,8 @@ import psycopg
 
 from qd_schemas.arrays import Rows
 from qd_store.tables.chunks import Chunks
-from qd_store.tables.writer import Stored, TradeWriter, copy_in
+from qd_store.tables.copier import Copier
+from qd_store.tables.writer import Stored, TradeWriter
 
 COMPRESSED_ROWS_MIN: Final = 1_000  # a full batch of TimescaleDB's
 
@@ -38,13 +39,10 @@ class HypertableWriter(TradeWriter):
         directly = second is not None or len(first) >= COMPRESSED_ROWS_MIN
         self._connection.execute(_DIRECTLY, {"on": "on" if directly else "off"})
         head = (first,) if second is None else (first, second)
-        with self._chunks:
-            copy_in(self._connection, "trade", self._data(chain(head, blocks)))
+        with self._chunks, Copier(self._connection) as copier:
+            for rows in chain(head, blocks):
+                self._chunks.ensure(int(rows["time"][0]), int(rows["time"][-1]))
+                copier.put("trade", self._encoded(rows))
 
     def _bars_sequence(self) -> int:
         return self._stored.bars_sequence
-
-    def _data(self, blocks: Iterator[Rows]) -> Iterator[memoryview]:
-        for rows in blocks:
-            self._chunks.ensure(int(rows["time"][0]), int(rows["time"][-1]))
-            yield self._encoded(rows)

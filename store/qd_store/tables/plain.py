@@ -23,8 +23,9 @@ from qd_store.tables.bars import (
     resume_starts,
     resumed,
 )
+from qd_store.tables.copier import Copier
 from qd_store.tables.copying import BAR_COLUMNS, CopyRows
-from qd_store.tables.writer import Stored, TradeWriter, copy_in
+from qd_store.tables.writer import Stored, TradeWriter
 
 SEGMENT_ROWS: Final = 524_288
 
@@ -61,15 +62,20 @@ class PlainWriter(TradeWriter):
         ladder = self._ladder()
         # Nobody else can see a table made in this transaction: its rows are written as
         # frozen, and need not be written again by a vacuum.
-        options = "" if self._stored.trades else ", FREEZE"
-        for first in blocks:
-            segment = self._segment(first, blocks, ladder)
-            copy_in(self._connection, self._partition, segment, options)
+        options: LiteralString = "" if self._stored.trades else ", FREEZE"
+        with Copier(self._connection) as copier:
+            waiting = 0
+            for rows in blocks:
+                copier.put(self._partition, self._encoded(rows), options)
+                waiting += len(rows)
+                if ladder is not None:
+                    self._bars.add(ladder.feed(rows))
+                if waiting >= SEGMENT_ROWS:
+                    self._bars.flush(copier)
+                    waiting = 0
             if ladder is not None:
-                self._bars.flush()
-        if ladder is not None:
-            self._bars.add(ladder.unfinished())
-            self._bars.flush()
+                self._bars.add(ladder.unfinished())
+            self._bars.flush(copier)
         if not self._stored.trades:
             self._attach()
 
@@ -77,18 +83,6 @@ class PlainWriter(TradeWriter):
         stored = self._stored
         behind = stored.bars_sequence < stored.trades
         return stored.bars_sequence if behind else stored.trades + self._rows
-
-    def _segment(
-        self, rows: Rows | None, blocks: Iterator[Rows], ladder: BarLadder | None
-    ) -> Iterator[memoryview]:
-        """Some blocks as COPY wants them; their bars wait for its end."""
-        taken = 0
-        while rows is not None:
-            yield self._encoded(rows)
-            if ladder is not None:
-                self._bars.add(ladder.feed(rows))
-            taken += len(rows)
-            rows = next(blocks, None) if taken < SEGMENT_ROWS else None
 
     def _ladder(self) -> BarLadder | None:
         """What makes the bars; None where stored ones are behind, until they are refreshed."""
@@ -123,11 +117,13 @@ class BarWriter:
             if len(rows):
                 waiting.append(rows)
 
-    def flush(self) -> None:
+    def flush(self, copier: Copier) -> None:
         """Write the bars that wait."""
         for resolution, waiting in zip(CHAIN, self._waiting, strict=True):
             if waiting:
-                self._copy(BAR_TABLES[resolution], np.concatenate(waiting))
+                bars = np.concatenate(waiting)
+                columns = {name: bars[name] for name in STORED_BAR.names or ()}
+                copier.put(BAR_TABLES[resolution], self._encoder.encoded(**columns))
                 waiting.clear()
 
     def reopened(self, trades: int, last_time: int) -> BarLadder:
@@ -153,7 +149,3 @@ class BarWriter:
         return sql.SQL(statement).format(
             sql.Identifier(table), sql.Literal(self._market), sql.Literal(time)
         )
-
-    def _copy(self, table: str, bars: Rows) -> None:
-        columns = {name: bars[name] for name in STORED_BAR.names or ()}
-        copy_in(self._connection, table, [self._encoder.encoded(**columns)])

@@ -14,6 +14,7 @@ import psycopg
 from qd_schemas.bars import CHAIN
 from qd_store.reading.blocking import read_trades
 from qd_store.tables.bars import BAR_TABLES, BarLadder
+from qd_store.tables.copier import Copier
 from qd_store.tables.locks import lock_market
 from qd_store.tables.plain import BarWriter
 from qd_store.tables.progress import Steps
@@ -50,11 +51,12 @@ def _rebuild(
     bars, ladder = BarWriter(connection, market), BarLadder()
     for resolution in CHAIN:
         bars.delete(BAR_TABLES[resolution])
-    with closing(read_trades(dsn, market)) as trades:  # the lock keeps others from adding to them
+    # The lock keeps others from adding to the trades.
+    with Copier(connection) as copier, closing(read_trades(dsn, market)) as trades:
         for rows in trades:
             bars.add(ladder.feed(rows))
-            bars.flush()
+            bars.flush(copier)
             steps.step(len(rows), symbol)
-    bars.add(ladder.unfinished())
-    bars.flush()
+        bars.add(ladder.unfinished())
+        bars.flush(copier)
     connection.execute(_COMPLETE, [market])

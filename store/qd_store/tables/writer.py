@@ -10,20 +10,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, LiteralString
+from typing import Any, Final
 
 import numpy as np
 import psycopg
-from psycopg import sql
 
 from qd_schemas.arrays import Rows
-from qd_store.tables.copying import (
-    COPY_HEADER,
-    COPY_TRAILER,
-    MARK_COLUMNS,
-    TRADE_COLUMNS,
-    CopyRows,
-)
+from qd_store.tables.copier import copy_in
+from qd_store.tables.copying import MARK_COLUMNS, TRADE_COLUMNS, CopyRows
 
 MARK_EVERY: Final = 8_192  # trades from one mark to the next; the migrations know it too
 
@@ -113,7 +107,7 @@ class TradeWriter(ABC):
 
     @abstractmethod
     def _write(self, blocks: Iterator[Rows]) -> None:
-        """Write trades, by `copy_in` of what `_encoded` makes, and bars where imports make them."""
+        """Write trades by a `Copier`, as `_encoded` makes them, and bars where imports do."""
 
     @abstractmethod
     def _bars_sequence(self) -> int:
@@ -152,23 +146,6 @@ class TradeWriter(ABC):
             "last": self._last_time,
         }
         self._connection.execute(_COUNT, counts)
-
-
-def copy_in(
-    connection: psycopg.Connection[Any],
-    table: str,
-    data: Iterable[memoryview],
-    options: LiteralString = "",
-) -> None:
-    """COPY encoded rows into a table."""
-    statement = sql.SQL("COPY {} FROM STDIN (FORMAT BINARY{})").format(
-        sql.Identifier(table), sql.SQL(options)
-    )
-    with connection.cursor().copy(statement) as copy:
-        copy.write(COPY_HEADER)
-        for rows in data:
-            copy.write(rows)
-        copy.write(COPY_TRAILER)
 
 
 def _chained(first: Rows, others: Iterator[Rows]) -> Iterator[Rows]:
