@@ -126,6 +126,8 @@ def test_side_by_side_nobody_waits(own: str) -> None:
             other = MarketTables(connection, 1, "OTHER")
             with connection.transaction():
                 other.write([trades], other.lock())
+        refresh_bars(own)  # what is not committed yet is for the next one
+        check_all(own, "OTHER", trades)
         yield trades[2_000:]
 
     with connect(own) as connection:
