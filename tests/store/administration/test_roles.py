@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -244,6 +245,22 @@ def test_an_importer_brings_another_exchange(roles: Roles, tmp_path: Path) -> No
     path.write_text("1,42000.5,0.1,4200.05,1704067200000,True,True\n")
     report = import_paths(roles.dsn(IMPORTER), [path], exchange="binance", rejects_folder=tmp_path)
     assert (report.rows, report.refused) == (1, ())
+
+
+def test_a_password_of_libpqs_passfile_serves_as_well(
+    roles: Roles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passfile = tmp_path / "pgpass"
+    escaped = roles.passwords[IMPORTER].replace("\\", "\\\\")
+    passfile.write_text(f"*:*:*:{roles.prefix}_importer:{escaped}\n")
+    passfile.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(passfile))
+    parts = urlsplit(roles.dsn(IMPORTER))
+    bare = f"{parts.username}@{parts.hostname}:{parts.port}"
+    dsn = urlunsplit(parts._replace(netloc=bare))
+    write_csv(generated(5, 9_000), tmp_path / "XBTSEK.csv")
+    report = import_paths(dsn, [tmp_path / "XBTSEK.csv"], rejects_folder=tmp_path)
+    assert report.rows == 9_000
 
 
 def test_a_superuser_stays_one(roles: Roles) -> None:
