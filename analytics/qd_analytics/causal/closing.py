@@ -106,7 +106,7 @@ def opens(join: Logic, states: Sequence[State]) -> bool:
     """Whether causes in these states open the node that they join at."""
     if join is Logic.ANY:
         return State.TRUE in states and State.ERROR not in states
-    return all(state is State.TRUE for state in states)
+    return states.count(State.TRUE) == len(states)
 
 
 def incoming(

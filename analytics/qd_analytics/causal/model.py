@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from qd_analytics.causal.causaloid import Causaloid
 from qd_analytics.causal.context import Context
+from qd_analytics.causal.context_set import ContextSet
 from qd_analytics.causal.evaluation import BatchEvaluation, Evaluation
 from qd_analytics.causal.inputs import Columns, Data
 from qd_analytics.causal.observation import Assumption, Verdict
@@ -21,7 +22,7 @@ class Model:
         Names the model in alerts.
     causaloid : Causaloid
         The rules.
-    contexts : tuple of Context
+    contexts : tuple of Context, or ContextSet
         Contexts of the model itself; a stream's own are passed when it is asked.
     assumptions : tuple of Assumption
     version : int
@@ -31,7 +32,7 @@ class Model:
     causaloid: Causaloid
     author: str = ""
     description: str = ""
-    contexts: tuple[Context, ...] = ()
+    contexts: tuple[Context, ...] | ContextSet = ()
     assumptions: tuple[Assumption, ...] = ()
     version: int = 1
 

@@ -14,11 +14,10 @@ from qd_analytics.causal.closing import (
     opens,
     refused_value,
 )
-from qd_analytics.causal.context import Absent
 from qd_analytics.causal.effects import Effect, EffectKind
 from qd_analytics.causal.evaluation import Evaluation
 from qd_analytics.causal.inputs import Data, Input, Logic, RelayTo, RuleFunction
-from qd_analytics.causal.plan import CAUSES, Close, Plan, Slot
+from qd_analytics.causal.plan import CAUSES, Close, Plan, Rule, Slot
 from qd_analytics.causal.reading import Reading, Refused, Snapshot, checked
 from qd_analytics.causal.states import State
 
@@ -64,44 +63,48 @@ class _Walk:
         self.effects: dict[int, float] = {}
         self.failures: dict[int, str] = {}
         self.relays: dict[int, RelayTo] = {}
-        self._open = [False] * len(plan.slots)
+        # What rules get: numbers that tell of divisions by zero as arrays do.
+        self._given = [np.float64(r) if isinstance(r, float) else r for r in readings]
 
     def run(self) -> None:
         """Follow the plan."""
+        states, slots = self.states, self.plan.slots
+        open_ = [False] * len(slots)
         for step in self.plan.steps:
             if isinstance(step, Close):
-                if self._open[step.slot]:
+                if open_[step.slot]:
                     self._close(step)
                 continue
-            slot = self.plan.slots[step]
-            self._open[step] = self._opens(slot)
-            if self._open[step] and slot.rule is not None:
-                self._run_rule(step, slot)
+            slot = slots[step]
+            if slot.parent >= 0 and not open_[slot.parent]:
+                continue
+            if slot.causes and not opens(slot.join, [states[n] for n in slot.causes]):
+                continue
+            open_[step] = True
+            if slot.rule is not None:
+                self._run_rule(step, slot, slot.rule)
 
-    def _opens(self, slot: Slot) -> bool:
-        if slot.parent >= 0 and not self._open[slot.parent]:
-            return False
-        return not slot.causes or opens(slot.join, [self.states[n] for n in slot.causes])
-
-    def _run_rule(self, at: int, slot: Slot) -> None:
-        rule = slot.rule
-        assert rule is not None  # the caller looked
-        read = [
-            self._incoming(slot) if place == CAUSES else self.readings[place]
+    def _run_rule(self, at: int, slot: Slot, rule: Rule) -> None:
+        given = self._given
+        values = [
+            given[place] if place != CAUSES else np.float64(self._incoming(slot))
             for place in rule.inputs
         ]
-        if any(isinstance(reading, Refused) for reading in read):
-            self.states[at] = State.ERROR
-            return
-        if any(isinstance(reading, Absent) for reading in read):
-            return
-        values = [np.float64(reading) for reading in read]  # type: ignore[arg-type]
-        self.states[at], value, note = run_rule(rule.function, values, slot.effect)
-        if value is not None:
-            self.effects[at] = value
+        for value in values:
+            if not isinstance(value, float):
+                if any(isinstance(other, Refused) for other in values):
+                    self.states[at] = State.ERROR
+                return
+        self.states[at], effect, note = run_rule(rule.function, values, slot.effect)  # type: ignore[arg-type]
+        if effect is not None:
+            self.effects[at] = effect
+        if note is not None:
+            self._note(at, note)
+
+    def _note(self, at: int, note: str | RelayTo) -> None:
         if isinstance(note, RelayTo):
             self.relays[at] = note
-        elif note is not None:
+        else:
             self.failures[at] = note
 
     def _incoming(self, slot: Slot) -> float:
@@ -128,6 +131,8 @@ def run_rule(rule: RuleFunction, values: Sequence[np.float64], effect: Effect) -
         answer = rule(*values)
     except Exception as error:  # whatever a user's rule raises belongs into the record
         return State.ERROR, None, f"the rule raised {type(error).__name__}: {error}"
+    if isinstance(answer, (bool, np.bool_)) and effect.kind is EffectKind.TRUTH:
+        return (State.TRUE if answer else State.FALSE), None, None
     if isinstance(answer, np.ndarray) and answer.ndim == 0:  # as np.where gives it
         answer = answer[()]
     if isinstance(answer, RelayTo):
