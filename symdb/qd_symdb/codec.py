@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from grpclib import GRPCError, Status
-from grpclib.encoding.proto import ProtoCodec
+
+from qd_schemas.symdb_messages import SymdbCodec
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,15 +17,14 @@ class Encoded:
     data: bytes
 
 
-class CheckedCodec(ProtoCodec):
+class CheckedCodec(SymdbCodec):
     """Answers bytes that are no request with a status, not with a logged defect."""
 
     def encode(self, message: Any, message_type: Any) -> bytes:
         """The bytes of a reply."""
         if isinstance(message, Encoded):
             return message.data
-        encoded: bytes = super().encode(message, message_type)
-        return encoded
+        return super().encode(message, message_type)
 
     def decode(self, data: bytes, message_type: Any) -> Any:
         """The request that bytes are."""

@@ -9,9 +9,9 @@ import bisect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from qd_schemas.symdb_grpc import ListSymbolsReply, Symbol
+from qd_schemas.symdb_messages import ListSymbolsReply, Symbol, SymbolResult
 from qd_store import Exchange, Market
 from qd_store.errors import UnknownExchange
 from qd_store.exchanges import ExchangeAdapter, find_exchange
@@ -24,28 +24,18 @@ _Name: TypeAlias = tuple[str, str, int, int]
 
 
 class Entry:
-    """A market as it is sent."""
+    """A market, its names, and the bytes of the messages that tell of it."""
 
-    __slots__ = ("_listed", "_sent", "key", "market", "symbol")
+    __slots__ = ("key", "listed", "market", "result", "sent", "symbol")
 
     def __init__(self, market: Market) -> None:
         self.market = market
         self.key = (market.exchange_id, market.symbol_id)
         self.symbol = _symbol(market)
-        self._sent = b""
-        self._listed = b""
-
-    @property
-    def sent(self) -> bytes:
-        """The bytes of its message."""
-        self._sent = self._sent or bytes(self.symbol)
-        return self._sent
-
-    @property
-    def listed(self) -> bytes:
-        """The bytes of a reply whose first field lists it alone; such replies add up."""
-        self._listed = self._listed or bytes(ListSymbolsReply([self.symbol]))
-        return self._listed
+        self.sent: bytes = self.symbol.SerializeToString()
+        # Replies whose first field lists it alone; such replies add up.
+        self.listed: bytes = ListSymbolsReply(symbols=[self.symbol]).SerializeToString()
+        self.result = SymbolResult(symbol=self.symbol)
 
     @property
     def names(self) -> Iterator[_Name]:
@@ -222,7 +212,7 @@ def _adapter(exchange_id: int) -> ExchangeAdapter | None:
         return None
 
 
-def _symbol(market: Market) -> Symbol:
+def _symbol(market: Market) -> Any:
     symbol = Symbol(
         exchange_id=market.exchange_id,
         symbol_id=market.symbol_id,
@@ -236,5 +226,5 @@ def _symbol(market: Market) -> Symbol:
     if adapter and pair:
         symbol.base, symbol.quote = pair.base, pair.quote
         # Only those by which it is found: a name may mean another market.
-        symbol.names = [name for name in pair.names if adapter.symbol_of(name) == market.symbol]
+        symbol.names[:] = [n for n in pair.names if adapter.symbol_of(n) == market.symbol]
     return symbol

@@ -13,28 +13,18 @@ from typing import Any, TypeVar
 
 from grpclib import GRPCError, Status
 
+from qd_schemas import symdb_grpc as declared
 from qd_schemas.errors import QdError
-from qd_schemas.symdb_grpc import (
-    ChangeKind,
+from qd_schemas.symdb_messages import (
     Exchange,
     ExchangeNameReply,
-    ExchangeNameRequest,
-    IdBySymbolRequest,
     ListExchangesReply,
-    ListExchangesRequest,
     ListSymbolsReply,
-    ListSymbolsRequest,
     LookUpSymbolsReply,
-    LookUpSymbolsRequest,
     SearchSymbolsReply,
-    SearchSymbolsRequest,
-    SymbolByIdRequest,
     SymbolChange,
     SymbolChanges,
-    SymbolMasterBase,
-    SymbolQuery,
     SymbolResult,
-    WatchSymbolsRequest,
 )
 from qd_symdb.codec import Encoded
 from qd_symdb.directory import Change, Directory, Entry, Kind
@@ -55,11 +45,11 @@ from qd_symdb.watching import WatchEnded, Watchers
 _T = TypeVar("_T")
 
 
-class SymbolMaster(SymbolMasterBase):
+class SymbolMaster(declared.SymbolMasterBase):
     """Answers from the directory, once that is surely as the database is.
 
-    Replies are `Encoded` where bytes of an earlier one are at hand, so their types are wider
-    than those that the generated class declares.
+    Requests and replies are of the classes of `symdb_messages`, or bytes that are at hand
+    (`Encoded`); the generated class declares others with the same fields.
     """
 
     def __init__(self, follower: Follower, watchers: Watchers) -> None:
@@ -75,25 +65,27 @@ class SymbolMaster(SymbolMasterBase):
             return False
         return True
 
-    async def exchange_name(self, exchange_name_request: ExchangeNameRequest) -> ExchangeNameReply:
+    async def exchange_name(self, exchange_name_request: declared.ExchangeNameRequest) -> Any:
         """The name of an exchange."""
         exchange_id = _given(exchange_name_request).exchange_id
         directory = await self._current()
-        return ExchangeNameReply(exchange_id, _exchange_name(directory, exchange_id))
+        return ExchangeNameReply(
+            exchange_id=exchange_id, name=_exchange_name(directory, exchange_id)
+        )
 
-    async def symbol_by_id(self, symbol_by_id_request: SymbolByIdRequest) -> Any:
+    async def symbol_by_id(self, symbol_by_id_request: declared.SymbolByIdRequest) -> Any:
         """The market with a symbol id."""
         request = _given(symbol_by_id_request)
         found = _by_id(await self._current(), request.exchange_id, request.symbol_id)
         return Encoded(found.sent)
 
-    async def id_by_symbol(self, id_by_symbol_request: IdBySymbolRequest) -> Any:
+    async def id_by_symbol(self, id_by_symbol_request: declared.IdBySymbolRequest) -> Any:
         """The market with a symbol, or another name."""
         request = _given(id_by_symbol_request)
         found = _by_name(await self._current(), request.exchange_id, request.symbol)
         return Encoded(found.sent)
 
-    async def list_symbols(self, list_symbols_request: ListSymbolsRequest) -> Any:
+    async def list_symbols(self, list_symbols_request: declared.ListSymbolsRequest) -> Any:
         """All markets of an exchange that have trades, or a page of them."""
         request = _given(list_symbols_request)
         directory = await self._current()
@@ -105,18 +97,17 @@ class SymbolMaster(SymbolMasterBase):
         token = str(entries[-1].key[1]) if next(rest, None) else ""
         return await _listed(entries, ListSymbolsReply(next_page_token=token))
 
-    async def list_exchanges(
-        self, list_exchanges_request: ListExchangesRequest
-    ) -> ListExchangesReply:
+    async def list_exchanges(self, list_exchanges_request: declared.ListExchangesRequest) -> Any:
         """All exchanges."""
         directory = await self._current()
         exchanges = []
         for exchange_id, name in sorted(directory.exchanges.items()):
             trades = [entry.market.trades for entry in directory.entries(exchange_id)]
-            exchanges.append(Exchange(exchange_id, name, len(trades), sum(trades)))
-        return ListExchangesReply(exchanges)
+            counts = {"symbols": len(trades), "trades": sum(trades)}
+            exchanges.append(Exchange(exchange_id=exchange_id, name=name, **counts))
+        return ListExchangesReply(exchanges=exchanges)
 
-    async def search_symbols(self, search_symbols_request: SearchSymbolsRequest) -> Any:
+    async def search_symbols(self, search_symbols_request: declared.SearchSymbolsRequest) -> Any:
         """Markets with a name that begins with the prefix."""
         request = _given(search_symbols_request)
         directory = await self._current()
@@ -130,9 +121,7 @@ class SymbolMaster(SymbolMasterBase):
         token = f"{found[-1].key[0]}:{found[-1].symbol.symbol}" if more else ""
         return await _listed(found, SearchSymbolsReply(next_page_token=token))
 
-    async def look_up_symbols(
-        self, look_up_symbols_request: LookUpSymbolsRequest
-    ) -> LookUpSymbolsReply:
+    async def look_up_symbols(self, look_up_symbols_request: declared.LookUpSymbolsRequest) -> Any:
         """Many look-ups, each answered by itself."""
         queries = _given(look_up_symbols_request).queries
         if len(queries) > QUERIES_MAX:
@@ -141,11 +130,11 @@ class SymbolMaster(SymbolMasterBase):
                 f"{len(queries)} queries; expected at most {QUERIES_MAX}: ask in parts",
             )
         directory = await self._current()
-        return LookUpSymbolsReply([_result(directory, query) for query in queries])
+        return LookUpSymbolsReply(results=[_result(directory, query) for query in queries])
 
     async def watch_symbols(
-        self, watch_symbols_request: WatchSymbolsRequest
-    ) -> AsyncIterator[SymbolChanges]:
+        self, watch_symbols_request: declared.WatchSymbolsRequest
+    ) -> AsyncIterator[Any]:
         """Changes from now on, and before them all markets if they are wanted."""
         request = _given(watch_symbols_request)
         heartbeat_ms = request.heartbeat_ms or HEARTBEAT_MS_DEFAULT
@@ -227,11 +216,11 @@ def _by_name(directory: Directory, exchange_id: int, symbol: str) -> Entry:
     return found
 
 
-def _result(directory: Directory, query: SymbolQuery) -> SymbolResult:
+def _result(directory: Directory, query: Any) -> Any:
     try:
         if query.name:
-            return SymbolResult(_by_name(directory, query.exchange_id, query.name).symbol)
-        return SymbolResult(_by_id(directory, query.exchange_id, query.symbol_id).symbol)
+            return _by_name(directory, query.exchange_id, query.name).result
+        return _by_id(directory, query.exchange_id, query.symbol_id).result
     except GRPCError as error:
         return SymbolResult(error=error.message or "")
 
@@ -264,7 +253,7 @@ async def _listed(entries: Sequence[Entry], rest: Any) -> Encoded:
     for part in _parts(entries):
         parts += [entry.listed for entry in part]
         await asyncio.sleep(0)
-    return Encoded(b"".join(parts) + bytes(rest))
+    return Encoded(b"".join(parts) + rest.SerializeToString())
 
 
 def _parts(entries: Iterable[_T]) -> Iterator[list[_T]]:
@@ -273,6 +262,6 @@ def _parts(entries: Iterable[_T]) -> Iterator[list[_T]]:
         yield part
 
 
-def _changes(changes: list[Change], *, snapshot: bool = False) -> SymbolChanges:
-    told = [SymbolChange(ChangeKind(one.kind.value), one.entry.symbol) for one in changes]
-    return SymbolChanges(told, snapshot)
+def _changes(changes: list[Change], *, snapshot: bool = False) -> Any:
+    told = [SymbolChange(kind=one.kind.value, symbol=one.entry.symbol) for one in changes]
+    return SymbolChanges(changes=told, snapshot=snapshot)

@@ -143,12 +143,3 @@ def test_two_markets_that_exchange_their_symbols() -> None:
         entry = directory.by_name(9, symbol)
         assert entry is not None
         assert entry.market.symbol_id == symbol_id
-
-
-def test_what_is_sent_is_encoded_once() -> None:
-    directory = Directory()
-    directory.load(EXCHANGES, [Market(1, 1, "XBTUSD", 1, 0, 0)])
-    (entry,) = directory.entries()
-    assert entry.sent is entry.sent
-    assert entry.listed is entry.listed
-    assert entry.sent in entry.listed

@@ -6,13 +6,13 @@ Answers may come out of a bounded cache, which a watch of changes keeps from bei
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self
 
 from qd_client.errors import UsageError
 from qd_client.symdb.cache import Cache, Key
-from qd_client.symdb.connection import Call, Connection
+from qd_client.symdb.connection import Connection, Method
 from qd_client.symdb.values import (
     ExchangeInfo,
     MarketChange,
@@ -23,16 +23,14 @@ from qd_client.symdb.values import (
 from qd_client.symdb.watching import changes_of, keep_valid
 from qd_schemas.enums import ExchangeId
 from qd_schemas.specs import TlsSettings
-from qd_schemas.symdb_grpc import (
+from qd_schemas.symdb_messages import (
     ExchangeNameRequest,
     IdBySymbolRequest,
     ListExchangesRequest,
     ListSymbolsRequest,
     LookUpSymbolsRequest,
     SearchSymbolsRequest,
-    Symbol,
     SymbolByIdRequest,
-    SymbolMasterStub,
     SymbolQuery,
 )
 
@@ -43,9 +41,6 @@ SYMBOL_ID_MAX: Final = 65_535
 PAGE_SYMBOLS: Final = 5_000
 QUERIES_MAX: Final = 1_000
 """Of one bulk look-up; more are asked in parts."""
-
-_Request = TypeVar("_Request", contravariant=True)
-_Reply = TypeVar("_Reply", covariant=True)
 
 
 class SymdbClient:
@@ -112,13 +107,14 @@ class SymdbClient:
                 await asyncio.wait([watch])
         finally:
             if connection is not None:
-                connection.close()
+                await connection.close()
 
     async def exchange_name(self, exchange_id: int = ExchangeId.KRAKEN) -> str:
         """The name of an exchange."""
         _check("exchange id", exchange_id, EXCHANGE_ID_MAX)
-        request = ExchangeNameRequest(exchange_id)
-        return (await self._ask(lambda stub: stub.exchange_name, request)).name
+        request = ExchangeNameRequest(exchange_id=exchange_id)
+        name: str = (await self._ask(lambda stub: stub.exchange_name, request)).name
+        return name
 
     async def exchanges(self) -> list[ExchangeInfo]:
         """All exchanges by id, with how many symbols and trades each has."""
@@ -135,7 +131,7 @@ class SymdbClient:
         """
         _check("exchange id", exchange_id, EXCHANGE_ID_MAX)
         _check("symbol id", symbol_id, SYMBOL_ID_MAX)
-        request = SymbolByIdRequest(exchange_id, symbol_id)
+        request = SymbolByIdRequest(exchange_id=exchange_id, symbol_id=symbol_id)
         return await self._one(
             ("id", exchange_id, symbol_id), lambda stub: stub.symbol_by_id, request
         )
@@ -150,7 +146,7 @@ class SymdbClient:
         """
         _check("exchange id", exchange_id, EXCHANGE_ID_MAX)
         _check_text(symbol)
-        request = IdBySymbolRequest(exchange_id, symbol)
+        request = IdBySymbolRequest(exchange_id=exchange_id, symbol=symbol)
         return await self._one(
             ("name", exchange_id, symbol), lambda stub: stub.id_by_symbol, request
         )
@@ -219,7 +215,9 @@ class SymdbClient:
         token = ""
         while limit is None or len(found) < limit:
             size = PAGE_SYMBOLS if limit is None else min(limit - len(found), PAGE_SYMBOLS)
-            request = SearchSymbolsRequest(exchange_id or 0, prefix, size, token)
+            request = SearchSymbolsRequest(
+                exchange_id=exchange_id or 0, prefix=prefix, page_size=size, page_token=token
+            )
             reply = await self._ask(lambda stub: stub.search_symbols, request)
             found += map(market_of, reply.symbols)
             token = reply.next_page_token
@@ -255,12 +253,7 @@ class SymdbClient:
         _check("exchange id", exchange_id or 0, EXCHANGE_ID_MAX)
         return changes_of(self._open(), exchange_id or 0, with_symbols=with_symbols)
 
-    async def _one(
-        self,
-        key: Key,
-        method: Callable[[SymbolMasterStub], Call[_Request, Symbol]],
-        request: _Request,
-    ) -> MarketInfo:
+    async def _one(self, key: Key, method: Method, request: Any) -> MarketInfo:
         kept: MarketInfo | None = self._cache.get(key)
         if kept is not None:
             return kept
@@ -273,13 +266,13 @@ class SymdbClient:
     async def _looked_up(self, exchange_id: int, keys: Sequence[Key]) -> list[MarketInfo | None]:
         self._keep_valid()
         queries = [
-            SymbolQuery(exchange_id, wanted)
+            SymbolQuery(exchange_id=exchange_id, name=wanted)
             if isinstance(wanted, str)
-            else SymbolQuery(exchange_id, symbol_id=wanted)
+            else SymbolQuery(exchange_id=exchange_id, symbol_id=wanted)
             for _, _, wanted in keys
         ]
         with self._cache.asking(exchange_id) as asking:
-            request = LookUpSymbolsRequest(queries)
+            request = LookUpSymbolsRequest(queries=queries)
             results = (await self._ask(lambda stub: stub.look_up_symbols, request)).results
             found = [market_of(one.symbol) if one.symbol.symbol_id else None for one in results]
             for key, market in zip(keys, found, strict=True):
@@ -291,16 +284,16 @@ class SymdbClient:
         markets: list[MarketInfo] = []
         token = ""
         while True:
-            request = ListSymbolsRequest(exchange_id, PAGE_SYMBOLS, token)
+            request = ListSymbolsRequest(
+                exchange_id=exchange_id, page_size=PAGE_SYMBOLS, page_token=token
+            )
             reply = await self._ask(lambda stub: stub.list_symbols, request)
             markets += map(market_of, reply.symbols)
             token = reply.next_page_token
             if not token:
                 return markets
 
-    async def _ask(
-        self, method: Callable[[SymbolMasterStub], Call[_Request, _Reply]], request: _Request
-    ) -> _Reply:
+    async def _ask(self, method: Method, request: Any) -> Any:
         return await self._open().ask(method, request)
 
     def _keep_valid(self) -> None:

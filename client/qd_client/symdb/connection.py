@@ -9,10 +9,9 @@ import asyncio
 import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, TypeAlias
 
 from grpclib import GRPCError, Status
-from grpclib.client import Channel
 from grpclib.config import Configuration
 from grpclib.exceptions import ProtocolError, StreamTerminatedError
 
@@ -23,25 +22,19 @@ from qd_client.errors import (
     SymdbTlsFailed,
     SymdbUnavailable,
 )
+from qd_client.symdb.channel import ClosingChannel
 from qd_client.symdb.tls import client_context, tls_words
 from qd_schemas.specs import TlsSettings
-from qd_schemas.symdb_grpc import SymbolChanges, SymbolMasterStub, WatchSymbolsRequest
+from qd_schemas.symdb_grpc import SymbolMasterStub
+from qd_schemas.symdb_messages import SymdbCodec
 
 TRIES_MAX: Final = 4
 RETRY_SECONDS: Final = 0.05
 """Before the second try; twice as long before each further one, less up to half by chance."""
 
 _RETRIED: Final = (Status.UNAVAILABLE, Status.RESOURCE_EXHAUSTED)
-_Request = TypeVar("_Request", contravariant=True)
-_Reply = TypeVar("_Reply", covariant=True)
-
-
-class Call(Protocol[_Request, _Reply]):
-    """A method of the generated stub."""
-
-    def __call__(self, request: _Request, /, *, timeout: float) -> Awaitable[_Reply]:
-        """Send the request and receive the reply."""
-        ...
+Method: TypeAlias = Callable[[SymbolMasterStub], Callable[..., Awaitable[Any]]]
+"""One of the generated stub's, whose requests and replies are of `symdb_messages`."""
 
 
 class Connection:
@@ -61,21 +54,20 @@ class Connection:
         self.endpoint = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._deadline_s = deadline_s
         self._domain = (tls.domain if tls else "") or host
-        self._channel = Channel(
+        self._channel = ClosingChannel(
             host,
             port,
+            codec=SymdbCodec(),
             ssl=client_context(tls) if tls else None,
             config=Configuration(ssl_target_name_override=self._domain if tls else None),
         )
         self._stub = SymbolMasterStub(self._channel)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close it; what is under way fails."""
-        self._channel.close()
+        await self._channel.aclose()
 
-    async def ask(
-        self, method: Callable[[SymbolMasterStub], Call[_Request, _Reply]], request: _Request
-    ) -> _Reply:
+    async def ask(self, method: Method, request: Any) -> Any:
         """Make one call, again if that may help, all within the deadline.
 
         Raises
@@ -95,9 +87,7 @@ class Connection:
             await asyncio.sleep(delay)
         raise AssertionError("the last try returns or raises")
 
-    async def watch(
-        self, request: WatchSymbolsRequest, silence_s: float
-    ) -> AsyncIterator[SymbolChanges]:
+    async def watch(self, request: Any, silence_s: float) -> AsyncIterator[Any]:
         """Give the messages of one watch, for as long as it lasts.
 
         Parameters
@@ -129,8 +119,8 @@ class Connection:
             await messages.aclose()  # type: ignore[attr-defined]  # it is a generator
 
     async def _ask_once(
-        self, call: Call[_Request, _Reply], request: _Request, seconds: float
-    ) -> _Reply:
+        self, call: Callable[..., Awaitable[Any]], request: Any, seconds: float
+    ) -> Any:
         before = _cancellations()
         try:
             async with asyncio.timeout(seconds):
@@ -202,5 +192,5 @@ def _cancellations() -> int:
     return task.cancelling() if task is not None else 0
 
 
-async def _next(messages: AsyncIterator[SymbolChanges]) -> SymbolChanges | None:
+async def _next(messages: AsyncIterator[Any]) -> Any | None:
     return await anext(messages, None)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-
-from qd_schemas.symdb_grpc import Exchange, Symbol, SymbolChange
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +66,9 @@ class ChangeKind(Enum):
     REMOVED = 3
 
 
+_KINDS = {kind.value: kind for kind in ChangeKind}
+
+
 @dataclass(frozen=True, slots=True)
 class MarketChange:
     """A change of a market.
@@ -83,7 +85,7 @@ class MarketChange:
     market: MarketInfo
 
 
-def market_of(symbol: Symbol) -> MarketInfo:
+def market_of(symbol: Any) -> MarketInfo:
     """The market in a message."""
     return MarketInfo(
         symbol.exchange_id,
@@ -98,15 +100,14 @@ def market_of(symbol: Symbol) -> MarketInfo:
     )
 
 
-def exchange_of(exchange: Exchange) -> ExchangeInfo:
+def exchange_of(exchange: Any) -> ExchangeInfo:
     """The exchange in a message."""
     return ExchangeInfo(exchange.exchange_id, exchange.name, exchange.symbols, exchange.trades)
 
 
-def change_of(change: SymbolChange) -> MarketChange:
+def change_of(change: Any) -> MarketChange:
     """The change in a message; a kind of a newer service is a change."""
-    known = {kind.value: kind for kind in ChangeKind}
     return MarketChange(
-        known.get(int(change.kind), ChangeKind.CHANGED),
+        _KINDS.get(change.kind, ChangeKind.CHANGED),
         market_of(change.symbol),
     )

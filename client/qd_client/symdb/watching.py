@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Final
+from typing import Any, Final
 
 from qd_client.errors import QdClientError
 from qd_client.symdb.cache import Cache
 from qd_client.symdb.connection import Connection
 from qd_client.symdb.values import ChangeKind, MarketChange, MarketInfo, change_of
-from qd_schemas.symdb_grpc import SymbolChanges, WatchSymbolsRequest
+from qd_schemas.symdb_messages import WatchSymbolsRequest
 
 HEARTBEAT_SECONDS: Final = 5.0
 SILENCE_SECONDS_MAX: Final = 3 * HEARTBEAT_SECONDS
@@ -92,8 +92,12 @@ def differences(
 
 async def _watch(
     connection: Connection, exchange_id: int, *, with_symbols: bool
-) -> AsyncIterator[SymbolChanges]:
-    request = WatchSymbolsRequest(exchange_id, with_symbols, int(HEARTBEAT_SECONDS * 1000))
+) -> AsyncIterator[Any]:
+    request = WatchSymbolsRequest(
+        exchange_id=exchange_id,
+        with_symbols=with_symbols,
+        heartbeat_ms=int(HEARTBEAT_SECONDS * 1000),
+    )
     async for message in connection.watch(request, SILENCE_SECONDS_MAX):
         yield message
 
