@@ -29,7 +29,7 @@ from qd_analytics import (
     Table,
     threshold,
 )
-from qd_analytics.causal.errors import DataShapeError, UnknownNode
+from qd_analytics.causal.errors import DataShapeError, DuplicateNode, UnknownNode
 
 NAMES = ("a", "b", "c")
 CAUSES = FromCauses("a")
@@ -234,6 +234,7 @@ def test_codes_cannot_be_changed() -> None:
         {"x": [[1.0]]},
         {"x": [1.0, 2.0], "y": [1.0]},
         {"x": ["one"]},
+        {"x": [10**400]},
     ],
 )
 def test_columns_that_do_not_fit(columns: dict[str, Any]) -> None:
@@ -260,3 +261,49 @@ def test_several_contexts_are_told_apart_by_name() -> None:
     )
     contexts = named("first", 1.0), named("second", 3.0)
     assert rule.evaluate_batch({"x": [0.0, 2.0, 4.0]}, *contexts).states.tolist() == [2, 1, 2]
+
+
+@pytest.mark.parametrize("nodes", [1, 300])
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (10**400, "'x' is too large; expected a number that a float can hold"),
+        ("1", "'x' is '1' (str); expected a number"),
+        (1j, "'x' is 1j (complex); expected a number"),
+        (None, "the data has no value for 'x'"),
+        (math.inf, "'x' is inf; expected a finite number"),
+    ],
+)
+def test_values_that_are_no_numbers(nodes: int, value: Any, reason: str) -> None:
+    """Whatever way a graph of this size is evaluated."""
+    graph = Graph("g")
+    graph.add(threshold("x", 0.5), *(threshold(at, 0.5, reads="y") for at in range(nodes)))
+    record = graph.evaluate({"x": value, "y": 1.0})
+    assert record.node("x").reason == reason
+    assert record.number_true == nodes
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Table(["a"], [1.0]),
+        lambda: Table(["a"], [[1.0, 2.0]]),
+        lambda: Table(["a"], [["one"]]),
+    ],
+)
+def test_tables_that_do_not_fit(make: Callable[[], Table]) -> None:
+    with pytest.raises(DataShapeError):
+        make()
+
+
+def test_a_column_is_named_once() -> None:
+    with pytest.raises(DuplicateNode, match="'a' is named twice"):
+        Table(["a", "b", "a"], np.zeros((1, 3)))
+
+
+def test_a_table_without_a_column() -> None:
+    graph = Graph("g")
+    graph.add(threshold("a", 0.5), threshold("b", 0.5))
+    batch = graph.evaluate_batch(Table(["b"], [[1.0], [0.0]]))
+    assert batch.node("b").tolist() == [State.TRUE, State.FALSE]
+    assert batch.row(1).node("a").reason == "the data has no value for 'a'"

@@ -20,7 +20,7 @@ from qd_analytics.causal.single import evaluate_one
 SLOTS_MANY: Final = 256
 """From here on one observation is evaluated as an array of one: fewer, larger steps."""
 
-_PLAIN: Final = frozenset({float, int, np.float64})
+_PLAIN: Final = frozenset({float, np.float64})
 
 _names: weakref.WeakKeyDictionary[Plan, Names] = weakref.WeakKeyDictionary()
 

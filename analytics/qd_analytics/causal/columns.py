@@ -65,7 +65,7 @@ class Table:
         self.names = names if isinstance(names, Names) else Names(names)
         try:
             self.values: Matrix = np.asarray(values, dtype=np.float64)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise DataShapeError(f"the table does not hold numbers: {error}") from None
         if self.values.ndim != 2 or self.values.shape[1] != len(self.names):
             raise DataShapeError(
@@ -199,7 +199,7 @@ def _column(source: Input, columns: Columns) -> Column:
         return _missing(source)
     try:
         return np.ascontiguousarray(columns[source], dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataShapeError(f"the column {source!r} does not hold numbers: {error}") from None
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.text import Text
-from rich.tree import Tree
-
 from qd_analytics.causal.states import State
 
 if TYPE_CHECKING:
+    from rich.text import Text
+    from rich.tree import Tree
+
     from qd_analytics.causal.evaluation import Evaluation
 
 COLOURS: Final = {
@@ -73,6 +73,8 @@ def _said(record: Evaluation, at: int) -> str:
 
 def tree(record: Evaluation, at: int) -> Tree:
     """The record as a tree; each node with a sign and a colour for its state."""
+    from rich.tree import Tree  # here, since who shows no tree need not wait for it
+
     made = Tree(_label(record, at))
     _grow(made, record, at)
     return made
@@ -84,6 +86,8 @@ def _grow(into: Tree, record: Evaluation, at: int) -> None:
 
 
 def _label(record: Evaluation, at: int) -> Text:
+    from rich.text import Text  # as above
+
     slot, state = record.plan.slots[at], record.states[at]
     text = Text(f"{SIGNS[state]} ", style=COLOURS[state])
     text.append(str(slot.id), style="bold")

@@ -55,7 +55,7 @@ def load(path: Path | str, registry: Registry = REGISTRY) -> Model:
     """
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SavedModelError(f"{path} is no JSON: {error}") from None
     return model_from_data(data, registry)
 
@@ -101,7 +101,7 @@ def model_from_data(data: Any, registry: Registry = REGISTRY) -> Model:
             assumptions=tuple(_assumption(entry, registry) for entry in data["assumptions"]),
             version=data["version"],
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         shown = f"{type(error).__name__}: {error}"
         raise SavedModelError(f"the saved model is damaged: {shown}") from error
 

@@ -50,7 +50,10 @@ def read(source: Input, data: Data) -> Reading:
         return Refused(f"the data has no value for {source!r}")
     if not isinstance(value, (Real, np.bool_)):
         return Refused(f"{source!r} is {value!r} ({type(value).__name__}); expected a number")
-    return checked(source, float(value))
+    try:
+        return checked(source, float(value))
+    except OverflowError:
+        return Refused(f"{source!r} is too large; expected a number that a float can hold")
 
 
 class _Walk:
