@@ -1,5 +1,7 @@
 """Print rates, ratios and memory: ``python -m bench [CSV]``, or of Fluvio only ``… fluvio``.
 
+``… symdb`` measures look-ups at the symbol master only.
+
 ``python -m bench store [TRADES…]`` measures the store alone, with markets of so many generated
 trades; by default a million and ten millions.
 
@@ -31,6 +33,7 @@ from bench.memory import memory
 from bench.report import show
 from bench.store import LENGTHS, store
 from bench.storing import storing
+from bench.symdb import symdb
 from qd_cli.generate import generate_market
 from qd_cli.stack.parts import DATABASE, FLUVIO, Choices, qd_parts
 from qd_cli.stack.record import StateFolder
@@ -95,6 +98,9 @@ def main() -> None:
         folder = Path(name)
         if sys.argv[1:] == ["fluvio"]:
             asyncio.run(fluvio(folder))
+            return
+        if sys.argv[1:] == ["symdb"]:
+            asyncio.run(symdb(folder))
             return
         if sys.argv[1:2] == ["store"]:
             asyncio.run(store(folder, [int(text) for text in sys.argv[2:]] or LENGTHS))
