@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -132,6 +134,19 @@ def test_pictures(drawn: Graph | Context, tmp_path: Path) -> None:
         assert {"root 0", "month 202402", "datial", "read by the rules"} <= words
     else:
         assert "one" in words
+
+
+def test_who_draws_nothing_loads_no_drawing_library() -> None:
+    """Nor does igraph, which would; it keeps its own drawing where matplotlib came first."""
+    loaded = "import sys; assert ('matplotlib' in sys.modules, 'rich' in sys.modules) == "
+    drawing = "import qd_analytics, igraph.drawing.shapes as s; assert hasattr(s.mpl, 'rc') is "
+    for program in (
+        f"import qd_analytics; {loaded} (False, False); import matplotlib",
+        f"{drawing} False",
+        f"import matplotlib; {drawing} True",
+    ):
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 def test_what_cannot_be_drawn(tmp_path: Path) -> None:

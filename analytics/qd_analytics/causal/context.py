@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-import igraph
-
 from qd_analytics.causal.contextoid import Contextoid, Datoid, Relation, TimeScale
 from qd_analytics.causal.errors import DuplicateNode, ModelError, UnknownNode
+from qd_analytics.causal.structure import igraph
 
 
 class IndexName(Enum):
@@ -245,7 +244,7 @@ class Context:
                 for target, relation in targets.items()
             )
 
-    def to_igraph(self) -> igraph.Graph:
+    def to_igraph(self) -> Any:
         """A copy as a directed igraph graph, vertices in the order in which they were added."""
         with _LOCK:
             edges = self.relations

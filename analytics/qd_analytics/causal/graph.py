@@ -8,8 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-
-import igraph
+from typing import Any
 
 from qd_analytics.causal.causaloid import Causaloid
 from qd_analytics.causal.errors import (
@@ -23,6 +22,7 @@ from qd_analytics.causal.errors import (
 from qd_analytics.causal.inputs import Key, Logic
 from qd_analytics.causal.layout import Layout, Node, plan_of
 from qd_analytics.causal.plan import Plan
+from qd_analytics.causal.structure import igraph
 
 WAY_NODES_MAX = 12  # nodes that a message names
 PLANS_KEPT = 256  # plans for parts of the graph; the oldest goes first
@@ -57,7 +57,7 @@ class Graph(Causaloid):
         self._effects: list[dict[int, float]] = []
         self._causes: list[dict[int, None]] = []
         self._frozen = False
-        self._igraph: igraph.Graph | None = None
+        self._igraph: Any = None
         self._plans: dict[tuple[object, ...], Plan] = {}
 
     # Building
@@ -200,7 +200,7 @@ class Graph(Causaloid):
             raise ModelError(f"graph {self.id!r} has no edge {cause!r} -> {effect!r}")
         return self._effects[source][target]
 
-    def to_igraph(self) -> igraph.Graph:
+    def to_igraph(self) -> Any:
         """A copy as a directed igraph graph; attributes ``name`` and ``weight``."""
         return self._structure().copy()
 
@@ -331,7 +331,7 @@ class Graph(Causaloid):
                 return True
         return False
 
-    def _structure(self) -> igraph.Graph:
+    def _structure(self) -> Any:
         if self._igraph is None:
             pairs = [(s, t) for s, targets in enumerate(self._effects) for t in targets]
             graph = igraph.Graph(n=self.size, edges=pairs, directed=True)
@@ -341,7 +341,7 @@ class Graph(Causaloid):
         return self._igraph
 
 
-def circle_of(graph: igraph.Graph) -> list[int]:
+def circle_of(graph: Any) -> list[int]:
     """The vertices of one circle of a directed graph, its first again at the end."""
     loops = [edge.source for edge in graph.es if edge.is_loop()]
     if loops:

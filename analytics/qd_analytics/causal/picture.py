@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import igraph
-
 from qd_analytics.causal.causaloid import Causaloid
 from qd_analytics.causal.context import Context
 from qd_analytics.causal.diagram import Box, Diagram, diagram_of
 from qd_analytics.causal.errors import ModelError, TooLargeToDraw
 from qd_analytics.causal.evaluation import Evaluation
+from qd_analytics.causal.structure import igraph
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
