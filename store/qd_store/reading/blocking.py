@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Generator
+from select import POLLIN, poll
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +24,8 @@ from qd_store.reading.connection import (
     readable,
     silent,
 )
-from qd_store.reading.wire import AnswerBuffer, copy_of, question
+from qd_store.reading.libpq import copied
+from qd_store.reading.wire import AnswerBuffer, CopyMessages, copy_of, question
 
 BATCH_ROWS: Final = 65_536
 
@@ -116,11 +118,15 @@ def _direct(
 def _by_libpq(
     connection: psycopg.Connection[Any], select: str, dtype: np.dtype[np.void]
 ) -> Generator[Rows]:
-    buffer, row = AnswerBuffer(dtype, BATCH_ROWS), b" "
-    with connection.cursor().copy(copy_of(select).encode()) as copy:
-        while row:
-            row = bytes(copy.read())
-            with readable():
-                rows = buffer.put(row)
-            if len(rows):
-                yield rows
+    copy = CopyMessages(dtype)
+    watch = poll()
+    watch.register(connection.pgconn.socket, POLLIN)
+    for messages in copied(connection.pgconn, copy_of(select).encode(), BATCH_ROWS):
+        if messages is None:
+            if not watch.poll(SILENCE_SECONDS_MAX * 1000):
+                raise silent()
+            continue
+        with readable():
+            rows = copy.take(messages)
+        if len(rows):
+            yield rows

@@ -20,10 +20,12 @@ import psycopg
 from qd_schemas.arrays import Rows
 from qd_store.connections import bounded, translated, unreachable
 from qd_store.errors import ConnectionLost, QueryFailed, QueryTimedOut, StoreError
+from qd_store.reading.libpq import copied
 from qd_store.reading.statements import SETTINGS
 from qd_store.reading.wire import (
     AnswerBuffer,
     CopyAnswer,
+    CopyMessages,
     ServerError,
     WireViolation,
     copy_of,
@@ -118,7 +120,7 @@ class ReadConnection:
             if len(rows):
                 yield rows
         if self._is_abandoned:
-            raise QueryFailed("the store was closed while it was read from: keep it open")
+            raise closed_meanwhile()
         raise_for(buffer.answer)
 
     async def _send(self, data: bytes) -> None:
@@ -152,20 +154,38 @@ class ReadConnection:
     async def _by_libpq(
         self, select: str, dtype: np.dtype[np.void], batch_rows: int
     ) -> AsyncGenerator[Rows]:
-        buffer, row = AnswerBuffer(dtype, batch_rows), b" "
+        copy = CopyMessages(dtype)
         try:
-            async with self._connection.cursor().copy(copy_of(select).encode()) as copy:
-                while row:
-                    async with asyncio.timeout(SILENCE_SECONDS_MAX):
-                        row = bytes(await copy.read())
-                    with readable():
-                        rows = buffer.put(row)
-                    if len(rows):
-                        yield rows
-        except TimeoutError:
-            raise silent() from None
+            answer = copied(self._connection.pgconn, copy_of(select).encode(), batch_rows)
+            for messages in answer:
+                if messages is None:
+                    await self._readable()
+                    continue
+                with readable():
+                    rows = copy.take(messages)
+                if len(rows):
+                    yield rows
+                if self._is_abandoned:
+                    raise closed_meanwhile()
         except psycopg.Error as error:
             raise translated(error) from error
+
+    async def _readable(self) -> None:
+        """Wait until something came, or the connection ended."""
+        loop = asyncio.get_running_loop()
+        came = asyncio.Event()
+        loop.add_reader(self._socket, came.set)
+        self._is_receiving = True
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS_MAX):
+                await came.wait()
+        except TimeoutError:
+            raise silent() from None
+        finally:
+            self._is_receiving = False
+            loop.remove_reader(self._socket)
+        if self._is_abandoned:
+            raise closed_meanwhile()
 
 
 async def connect_to_read(dsn: str) -> ReadConnection:
@@ -212,6 +232,11 @@ def silent() -> QueryTimedOut:
         f"the database sent nothing for {SILENCE_SECONDS_MAX:.0f} s: is it overloaded, or is a "
         "table locked?"
     )
+
+
+def closed_meanwhile() -> QueryFailed:
+    """The error of a reader whose store was closed."""
+    return QueryFailed("the store was closed while it was read from: keep it open")
 
 
 def gone(error: OSError) -> ConnectionLost:

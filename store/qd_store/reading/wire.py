@@ -9,6 +9,7 @@ Reference: PostgreSQL's documentation, "Message Formats" and "COPY: Binary Forma
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,8 +78,8 @@ class CopyAnswer:
         fields: list[tuple[str, str]] = [("kind", "u1"), ("length", ">u4"), ("columns", ">u2")]
         for name in self._names:
             fields += [(f"{name}_bytes", ">i4"), (name, dtype[name].newbyteorder(">").str)]
-        self._wire = np.dtype(fields)
-        self.row_bytes = self._wire.itemsize
+        self.wire = np.dtype(fields)
+        self.row_bytes = self.wire.itemsize
         self.nothing: Rows = np.empty(0, dtype)
         self.error: ServerError | None = None
         self.ended = False
@@ -116,12 +117,13 @@ class CopyAnswer:
 
     def _rows(self, data: memoryview, at: int) -> tuple[Rows, int]:
         """The row messages that follow each other from here."""
-        found = np.ndarray(((len(data) - at) // self.row_bytes,), self._wire, data, at)
+        found = np.ndarray(((len(data) - at) // self.row_bytes,), self.wire, data, at)
         fit = (found["kind"] == _ROW) & (found["length"] == self.row_bytes - 1)
         count = len(fit) if fit.all() else int(np.argmin(fit))
-        return self._converted(found[:count]), at + count * self.row_bytes
+        return self.converted(found[:count]), at + count * self.row_bytes
 
-    def _converted(self, found: Rows) -> Rows:
+    def converted(self, found: Rows) -> Rows:
+        """Rows as they are used, of rows as they are sent."""
         rows = np.empty(len(found), self._dtype)
         for name in self._names:
             rows[name] = found[name]
@@ -161,7 +163,43 @@ class CopyAnswer:
                 f"a row of {len(text)} bytes; expected {self.row_bytes - _HEAD_BYTES}: no nulls, "
                 "columns of eight bytes"
             )
-        return self._converted(np.frombuffer(bytes(_HEAD_BYTES) + text, self._wire))
+        return self.converted(np.frombuffer(bytes(_HEAD_BYTES) + text, self.wire))
+
+
+class CopyMessages:
+    """Reads a COPY that libpq took out of the server's answer: its messages, nothing else.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        As of `CopyAnswer`.
+    """
+
+    def __init__(self, dtype: np.dtype[np.void]) -> None:
+        self._answer = CopyAnswer(dtype)
+        self._head = b"d" + (self._answer.row_bytes - 1).to_bytes(4)
+
+    def take(self, messages: Sequence[bytes]) -> Rows:
+        """The rows of messages that follow each other.
+
+        Raises
+        ------
+        WireViolation
+            This is no such COPY.
+        """
+        rows = [self._row(message) for message in messages[:1]] + list(messages[1:])
+        if rows and rows[-1] in (b"", _COPY_TRAILER):
+            rows.pop()
+        data = self._head.join([b"", *rows])
+        if len(data) != len(rows) * self._answer.row_bytes:
+            raise WireViolation(
+                f"{len(data)} bytes in {len(rows)} rows; expected {self._answer.row_bytes} each: "
+                "no nulls, columns of eight bytes"
+            )
+        return self._answer.converted(np.frombuffer(data, self._answer.wire))
+
+    def _row(self, first: bytes) -> bytes:
+        return first[_COPY_HEADER_BYTES:] if first.startswith(_SIGNATURE) else first
 
 
 class AnswerBuffer:
@@ -196,16 +234,6 @@ class AnswerBuffer:
         if count and self._filled < len(self._bytes) and not self._may_end():
             return self.answer.nothing
         return self._taken()
-
-    def put(self, row: bytes) -> Rows:
-        """The same for what libpq gives of a COPY: a row at a time, and nothing at its end."""
-        message = b"d" + (len(row) + 4).to_bytes(4) + row if row else b""
-        rows = self.answer.nothing
-        if not row or self._filled + len(message) > len(self._bytes):
-            rows = self._taken()
-        self._bytes[self._filled : self._filled + len(message)] = message  # grows where it must
-        self._filled += len(message)
-        return rows
 
     def _taken(self) -> Rows:
         with memoryview(self._bytes)[: self._filled] as view:

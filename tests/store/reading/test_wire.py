@@ -15,6 +15,7 @@ from qd_schemas.arrays import BAR, TRADE, Rows
 from qd_store.reading.wire import (
     MESSAGE_BYTES_MAX,
     AnswerBuffer,
+    CopyMessages,
     ServerError,
     WireViolation,
     copy_of,
@@ -105,14 +106,21 @@ def test_rows_come_whole_however_they_are_cut(
     assert found.tobytes() == rows.tobytes()
 
 
-@pytest.mark.parametrize("batch_rows", [1, 7, 10_000])
+@pytest.mark.parametrize("messages_max", [1, 7, 10_000])
 @pytest.mark.parametrize("count", [0, 1, 2, 1000])
-def test_rows_of_libpq_are_the_same(count: int, batch_rows: int) -> None:
+def test_rows_of_libpq_are_the_same(count: int, messages_max: int) -> None:
     rows = rows_of(count)
-    buffer = AnswerBuffer(TRADE, batch_rows)
-    given_rows = [body for kind, body in answer_of(rows) if kind == b"d"]
-    parts = [buffer.put(row) for row in [*given_rows, b""]]
+    messages = [body for kind, body in answer_of(rows) if kind == b"d"]
+    copy, parts = CopyMessages(TRADE), [np.empty(0, TRADE)]
+    for begin in range(0, len(messages), messages_max):
+        parts.append(copy.take(messages[begin : begin + messages_max]))
     assert np.concatenate(parts).tobytes() == rows.tobytes()
+
+
+def test_a_row_of_libpq_that_is_none() -> None:
+    messages = [body for kind, body in answer_of(rows_of(3)) if kind == b"d"]
+    with pytest.raises(WireViolation, match="expected 55 each"):
+        CopyMessages(TRADE).take([*messages[:2], messages[2][:-8]])
 
 
 def test_what_is_said_among_rows_is_stepped_over() -> None:
