@@ -14,11 +14,14 @@ from qd_schemas.enums import ExchangeId, ServiceId
 from qd_schemas.errors import SettingError
 from qd_schemas.specs import (
     SERVICES,
+    SYMDB_TLS_NAMES,
     AnalyticsSettings,
     ClientKind,
     DatabaseSettings,
     FluvioSettings,
     GatewaySettings,
+    ServerTlsSettings,
+    SymdbServiceSettings,
     SymdbSettings,
     TlsSettings,
 )
@@ -156,3 +159,63 @@ def test_services() -> None:
         assert spec.service_id is service_id
         assert importlib.util.find_spec(spec.module) is not None
         assert set(spec.required) <= set(ALL)
+
+
+SYMDB = {"QD_SYMDB": "127.0.0.1:0", "QD_DATABASE": "postgresql://h/d"}
+
+
+def test_symdb_has_limits_and_neither_tls_nor_metrics_by_default() -> None:
+    found = SymdbServiceSettings.from_env(SYMDB)
+    assert found == SymdbServiceSettings(
+        SymdbSettings("127.0.0.1", 0), DatabaseSettings("postgresql://h/d")
+    )
+    assert (found.tls, found.metrics) == (None, None)
+    assert (found.connections_max, found.calls_max, found.watches_max) == (1_000, 1_000, 1_000)
+
+
+def test_symdb_with_all_settings() -> None:
+    found = SymdbServiceSettings.from_env(
+        SYMDB
+        | {
+            "QD_SYMDB_TLS_CERT": "c",
+            "QD_SYMDB_TLS_KEY": "k",
+            "QD_SYMDB_TLS_CLIENT_CA": "a",
+            "QD_SYMDB_METRICS": "[::1]:9100",
+            "QD_SYMDB_CONNECTIONS_MAX": "1",
+            "QD_SYMDB_CALLS_MAX": "2",
+            "QD_SYMDB_WATCHES_MAX": "3",
+        }
+    )
+    assert found.tls == ServerTlsSettings("c", "k", "a")
+    assert found.metrics == SymdbSettings("::1", 9100)
+    assert (found.connections_max, found.calls_max, found.watches_max) == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("QD_SYMDB_METRICS", "here", "QD_SYMDB_METRICS is 'here'; expected host:port"),
+        ("QD_SYMDB_CALLS_MAX", "0", "QD_SYMDB_CALLS_MAX is '0'; expected a whole number from 1"),
+        ("QD_SYMDB_TLS_CERT", "c", "QD_SYMDB_TLS_KEY is not set"),
+        ("QD_SYMDB_TLS_CLIENT_CA", "a", "QD_SYMDB_TLS_CERT is not set"),
+    ],
+)
+def test_symdb_settings_that_make_no_sense(name: str, value: str, text: str) -> None:
+    with pytest.raises(SettingError, match=re.escape(text)):
+        SymdbServiceSettings.from_env(SYMDB | {name: value})
+
+
+@pytest.mark.parametrize(
+    ("env", "text"),
+    [
+        ({"QD_SYMDB_TLS_DOMAIN": "d"}, "QD_SYMDB_TLS_DOMAIN is set but QD_SYMDB_TLS_CA is not"),
+        (
+            {"QD_SYMDB_TLS_CA": "a", "QD_SYMDB_TLS_CLIENT_KEY": "k"},
+            "QD_SYMDB_TLS_CLIENT_KEY is set but QD_SYMDB_TLS_CLIENT_CERT is not",
+        ),
+    ],
+)
+def test_tls_towards_symdb(env: dict[str, str], text: str) -> None:
+    with pytest.raises(SettingError, match=text):
+        TlsSettings.from_env(env, SYMDB_TLS_NAMES)
+    assert TlsSettings.from_env({"QD_FLUVIO_TLS_CA": "a"}, SYMDB_TLS_NAMES) is None
