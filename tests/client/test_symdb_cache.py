@@ -6,16 +6,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from qd_client.symdb.cache import Asking, Cache, Key
 from qd_client.symdb.values import ChangeKind, MarketChange, MarketInfo
 
 EXCHANGE = 1
 MARKETS_MAX = 4
-ids = st.integers(1, 4)
+ids = st.integers(1, 2)
 
 
 def market(symbol_id: int, trades: int = 1) -> MarketInfo:
@@ -82,15 +83,18 @@ class CacheAndService(RuleBasedStateMachine):
             if call.answer:
                 self.cache.keep(call.asking, call.key, tuple(call.answer), call.answer)
 
-    @rule()
+    @initialize()
     def watch_begins(self) -> None:
-        self.untold.clear()  # a watch tells of what changes from then on
-        self.cache.end()
         self.cache.begin()
 
-    @rule()
-    def watch_ends(self) -> None:
+    @rule(begins=st.booleans(), chance=st.integers(0, 9))
+    def watch_is_lost(self, begins: bool, chance: int) -> None:
+        if chance:
+            return  # seldom, so that longer histories lie between
         self.cache.end()
+        self.untold.clear()  # another watch tells of what changes from then on
+        if begins:
+            self.cache.begin()
 
     @invariant()
     def what_is_kept_is_right_once_all_is_told(self) -> None:
@@ -143,3 +147,25 @@ def test_a_cache_without_room_or_without_a_watch_keeps_nothing() -> None:
             cache.begin()
         keep(cache, 1)
         assert cache.get(("id", EXCHANGE, 1)) is None
+
+
+@pytest.mark.parametrize("kind", ChangeKind)
+@pytest.mark.parametrize("how", ["id", "list"])
+def test_an_answer_from_before_a_change_that_came_first_is_not_kept(
+    kind: ChangeKind, how: str
+) -> None:
+    cache = Cache(MARKETS_MAX)
+    cache.begin()
+    key: Key = (how, EXCHANGE, 1 if how == "id" else 0)
+    with cache.asking(EXCHANGE) as asking:
+        cache.invalidate(MarketChange(kind, market(1, trades=2)))
+        cache.keep(asking, key, [market(1)], [market(1)])
+    assert cache.get(key) is None
+
+
+def test_a_change_of_another_market_leaves_what_is_kept() -> None:
+    cache = Cache(MARKETS_MAX)
+    cache.begin()
+    keep(cache, 1)
+    cache.invalidate(MarketChange(ChangeKind.CHANGED, market(2)))
+    assert cache.get(("id", EXCHANGE, 1)) is not None
