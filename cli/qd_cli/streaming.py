@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from qd_cli import console
-from qd_cli.symdb import known_market, symdb_client
+from qd_cli.symdb import known_market, symdb_client, symdb_tls
 from qd_client import QDClient
 from qd_schemas.arrays import Rows
 from qd_schemas.enums import ExchangeId, Resolution
@@ -57,7 +57,9 @@ async def run_stream(fluvio: FluvioSettings, symdb: str, wanted: Wanted, layout:
     async with symdb_client(symdb) as names:
         market = await known_market(names, wanted.exchange, wanted.symbol)
     wanted = replace(wanted, symbol=market.symbol)
-    async with QDClient(endpoint=fluvio, symdb=symdb, exchange=wanted.exchange) as qd:
+    async with QDClient(
+        endpoint=fluvio, symdb=symdb, symdb_tls=symdb_tls(), exchange=wanted.exchange
+    ) as qd:
         stream = _opened(qd, wanted)
         is_first = True
         async with aclosing(stream):

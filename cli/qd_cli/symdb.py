@@ -18,8 +18,12 @@ _ALIKE_MAX = 3
 def symdb_client(endpoint: str) -> SymdbClient:
     """Make a client of the symbol master at ``host:port``; TLS is as the environment says."""
     where = SymdbSettings.from_env({"QD_SYMDB": endpoint})
-    tls = TlsSettings.from_env(os.environ, SYMDB_TLS_NAMES)
-    return SymdbClient(where.host, where.port, tls=tls)
+    return SymdbClient(where.host, where.port, tls=symdb_tls())
+
+
+def symdb_tls() -> TlsSettings | None:
+    """How to speak TLS to the symbol master, as the environment says."""
+    return TlsSettings.from_env(os.environ, SYMDB_TLS_NAMES)
 
 
 async def known_market(symdb: SymdbClient, exchange: ExchangeId, name: str) -> MarketInfo:

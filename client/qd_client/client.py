@@ -22,7 +22,7 @@ from qd_fluvio import Fluvio, TopicExists, connect
 from qd_schemas.arrays import Rows
 from qd_schemas.enums import DataType, ExchangeId, Resolution
 from qd_schemas.messages import BreakoutAlert, ExactBar, ExactTrade, OHLCVBar, TradeBar
-from qd_schemas.specs import LEASE_MS_MAX, LEASE_MS_MIN, FluvioSettings
+from qd_schemas.specs import LEASE_MS_MAX, LEASE_MS_MIN, FluvioSettings, TlsSettings
 from qd_schemas.topics import CLIENT_ID_MAX, CLIENT_ID_MIN
 from qd_schemas.wire import NO_STREAM
 
@@ -43,6 +43,8 @@ class QDClient:
         The Fluvio cluster; ``host:port`` of its SC alone means the official client without TLS.
     symdb : str, optional
         ``host:port`` of the symbol master; without it, symbols are given as ids.
+    symdb_tls : TlsSettings, optional
+        How to speak TLS to it; None speaks without.
     exchange : ExchangeId
         Whose markets.
     lease_ms : int
@@ -73,6 +75,7 @@ class QDClient:
         *,
         endpoint: FluvioSettings | str,
         symdb: str | None = None,
+        symdb_tls: TlsSettings | None = None,
         exchange: ExchangeId = ExchangeId.KRAKEN,
         lease_ms: int = LEASE_MS_DEFAULT,
         version: int = 2,
@@ -85,6 +88,7 @@ class QDClient:
         self._wanted_id = client_id
         self._cluster = endpoint
         self._symdb_endpoint = symdb
+        self._symdb_tls = symdb_tls
         self._symdb: SymdbClient | None = None
         self._exchange = exchange
         self._lease_ms = lease_ms
@@ -318,7 +322,7 @@ class QDClient:
             )
         if self._symdb is None:
             host, _, port = self._symdb_endpoint.rpartition(":")
-            symdb = SymdbClient(host.strip("[]"), int(port))
+            symdb = SymdbClient(host.strip("[]"), int(port), tls=self._symdb_tls)
             self._symdb = await self._stack.enter_async_context(symdb)
         found = await self._symdb.id_by_symbol(self._exchange, symbol)
         return found.symbol_id, symbol

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 
 import numpy as np
 import pytest
+import trustme
 
 from qd_client import (
     AlreadyLoggedIn,
@@ -23,6 +25,7 @@ from qd_schemas.arrays import Rows
 from qd_schemas.codec import decode
 from qd_schemas.enums import Resolution
 from qd_schemas.messages import ClientLogin, ExactTrade, OHLCVBar, StopData
+from qd_schemas.specs import TlsSettings
 from qd_schemas.topics import CONTROL, client_topics
 from support.gateways import wait_logged
 from support.markets import Markets
@@ -140,6 +143,28 @@ async def test_refusals_are_exceptions_and_cost_nothing_else(
         with pytest.raises(UsageError, match="symdb"):
             await whole(qd.trades("XBTUSD"))
         assert len(await whole(qd.trades(symbol))) == len(markets.trades["XBTUSD"])
+
+
+async def test_symbols_are_asked_for_over_tls(
+    fluvio_endpoint: str, markets: Markets, tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    server = str(tmp_path / "server.pem")
+    env = {
+        "QD_SYMDB": "127.0.0.1:0",
+        "QD_DATABASE": markets.dsn,
+        "QD_SYMDB_TLS_CERT": server,
+        "QD_SYMDB_TLS_KEY": server,
+    }
+    tls = TlsSettings(str(tmp_path / "ca.pem"))
+    with running("qd_symdb", folder=tmp_path, env=env) as ready:
+        symdb = str(ready["endpoint"])
+        async with QDClient(endpoint=fluvio_endpoint, symdb=symdb, symdb_tls=tls) as qd:
+            rows = await whole(qd.trades("XBT/USD"))
+    np.testing.assert_array_equal(rows, markets.trades["XBTUSD"])
 
 
 async def test_too_many_waiting_streams_are_refused(fluvio_endpoint: str, markets: Markets) -> None:
