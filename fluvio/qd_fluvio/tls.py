@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-from pathlib import Path
 
 from qd_fluvio.errors import TlsFailed
+from qd_schemas.errors import SettingError
+from qd_schemas.pem import PemFile, load_own, load_trusted
 from qd_schemas.specs import TlsSettings
 
 _EXPIRED, _NOT_YET_VALID, _WRONG_NAME, _WRONG_ADDRESS = 10, 9, 62, 64  # of X509_verify_cert_error
@@ -28,52 +29,15 @@ def client_context(settings: TlsSettings) -> ssl.SSLContext:
     TlsFailed
         A file is missing, or is not what its setting says.
     """
-    for name, path in (
-        ("QD_FLUVIO_TLS_CA", settings.ca),
-        ("QD_FLUVIO_TLS_CERT", settings.cert),
-        ("QD_FLUVIO_TLS_KEY", settings.key),
-    ):
-        _require_readable(name, path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies certificates and names
     try:
-        context.load_verify_locations(settings.ca)
-    except (ssl.SSLError, OSError) as error:
-        raise TlsFailed(
-            f"QD_FLUVIO_TLS_CA names {settings.ca}, which holds no PEM certificates ({error}); "
-            "expected those that sign the cluster's"
-        ) from None
-    if settings.cert:
-        _load_own(context, settings)
+        load_trusted(context, PemFile("QD_FLUVIO_TLS_CA", settings.ca), "the cluster's")
+        if settings.cert:
+            cert = PemFile("QD_FLUVIO_TLS_CERT", settings.cert)
+            load_own(context, cert, PemFile("QD_FLUVIO_TLS_KEY", settings.key))
+    except SettingError as error:
+        raise TlsFailed(str(error)) from None
     return context
-
-
-def _require_readable(name: str, path: str) -> None:
-    if not path:
-        return
-    try:
-        with Path(path).open("rb"):
-            pass
-    except OSError as error:
-        raise TlsFailed(
-            f"{name} names {path}, which cannot be read ({error.strerror}); "
-            "expected the path of a PEM file"
-        ) from None
-
-
-def _load_own(context: ssl.SSLContext, settings: TlsSettings) -> None:
-    def no_password() -> str:
-        raise TlsFailed(
-            f"QD_FLUVIO_TLS_KEY names {settings.key}, which is encrypted; "
-            "expected a key without a password"
-        )
-
-    try:
-        context.load_cert_chain(settings.cert, settings.key, no_password)
-    except (ssl.SSLError, OSError) as error:
-        raise TlsFailed(
-            f"QD_FLUVIO_TLS_CERT names {settings.cert} and QD_FLUVIO_TLS_KEY {settings.key}, which "
-            f"are no pair of a PEM certificate and its key ({error})"
-        ) from None
 
 
 def server_name(settings: TlsSettings, endpoint: str, spu: str = "") -> str:

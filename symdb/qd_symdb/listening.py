@@ -9,15 +9,14 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Collection
-from pathlib import Path
+from collections.abc import Collection
 from typing import Any
 
 from grpclib.config import Configuration
 from grpclib.protocol import H2Protocol
 from grpclib.server import Server
 
-from qd_schemas.errors import SettingError
+from qd_schemas.pem import PemFile, load_own, load_trusted
 from qd_schemas.specs import ServerTlsSettings, SymdbSettings
 from qd_symdb.codec import CheckedCodec
 from qd_symdb.errors import CannotListen
@@ -116,46 +115,13 @@ def server_context(settings: ServerTlsSettings) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])
-    _require_readable("QD_SYMDB_TLS_CERT", settings.cert)
-    _require_readable("QD_SYMDB_TLS_KEY", settings.key)
-    try:
-        context.load_cert_chain(settings.cert, settings.key, password=_no_password(settings.key))
-    except (ssl.SSLError, OSError) as error:
-        raise SettingError(
-            f"QD_SYMDB_TLS_CERT names {settings.cert} and QD_SYMDB_TLS_KEY {settings.key}, which "
-            f"are no pair of a PEM certificate and its key ({error})"
-        ) from None
+    cert = PemFile("QD_SYMDB_TLS_CERT", settings.cert)
+    load_own(context, cert, PemFile("QD_SYMDB_TLS_KEY", settings.key))
     if settings.client_ca:
-        _require_readable("QD_SYMDB_TLS_CLIENT_CA", settings.client_ca)
-        try:
-            context.load_verify_locations(settings.client_ca)
-        except (ssl.SSLError, OSError) as error:
-            raise SettingError(
-                f"QD_SYMDB_TLS_CLIENT_CA names {settings.client_ca}, which holds no PEM "
-                f"certificates ({error}); expected those that sign clients' certificates"
-            ) from None
+        authorities = PemFile("QD_SYMDB_TLS_CLIENT_CA", settings.client_ca)
+        load_trusted(context, authorities, "clients' certificates")
         context.verify_mode = ssl.CERT_REQUIRED
     return context
-
-
-def _require_readable(name: str, path: str) -> None:
-    try:
-        with Path(path).open("rb"):
-            pass
-    except OSError as error:
-        raise SettingError(
-            f"{name} names {path}, which cannot be read ({error.strerror}); "
-            "expected the path of a PEM file"
-        ) from None
-
-
-def _no_password(key: str) -> Callable[[], str]:
-    def refuse() -> str:
-        raise SettingError(
-            f"QD_SYMDB_TLS_KEY names {key}, which is encrypted; expected a key without a password"
-        )
-
-    return refuse
 
 
 async def listening_socket(where: SymdbSettings) -> socket.socket:

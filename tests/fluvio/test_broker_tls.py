@@ -246,18 +246,27 @@ def files(parties: Parties, tmp_path: Path) -> dict[str, tuple[TlsFiles, str]]:
     )
     missing = tmp_path / "missing.pem"
     return {
-        "no certificate": (TlsFiles(missing, server.key), f"--tls-cert {missing} cannot be read"),
-        "no key": (TlsFiles(server.cert, missing), f"--tls-key {missing} cannot be read"),
+        "no certificate": (
+            TlsFiles(missing, server.key),
+            f"--tls-cert names {missing}, which cannot be read",
+        ),
+        "no key": (
+            TlsFiles(server.cert, missing),
+            f"--tls-key names {missing}, which cannot be read",
+        ),
         "no CA": (
             TlsFiles(server.cert, server.key, missing),
-            f"--tls-client-ca {missing} cannot be read",
+            f"--tls-client-ca names {missing}, which cannot be read",
         ),
         "junk certificate": (TlsFiles(junk, server.key), "are no pair"),
         "another's key": (TlsFiles(server.cert, stranger.key), "are no pair"),
-        "encrypted key": (TlsFiles(server.cert, encrypted), f"--tls-key {encrypted}"),
+        "encrypted key": (
+            TlsFiles(server.cert, encrypted),
+            f"--tls-key names {encrypted}",
+        ),
         "junk CA": (
             TlsFiles(server.cert, server.key, junk),
-            f"--tls-client-ca {junk} holds no PEM certificates",
+            f"--tls-client-ca names {junk}, which holds no PEM certificates",
         ),
     }
 
@@ -282,7 +291,11 @@ def test_files_that_are_not_right_are_named(parties: Parties, tmp_path: Path, na
         (("--tls-cert", "x.pem"), "found TLS settings without --tls-key", 2),
         (("--tls-key", "x.pem"), "found TLS settings without --tls-cert", 2),
         (("--tls-client-ca", "x.pem"), "found TLS settings without --tls-cert", 2),
-        (("--tls-cert", "x.pem", "--tls-key", "x.pem"), "--tls-cert x.pem cannot be read", 1),
+        (
+            ("--tls-cert", "x.pem", "--tls-key", "x.pem"),
+            "--tls-cert names x.pem, which cannot be read",
+            1,
+        ),
     ],
 )
 def test_a_broker_with_wrong_files_says_so_and_ends(

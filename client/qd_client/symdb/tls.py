@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from pathlib import Path
 
 from qd_client.errors import SymdbTlsFailed
+from qd_schemas.errors import SettingError
+from qd_schemas.pem import PemFile, load_own, load_trusted
 from qd_schemas.specs import SYMDB_TLS_NAMES, TlsSettings
 
 _CA, _DOMAIN, _CERT, _KEY = SYMDB_TLS_NAMES
@@ -20,20 +21,15 @@ def client_context(settings: TlsSettings) -> ssl.SSLContext:
     SymdbTlsFailed
         A file is missing, or is not what its setting says.
     """
-    for name, path in ((_CA, settings.ca), (_CERT, settings.cert), (_KEY, settings.key)):
-        _require_readable(name, path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies certificates and names
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])
     try:
-        context.load_verify_locations(settings.ca)
-    except (ssl.SSLError, OSError) as error:
-        raise SymdbTlsFailed(
-            f"{_CA} names {settings.ca}, which holds no PEM certificates ({error}); "
-            "expected those that sign symdb's"
-        ) from None
-    if settings.cert:
-        _load_own(context, settings)
+        load_trusted(context, PemFile(_CA, settings.ca), "symdb's")
+        if settings.cert:
+            load_own(context, PemFile(_CERT, settings.cert), PemFile(_KEY, settings.key))
+    except SettingError as error:
+        raise SymdbTlsFailed(str(error)) from None
     return context
 
 
@@ -55,31 +51,3 @@ def tls_words(error: ssl.SSLError, name: str) -> str:
         f"its certificate is not trusted ({error.verify_message}); check that {_CA} names "
         "those that sign it"
     )
-
-
-def _require_readable(name: str, path: str) -> None:
-    if not path:
-        return
-    try:
-        with Path(path).open("rb"):
-            pass
-    except OSError as error:
-        raise SymdbTlsFailed(
-            f"{name} names {path}, which cannot be read ({error.strerror}); "
-            "expected the path of a PEM file"
-        ) from None
-
-
-def _load_own(context: ssl.SSLContext, settings: TlsSettings) -> None:
-    def no_password() -> str:
-        raise SymdbTlsFailed(
-            f"{_KEY} names {settings.key}, which is encrypted; expected a key without a password"
-        )
-
-    try:
-        context.load_cert_chain(settings.cert, settings.key, no_password)
-    except (ssl.SSLError, OSError) as error:
-        raise SymdbTlsFailed(
-            f"{_CERT} names {settings.cert} and {_KEY} {settings.key}, which are no pair of a PEM "
-            f"certificate and its key ({error})"
-        ) from None

@@ -10,13 +10,12 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 from qd_fluvio.broker.connection import Connection, peer_of
 from qd_fluvio.broker.hub import Hub
 from qd_fluvio.broker.settings import TLS_GOODBYE_S_MAX, TLS_HANDSHAKE_S_MAX, TlsFiles
-from qd_schemas.errors import SettingError
+from qd_schemas.pem import PemFile, load_own, load_trusted
 
 _log = logging.getLogger("broker.tls")
 
@@ -29,50 +28,14 @@ def server_context(files: TlsFiles) -> ssl.SSLContext:
     SettingError
         If a file cannot be read, or is not what it should be.
     """
-    for option, path in (("cert", files.cert), ("key", files.key), ("client-ca", files.client_ca)):
-        _require_readable(option, path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(files.cert, files.key, password=_no_password(files.key))
-    except (ssl.SSLError, OSError) as error:
-        raise SettingError(
-            f"--tls-cert {files.cert} and --tls-key {files.key} are no pair of a PEM certificate "
-            f"and its key ({error}): give those that belong together"
-        ) from None
+    load_own(context, PemFile("--tls-cert", files.cert), PemFile("--tls-key", files.key))
     if files.client_ca is not None:
-        _ask_for_certificates(context, files.client_ca)
+        authorities = PemFile("--tls-client-ca", files.client_ca)
+        load_trusted(context, authorities, "clients' certificates")
+        context.verify_mode = ssl.CERT_REQUIRED
     return context
-
-
-def _require_readable(option: str, path: Path | None) -> None:
-    if path is None:
-        return
-    try:
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise SettingError(
-            f"--tls-{option} {path} cannot be read ({error.strerror}): give a PEM file's path"
-        ) from None
-
-
-def _no_password(key: Path) -> Callable[[], str]:
-    def refuse() -> str:
-        raise SettingError(f"--tls-key {key} is encrypted: give a key without a password")
-
-    return refuse
-
-
-def _ask_for_certificates(context: ssl.SSLContext, client_ca: Path) -> None:
-    try:
-        context.load_verify_locations(client_ca)
-    except (ssl.SSLError, OSError) as error:
-        raise SettingError(
-            f"--tls-client-ca {client_ca} holds no PEM certificates ({error}): give those that "
-            "sign clients' certificates"
-        ) from None
-    context.verify_mode = ssl.CERT_REQUIRED
 
 
 class Door(asyncio.Protocol):
