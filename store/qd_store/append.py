@@ -16,6 +16,7 @@ import numpy as np
 import psycopg
 
 from qd_schemas.arrays import TRADE, Rows
+from qd_store.amounts import AMOUNT_MAX, AMOUNT_MIN
 from qd_store.connections import connect, translating
 from qd_store.errors import SequenceGap, TradesDiffer, TradesInvalid, TradesOutOfOrder
 from qd_store.exchanges import ExchangeAdapter, find_exchange
@@ -210,12 +211,14 @@ def _valid(trades: Rows) -> Rows:
     if trades.dtype != TRADE:
         raise TradesInvalid(f"trades have the dtype {trades.dtype}; expected TRADE, {TRADE}")
     price, volume, time = trades["price"], trades["volume"], trades["time"]
-    good = np.isfinite(price) & (price > 0) & np.isfinite(volume) & (volume >= 0)
+    good = (price >= AMOUNT_MIN) & (price <= AMOUNT_MAX)  # not a number is neither
+    good &= ((volume >= AMOUNT_MIN) & (volume <= AMOUNT_MAX)) | (volume == 0)
     good &= (time >= TIME_MIN_US) & (time < TIME_MAX_US)
     if not good.all():
         raise TradesInvalid(
-            f"{trades[~good][0]} is no trade; expected a finite price above zero, a finite volume "
-            "not below it, and a time from 2009 to 2099 in microseconds"
+            f"{trades[~good][0]} is no trade; expected a price above zero and a volume not below "
+            f"it, neither above {AMOUNT_MAX:g} nor as small as none, and a time from 2009 to 2099 "
+            "in microseconds"
         )
     sequence = trades["sequence"]
     gaps = np.flatnonzero(sequence[1:] != sequence[:-1] + 1)

@@ -318,6 +318,19 @@ def test_files_with_few_rows(importer: Importer, tmp_path: Path, text: str) -> N
     assert only(importer(path)).state is FileState.UNCHANGED
 
 
+def test_no_amount_keeps_bars_from_being_made(importer: Importer, tmp_path: Path, dsn: str) -> None:
+    amounts = ("1e308", "1e100", "1e-100", "1e-320", "0")
+    rows = [(START, price, volume) for price in amounts for volume in amounts]
+    rows = generated(100) + rows * 30
+    result = only(importer(write(tmp_path / "XBTEUR.csv", rows)))
+    assert result.reasons == {"absurd price or volume": 420, "price not above zero": 150}
+    with psycopg.connect(dsn) as connection:
+        found = connection.execute(
+            "SELECT trades, bars_sequence, (SELECT sum(trades) FROM bar_1y) FROM symbol"
+        ).fetchall()
+    assert found == [(280, 280, 280)]
+
+
 def test_stopping_leaves_nothing_half_done(
     importer: Importer, stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,10 @@ def test_good_lines(text: bytes, trade: tuple[int, float, float]) -> None:
         (b"1514764802,0,6", Reason.PRICE),
         (b"1514764802,-5,6", Reason.PRICE),
         (b"1514764802,5,-0.1", Reason.VOLUME),
+        (b"1514764802,1e101,1", Reason.AMOUNT),
+        (b"1514764802,1e-101,0", Reason.AMOUNT),
+        (b"1514764802,5,1e308", Reason.AMOUNT),
+        (b"1514764802,5,1e-320", Reason.AMOUNT),
         (b"154764802,5,6", Reason.TIME),
         (b"-1514764802,5,6", Reason.TIME),
         (b"1514764802610,5,6", Reason.TIME),
@@ -94,6 +98,7 @@ def test_refused_lines(text: bytes, reason: Reason) -> None:
 CELLS = """
 1514764802610 1514764802610.25 1514764802610999 1514764802610999.75 1514764802610999.1234
 1514764802 1514764802.610 1514764802.1234567 1514764802.12345678901 1.6e9 -5 0 0.1 12e-3 +7
+1e100 1e101 1e-100 1e-101 1e308
 nan inf -inf 1e999 1e-999 abc 0x1 1_0 . 5. .5 -0.0 99999999999999999999 1e400 1e99999 é
 """
 CELL = st.sampled_from(["", *CELLS.split()])

@@ -166,3 +166,30 @@ def test_a_zip_is_open_only_while_it_is_read(tmp_path: Path) -> None:
         assert is_open()
     assert not is_open()
     assert b"".join(read(first)) == TEXT
+
+
+def test_a_zip_may_hold_a_name_twice(tmp_path: Path) -> None:
+    texts = {"A.csv": TEXT, "a.csv": TEXT[:140]}  # renamed below
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name, text in texts.items():
+            archive.writestr(name, text)
+    path = tmp_path / "a.zip"
+    path.write_bytes(path.read_bytes().replace(b"a.csv", b"A.csv"))
+    first, second = find_sources([path], KRAKEN)
+    assert (first.name, second.name) == (f"{path}/A.csv", f"{path}/A.csv (2)")
+    assert [b"".join(read(source)) for source in (first, second)] == list(texts.values())
+
+
+def test_a_file_that_grows_while_it_is_read_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "BLOCK_BYTES", 1_000)
+    path = tmp_path / "A.csv"
+    path.write_bytes(TEXT)
+    (source,) = find_sources([path], KRAKEN)
+    with source.blocks() as blocks:
+        next(blocks)
+        with path.open("ab") as file:
+            file.write(b"1514765802,1.5,2")
+        with pytest.raises(SourceUnreadable, match="written to while it was read"):
+            list(blocks)

@@ -10,6 +10,7 @@ import re
 from decimal import ROUND_FLOOR, Decimal
 from typing import Final
 
+from qd_store.amounts import AMOUNT_MAX, AMOUNT_MIN
 from qd_store.exchanges.layout import Layout
 from qd_store.imports.rows import Reason, Rejected, shown
 from qd_store.times import TIME_MAX_US, TIME_MIN_US
@@ -66,4 +67,7 @@ def _refused(price: float, volume: float) -> Reason | None:
         return Reason.FINITE
     if price <= 0:
         return Reason.PRICE
-    return Reason.VOLUME if volume < 0 else None
+    if volume < 0:
+        return Reason.VOLUME
+    sound = all(AMOUNT_MIN <= amount <= AMOUNT_MAX for amount in (price, volume or price))
+    return None if sound else Reason.AMOUNT

@@ -16,6 +16,7 @@ import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 from qd_schemas.arrays import Rows
+from qd_store.amounts import AMOUNT_MAX, AMOUNT_MIN
 from qd_store.exchanges.layout import Layout, TimeUnit
 from qd_store.imports.lines import parse_line
 from qd_store.imports.rows import RAW, Block, Reason, Rejected, shown
@@ -143,7 +144,14 @@ class BlockParser:
         rows.append(np.array(good, RAW))
 
 
-_ORDERED: Final = (Reason.NUMBER, Reason.FINITE, Reason.PRICE, Reason.VOLUME, Reason.TIME)
+_ORDERED: Final = (
+    Reason.NUMBER,
+    Reason.FINITE,
+    Reason.PRICE,
+    Reason.VOLUME,
+    Reason.AMOUNT,
+    Reason.TIME,
+)
 
 
 def _reasons(rows: Rows) -> NDArray[np.int8]:
@@ -153,12 +161,17 @@ def _reasons(rows: Rows) -> NDArray[np.int8]:
         ~(np.isfinite(price) & np.isfinite(volume)),
         price <= 0,
         volume < 0,
+        ~_sound(price) | ~(_sound(volume) | (volume == 0)),
         (time < TIME_MIN_US) | (time >= TIME_MAX_US),
     )
     reasons = np.zeros(len(rows), np.int8)
     for index in range(len(against), 0, -1):  # the first one is written last
         reasons[against[index - 1]] = index
     return reasons
+
+
+def _sound(amounts: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return (amounts >= AMOUNT_MIN) & (amounts <= AMOUNT_MAX)
 
 
 def _decimals(texts: Any, unit: TimeUnit) -> Any:

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     FINITE = "not finite"
     PRICE = "price not above zero"
     VOLUME = "negative volume"
+    AMOUNT = "absurd price or volume"
     TIME = "absurd time"
     OLDER = "older than the stored trades and not among them"
 

@@ -13,6 +13,7 @@ import re
 import threading
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -174,10 +175,13 @@ def _symbol(path: PurePath, name: str, exchange: ExchangeAdapter) -> str:
 
 def _members(path: Path, exchange: ExchangeAdapter) -> Iterator[Source]:
     archive = _Archive(path)
+    seen: Counter[str] = Counter()  # a zip may have a name more than once
     for member in archive.members():
         inside = PurePath(member.filename)
         if _wanted(inside) and not member.is_dir():
-            name = f"{path}/{member.filename}"
+            seen[member.filename] += 1
+            again = f" ({seen[member.filename]})" if seen[member.filename] > 1 else ""
+            name = f"{path}/{member.filename}{again}"
             try:
                 symbol = _symbol(inside, name, exchange)
             except SourceUnreadable as error:
@@ -208,9 +212,30 @@ def _opened_plain(path: Path) -> _Opener:
     @contextlib.contextmanager
     def opened() -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
         with path.open("rb") as file:
-            yield file, file.tell
+            yield cast(IO[bytes], _Unchanged(file)), file.tell
 
     return opened
+
+
+class _Unchanged:
+    """A file that nobody writes to while it is read: a half line at its end may look whole.
+
+    Packed files tell that by their check sums.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._before = self._state()
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        if not data and self._state() != self._before:
+            raise OSError("it was written to while it was read")
+        return data
+
+    def _state(self) -> tuple[int, int]:
+        found = os.fstat(self._file.fileno())
+        return found.st_size, found.st_mtime_ns
 
 
 def _opened_gzip(path: Path) -> _Opener:
