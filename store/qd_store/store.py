@@ -108,6 +108,8 @@ class Store:
 
     async def market_by_symbol(self, exchange_id: int, symbol: str) -> Market | None:
         """A market by its exchange's name of it; None where there is none."""
+        if not symbol.isprintable():  # PostgreSQL has no text for some of these
+            return None
         rows = await self._rows(markets.MARKET_BY_SYMBOL, exchange_id, symbol)
         return markets.market_of(rows[0]) if rows else None
 
@@ -172,6 +174,11 @@ class Store:
         -------
         Fetch
             An asynchronous iterator of lists of frames, of at most `FRAME_BYTES_MAX` each.
+
+        Raises
+        ------
+        ValueError
+            Bars are marked, or there are several markets.
         """
         return self._manager.fetch_frames(query, stream_id, batch_rows)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from qd_schemas.arrays import Rows
+from qd_schemas.arrays import BAR, TRADE, Rows
 from qd_schemas.frames import bar_frames, trade_frames
 from qd_store.reading.connection import ReadConnection
 from qd_store.reading.fetch import Fetch, Q
@@ -51,6 +51,11 @@ class QueryManager:
         self, query: TradeQuery | BarQuery, stream_id: int, batch_rows: int
     ) -> Fetch[TradeQuery | BarQuery, list[bytes]]:
         """See `Store.fetch_frames`."""
+        if query.dtype not in (TRADE, BAR):
+            raise ValueError(
+                f"frames have no field for all of {', '.join(query.dtype.names or ())}; expected a "
+                "query of one market, whose bars are not marked"
+            )
 
         def frames(rows: Rows, rest: TradeQuery | BarQuery) -> list[bytes]:
             return _frames(rows, rest, stream_id)

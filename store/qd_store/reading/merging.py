@@ -49,12 +49,13 @@ async def merged(
         bounds = [int(cursor.rows["time"][-1]) for cursor in cursors if not cursor.has_ended]
         if not bounds:
             break
-        rows = _sorted([cursor.take_before(min(bounds)) for cursor in cursors])
-        if len(rows):
-            yield rows
+        bound = min(bounds)
+        parts = [cursor.take_before(bound) for cursor in cursors if cursor.begins < bound]
+        if parts:
+            yield _sorted(parts)
             continue
         for cursor in cursors:  # a page of one time: these rows, market after market
-            async for rows in cursor.take_at(min(bounds)):
+            async for rows in cursor.take_at(bound):
                 yield rows
     if cursors:
         yield _sorted([cursor.rows for cursor in cursors])
@@ -66,23 +67,32 @@ class _Cursor:
     def __init__(self, market: int, source: AsyncGenerator[Rows], dtype: np.dtype[np.void]) -> None:
         self._market = market
         self._source = source
+        self._enough = 1
         self.rows: Rows = np.empty(0, dtype)
+        self.begins = 0
         self.has_ended = False
 
     async def fill(self) -> None:
-        """Have rows of two times at hand, where one more page gives them."""
+        """Have half a page of rows, of two times, at hand, where one more page gives them.
+
+        Less than a page, since the market with the fewest rows at hand decides how many of
+        the others' can be given.
+        """
+        if self.has_ended:
+            return
         times = self.rows["time"]
-        if self.has_ended or (len(times) and times[0] != times[-1]):
+        if len(times) >= self._enough and times[0] != times[-1]:
             return
         page = await anext(self._source, None)
         if page is None:
             self.has_ended = True
             return
+        self._enough = max(len(page) // 2, 1)
         rows = np.empty(len(page), self.rows.dtype)
         rows["market"] = self._market
         for name in page.dtype.names or ():
             rows[name] = page[name]
-        self.rows = np.concatenate((self.rows, rows))
+        self._keep(np.concatenate((self.rows, rows)))
 
     def take_before(self, time: int) -> Rows:
         """Give out the rows before a time."""
@@ -95,12 +105,15 @@ class _Cursor:
             await self.fill()
 
     def _take(self, count: int) -> Rows:
-        taken, self.rows = self.rows[:count], self.rows[count:]
+        taken = self.rows[:count]
+        self._keep(self.rows[count:])
         return taken
+
+    def _keep(self, rows: Rows) -> None:
+        self.rows = rows
+        self.begins = int(rows["time"][0]) if len(rows) else self.begins
 
 
 def _sorted(parts: list[Rows]) -> Rows:
     rows = np.concatenate(parts)
-    if sum(len(part) > 0 for part in parts) < 2:
-        return rows
-    return rows[np.argsort(rows["time"], kind="stable")]
+    return rows if len(parts) < 2 else rows[np.argsort(rows["time"], kind="stable")]

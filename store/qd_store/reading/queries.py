@@ -162,7 +162,13 @@ class MergedQuery:
 
     def after(self, rows: Rows) -> MergedQuery:
         """The query of what follows these rows, the first that it gave."""
-        parts = [part.after(rows[rows["market"] == part.market.key]) for part in self.parts]
+        by_market = rows[np.argsort(rows["market"], kind="stable")]
+        markets, starts = np.unique(by_market["market"], return_index=True)
+        given = dict(zip(markets.tolist(), np.split(by_market, starts[1:]), strict=True))
+        parts = [
+            part.after(given[part.market.key]) if part.market.key in given else part
+            for part in self.parts
+        ]
         return MergedQuery(tuple(parts))  # type: ignore[arg-type]  # each is what it was
 
     def __str__(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from qd_store.reading.queries import MARKED_BAR, BarQuery, TradeQuery, Unfinishe
 
 Ask = Callable[..., Awaitable[Sequence[Any]]]
 """Runs a small query with parameters and returns its rows."""
+
+NUMBER_MAX: Final = 2**63 - 1  # PostgreSQL takes none that is greater
 
 _Bounds = tuple[int | None, int | None]
 
@@ -171,7 +173,7 @@ async def _from_number(
         return times, 1
     select = statements.bar_number(query.market.key, query.resolution, times)
     bound = stored[0].end_time
-    found = await ask(select, skip)
+    found = await ask(select, min(skip, NUMBER_MAX))
     if not found or bound is None or found[0][0] >= bound:
         return times, 1  # not among the final ones: they are counted as they come
     return (found[0][0], times[1]), query.first_sequence

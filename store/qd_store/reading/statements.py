@@ -34,10 +34,12 @@ SELECT (SELECT {_US.format("time")} FROM trade_mark WHERE market = %s
 """
 
 # The indexes give the order. A sort would read all rows before it gave the first, and several
-# processes for one stream would take them from the other streams.
+# processes for one stream would take them from the other streams. A stream lasts as long as its
+# reader likes, so the server's own limits are off; by name, since not every version has them all.
 SETTINGS: Final = (
     "SET enable_sort = off; SET max_parallel_workers_per_gather = 0; SET jit = off; "
-    "SET default_transaction_read_only = on; SET statement_timeout = 0"
+    "SET default_transaction_read_only = on; SET statement_timeout = 0; "
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'"
 )
 
 

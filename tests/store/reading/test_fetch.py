@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import psutil
@@ -168,6 +169,37 @@ async def test_frames_are_those_of_the_rows(store: Store, market: Market, rows: 
     assert numbers == list(np.cumsum([500, *(len(frame.rows) for frame in frames[:-1])]))
     expected = bars_of(rows, Resolution.M15)[499:-1]
     assert np.concatenate([frame.rows for frame in frames]).tobytes() == expected.tobytes()
+
+
+async def test_frames_of_rows_that_they_have_no_field_for(store: Store, market: Market) -> None:
+    marked = BarQuery(market, Resolution.D1, unfinished=Unfinished.MARKED)
+    several: Any = MergedQuery((TradeQuery(market),))
+    for query in (marked, several):
+        with pytest.raises(ValueError, match="no field for all of"):
+            store.fetch_frames(query, stream_id=1)
+
+
+@pytest.mark.parametrize("far", [2**62, 2**63, 10**30])
+async def test_bounds_far_beyond_all_rows(store: Store, market: Market, far: int) -> None:
+    whole = await store.query(TradeQuery(market))
+    assert len(await store.query(TradeQuery(market, -far, far, -far, far))) == len(whole)
+    bars = BarQuery(market, Resolution.M1)
+    assert len(await store.query(replace(bars, first_sequence=-far, end_sequence=far))) > 0
+    for query in (
+        TradeQuery(market, first_sequence=far),
+        TradeQuery(market, start_time=far),
+        TradeQuery(market, end_time=-far),
+        TradeQuery(market, far, -far),
+        replace(bars, first_sequence=far),
+        replace(bars, start_time=far),
+        replace(bars, end_sequence=-far),
+    ):
+        assert len(await store.query(query)) == 0
+
+
+@pytest.mark.parametrize("symbol", ["XBT'EUR", 'X"', "%s", "a\0b", "\ud800", ""])
+async def test_names_that_no_market_has(store: Store, symbol: str) -> None:
+    assert await store.market_by_symbol(1, symbol) is None
 
 
 async def test_a_market_without_trades(store: Store, market: Market) -> None:

@@ -55,6 +55,12 @@ def test_no_more_is_at_hand_than_pages() -> None:
     assert max(map(len, all_merged(markets, 100))) <= 3 * 100 * 2
 
 
+def test_markets_alike_are_given_by_pages_and_not_by_each_ones_end() -> None:
+    random = np.random.default_rng(7)
+    markets = [trades(random.integers(0, 10**9, 1_000).tolist()) for _ in range(50)]
+    assert len(all_merged(markets, 100)) <= 3 * 1_000 // 100
+
+
 def test_pages_of_many_markets_are_smaller() -> None:
     sizes = [page_rows_of(count) for count in (1, 10, 100, 1000, 10_000)]
     assert sizes == sorted(sizes, reverse=True)
