@@ -35,7 +35,14 @@ from qd_store.errors import CheckStopped, UnknownMarket
 from qd_store.migrate import check_version
 from qd_store.reading import statements
 from qd_store.reading.blocking import read_rows
-from qd_store.tables import BAR_TABLES, STORED_BAR, refresh_bars
+from qd_store.tables import (
+    BAR_TABLES,
+    STORED_BAR,
+    RefreshCallback,
+    TableKind,
+    kind_of,
+    refresh_bars,
+)
 from qd_store.tables.locks import lock_market
 
 _US = "(extract(epoch FROM {0}) * 1000000)::bigint"
@@ -111,8 +118,8 @@ class MarketReport:
 
     @property
     def is_repairable(self) -> bool:
-        """All that is wrong follows from trades that are sound."""
-        return all(problem.is_repairable for problem in self.counts)
+        """All that is wrong follows from trades that are sound, of a market that has a symbol."""
+        return bool(self.exchange) and all(problem.is_repairable for problem in self.counts)
 
 
 def check_markets(
@@ -166,9 +173,16 @@ def check_markets(
 
 
 def repair_markets(
-    dsn: str, reports: Sequence[MarketReport], stop: threading.Event | None = None
+    dsn: str,
+    reports: Sequence[MarketReport],
+    stop: threading.Event | None = None,
+    *,
+    progress: RefreshCallback | None = None,
 ) -> list[MarketReport]:
     """Make anew what follows from the trades, for those markets whose trades are sound.
+
+    On plain tables only their bars are made anew; continuous aggregates are made for all
+    markets at once.
 
     Parameters
     ----------
@@ -176,26 +190,42 @@ def repair_markets(
         The database, as its owner.
     reports : sequence of MarketReport
         What `check_markets` gave.
+    stop : threading.Event, optional
+        Set it to stop soon.
+    progress : callable, optional
+        Told how far the bars are, in this thread.
 
     Returns
     -------
     list of MarketReport
         Of the markets that were repaired, checked anew.
     """
-    wrong = [each for each in reports if not each.is_sound and each.is_repairable and each.exchange]
+    wrong = [each for each in reports if not each.is_sound and each.is_repairable]
+    if not wrong:
+        return []
     with translating(), connect(dsn) as connection:
+        is_plain = kind_of(connection) is TableKind.PLAIN
         for report in wrong:
             with connection.transaction():
                 lock_market(connection, report.market)
                 connection.execute(_DELETE_MARKS, [report.market])
                 connection.execute(_MAKE_MARKS, [report.market])
-                if Problem.COUNT in report.counts or Problem.BAR in report.counts:
+                if {Problem.COUNT, Problem.BAR} & report.counts.keys():
                     connection.execute(_COUNT, {"market": report.market})
-    if any({Problem.BAR, Problem.COUNT} & report.counts.keys() for report in wrong):
-        refresh_bars(dsn, stop=stop, everything=True)
-    if not wrong:
-        return []
+                    if is_plain:
+                        _delete_bars(connection, report.market)
+    if any({Problem.COUNT, Problem.BAR} & report.counts.keys() for report in wrong):
+        # On plain tables those of the repaired markets are what is behind.
+        refresh_bars(dsn, stop=stop, progress=progress, everything=not is_plain)
     return list(check_markets(dsn, symbols=[report.symbol for report in wrong], stop=stop))
+
+
+def _delete_bars(connection: psycopg.Connection[Any], market: int) -> None:
+    """Also those of a market without trades, of which no refresh makes any."""
+    for table in BAR_TABLES.values():
+        connection.execute(
+            sql.SQL("DELETE FROM {} WHERE market = %s").format(sql.Identifier(table)), [market]
+        )
 
 
 class _Meter:

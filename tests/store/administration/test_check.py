@@ -16,7 +16,7 @@ from qd_store.administration.soundness import EXAMPLES_MAX, Problem
 from qd_store.errors import CheckStopped, SchemaMismatch, UnknownMarket
 from qd_store.imports import import_paths
 from qd_store.migrate import migrate
-from qd_store.tables import BAR_TABLES, TableKind
+from qd_store.tables import BAR_TABLES, RefreshProgress, TableKind, kind_of
 from support.databases import fresh_database
 from support.markets import generated, write_csv
 
@@ -94,6 +94,37 @@ def test_what_follows_from_trades_is_found_and_repaired(
     ]
 
 
+def test_a_repair_leaves_other_markets_alone(dsn: str) -> None:
+    """But on TimescaleDB, whose aggregates are made for all markets at once."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        if kind_of(connection) is TableKind.TIMESCALEDB:
+            pytest.skip("of plain tables")
+        rows = "SELECT bar_1m.xmin::text, bar_1m.ctid::text FROM bar_1m JOIN symbol USING (market) WHERE {}"
+        of_other = rows.format("symbol = 'XBTEUR'").encode()
+        before = connection.execute(of_other).fetchall()
+        spoil(dsn, f"DELETE FROM bar_1d WHERE {MARKET} AND {DAY}")
+        told: list[RefreshProgress] = []
+        repaired = repair_markets(dsn, list(check_markets(dsn)), progress=told.append)
+        assert [(each.symbol, each.is_sound) for each in repaired] == [("XBTUSD", True)]
+        assert connection.execute(of_other).fetchall() == before
+    assert (told[-1].done, told[-1].total) == (COUNT, COUNT)
+
+
+def test_bars_of_a_market_that_has_no_trades_go(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        if kind_of(connection) is TableKind.TIMESCALEDB:
+            pytest.skip("of plain tables")
+    spoil(
+        dsn,
+        "INSERT INTO symbol (exchange_id, symbol_id, symbol) VALUES (1, 900, 'NONE')",
+        "INSERT INTO bar_1d SELECT 66436, time, 1, 1, 1, 1, 1, 1, 1 FROM bar_1d LIMIT 1",
+    )
+    reports = list(check_markets(dsn, symbols=["NONE"]))
+    assert [set(each.counts) for each in reports] == [{Problem.BAR}]
+    assert [each.counts for each in repair_markets(dsn, reports)] == [{}]
+    spoil(dsn, "DELETE FROM symbol WHERE symbol = 'NONE'")
+
+
 TRADES = [
     (Problem.SEQUENCE, "DELETE FROM trade WHERE sequence BETWEEN 50 AND 60 AND {}",
      "sequences 50 to 60 are missing before 61"),
@@ -155,6 +186,8 @@ def test_rows_of_no_symbol(dsn: str) -> None:
     spoil(dsn, "INSERT INTO trade_mark VALUES (999, 1, now())")
     report = list(check_markets(dsn))[-1]
     assert (report.symbol, report.is_sound) == ("market 999", False)
+    assert not report.is_repairable
+    assert repair_markets(dsn, [report]) == []
     spoil(dsn, "DELETE FROM trade_mark WHERE market = 999")
 
 

@@ -13,6 +13,7 @@ from qd_cli.options import DatabaseOption, Json, State, targets
 if TYPE_CHECKING:
     from qd_cli.blocking import Meter
     from qd_store.administration.check import MarketReport
+    from qd_store.tables import RefreshProgress
 
 
 def status(state: State = None, database: DatabaseOption = None, json: Json = False) -> None:
@@ -79,14 +80,16 @@ def check(
         )
         return list(found)
 
+    def mend(meter: Meter) -> list[MarketReport]:
+        def show(now: RefreshProgress) -> None:
+            meter.take(now.done, now.total, now.what)
+
+        return repair_markets(dsn, reports, meter.stop, progress=show)
+
     reports = where.run(lambda _: run_blocking("checking", work, hidden=json))
     repaired: list[MarketReport] = []
     if repair:
-        repaired = where.run(
-            lambda _: run_blocking(
-                "repairing", lambda meter: repair_markets(dsn, reports, meter.stop), hidden=json
-            )
-        )
+        repaired = where.run(lambda _: run_blocking("repairing", mend, hidden=json))
     print_reports(reports, repaired, json=json)
     mended = {report.market for report in repaired if report.is_sound}
     if any(not report.is_sound and report.market not in mended for report in reports):
