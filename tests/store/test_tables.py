@@ -25,6 +25,7 @@ from qd_store.tables import (
     kind_of,
     refresh_bars,
 )
+from qd_store.tables.pieces import PIECES_ROWS_MIN
 from support.stored import (
     DAY_US,
     SECOND_US,
@@ -33,6 +34,7 @@ from support.stored import (
     random_trades,
     state,
     stored_bars,
+    stored_trades,
     write,
 )
 
@@ -196,6 +198,55 @@ def test_a_refresh_stops_between_two_steps_and_is_finished_later(own: str) -> No
     assert state(own, "A")[1] == 0
     assert refresh_bars(own) == 1
     check_all(own, "A", trades)
+
+
+def uncompressed(dsn: str) -> int:
+    """How many trades are not compressed, of all chunks."""
+    with connect(dsn) as connection:
+        found = connection.execute(
+            "SELECT format('%I.%I', chunk_schema, chunk_name) FROM timescaledb_information.chunks "
+            "WHERE hypertable_schema = current_schema() AND hypertable_name = 'trade'"
+        ).fetchall()
+        counts = [
+            connection.execute(f"SELECT count(*) FROM ONLY {chunk}".encode()).fetchone()
+            for (chunk,) in found
+        ]
+    return sum(count for (count,) in filter(None, counts))
+
+
+def write_in_pieces(dsn: str, symbol: str, trades: Rows) -> None:
+    for start in range(0, len(trades), 500):
+        write(dsn, symbol, trades[start : start + 500])
+
+
+def test_many_trades_that_came_in_pieces_are_compressed(own: str) -> None:
+    trades = random_trades(2 * PIECES_ROWS_MIN + 500, 60 * SECOND_US)
+    with connect(own) as connection:
+        on_timescaledb = kind_of(connection) is TableKind.TIMESCALEDB
+    for end in (PIECES_ROWS_MIN, 2 * PIECES_ROWS_MIN):
+        write_in_pieces(own, "A", trades[end - PIECES_ROWS_MIN : end])
+        refresh_bars(own)
+        assert not on_timescaledb or uncompressed(own) == 0
+    write_in_pieces(own, "A", trades[2 * PIECES_ROWS_MIN :])
+    refresh_bars(own)
+    assert not on_timescaledb or uncompressed(own) == 500
+    check_all(own, "A", trades)
+
+
+def test_pieces_are_compressed_beside_somebody_who_writes(own: str) -> None:
+    trades = random_trades(PIECES_ROWS_MIN, 60 * SECOND_US)
+    write_in_pieces(own, "A", trades)
+    with connect(own) as connection:
+        on_timescaledb = kind_of(connection) is TableKind.TIMESCALEDB
+        other = MarketTables(connection, 1, "OTHER")
+        with connection.transaction():
+            other.write([trades[:10]], other.lock())
+            refresh_bars(own)
+            assert len(stored_trades(own, "A")) == PIECES_ROWS_MIN
+    refresh_bars(own)
+    assert not on_timescaledb or uncompressed(own) <= 10
+    check_all(own, "A", trades)
+    check_all(own, "OTHER", trades[:10])
 
 
 def test_a_refresh_waits_for_another_one(own: str) -> None:

@@ -22,7 +22,7 @@ _TRADES: Final = ("table_kind", "trade", "trade_mark")
 _TABLES: Final = (*_SYMBOLS, *_TRADES, "import_file")
 _FUNCTIONS: Final = {
     TableKind.PLAIN: ("make_trade_table(integer)", "attach_trade_table(integer)"),
-    TableKind.TIMESCALEDB: ("make_trade_chunk(bigint)",),
+    TableKind.TIMESCALEDB: ("make_trade_chunk(bigint)", "compress_trade_chunk(bigint, bigint)"),
 }
 _TRIGGERS: Final = ("tell_of_symbol()", "tell_of_symbols()")
 _SYMBOL_STATE: Final = "UPDATE (trades, first_time, last_time, bars_sequence, bars_time)"

@@ -1,8 +1,8 @@
 """Trades into TimescaleDB: compressed on their way into the chunks of a hypertable.
 
 The server compresses what COPY brings, since an import's rows come in a market's order.
-A few rows would make a bad batch: they stay as rows until a chunk is compressed again. Bars
-are continuous aggregates, which follow when `refresh` says so.
+A few rows would make a bad batch: they stay as rows until `pieces` compresses many of them.
+Bars are continuous aggregates, which follow when `refresh` says so.
 """
 
 from __future__ import annotations

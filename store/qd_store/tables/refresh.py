@@ -2,7 +2,7 @@
 
 Needed after imports on TimescaleDB, whose continuous aggregates follow when told, and after
 an upgrade of plain tables. Until then readers make the bars that lack out of trades, so
-nobody ever sees a wrong one.
+nobody ever sees a wrong one. Trades that came uncompressed are compressed afterwards.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import psycopg
 from qd_store.connections import connect, translating
 from qd_store.tables.aggregates import refresh_aggregates
 from qd_store.tables.kinds import TableKind, kind_of
+from qd_store.tables.pieces import compress_pieces
 from qd_store.tables.progress import POLL_SECONDS, RefreshCallback, Steps
 from qd_store.tables.rebuild import rebuild_bars
 
@@ -63,7 +64,9 @@ def refresh_bars(
     steps = Steps(progress, stop)
     with translating(), connect(dsn) as connection, _alone(connection, steps):
         if kind_of(connection) is TableKind.TIMESCALEDB:
-            return refresh_aggregates(connection, steps, everything=everything)
+            markets = refresh_aggregates(connection, steps, everything=everything)
+            compress_pieces(connection, steps)
+            return markets
         return rebuild_bars(dsn, connection, steps, everything=everything)
 
 

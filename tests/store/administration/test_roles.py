@@ -161,7 +161,8 @@ UNION ALL SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'tr
 OWN_FUNCTIONS = """
 SELECT oid::regprocedure::text FROM pg_proc
 WHERE pronamespace = current_schema()::regnamespace AND prosecdef
-    AND proname IN ('make_trade_table', 'attach_trade_table', 'make_trade_chunk')
+    AND proname IN ('make_trade_table', 'attach_trade_table', 'make_trade_chunk',
+                    'compress_trade_chunk')
 """
 
 

@@ -1,0 +1,1 @@
+-- Plain tables are not compressed: nothing is to be done. Both kinds have the same versions.
