@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qd_analytics import (
     Assumption,
@@ -33,8 +36,14 @@ from qd_analytics import (
     registered,
     save,
     threshold,
+    to_dot,
 )
-from qd_analytics.causal.errors import DuplicateFunction, SavedModelError, UnknownFunction
+from qd_analytics.causal.errors import (
+    AnalyticsError,
+    DuplicateFunction,
+    SavedModelError,
+    UnknownFunction,
+)
 from qd_analytics.causal.saving import model_from_data, model_to_data
 
 
@@ -129,12 +138,49 @@ def test_a_name_is_one_function(registry: Registry) -> None:
         ({"causaloid": {"form": "rule"}}, "damaged: KeyError"),
         ({"causaloid": {"form": "cloud"}}, "form 'cloud'"),
         ({"contexts": [{"name": "x"}]}, "damaged: KeyError"),
-        ({"contexts": 5}, "damaged: TypeError"),
+        ({"contexts": 5}, "damaged: found 5; expected a list"),
     ],
 )
 def test_what_is_no_model(change: dict[str, Any], message: str, registry: Registry) -> None:
     with pytest.raises(SavedModelError, match=message):
         model_from_data(model_to_data(whole_model(), registry) | change, registry)
+
+
+HOSTILE = st.sampled_from(
+    [None, True, -1, 1.5, 10**400, float("nan"), float("inf"), "", "x", [], [[]], {}, {"a": 1}]
+)
+
+
+def places_in(data: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to everything in plain data."""
+    parts = enumerate(data) if isinstance(data, list) else data.items()
+    for name, value in parts if isinstance(data, (list, dict)) else ():
+        yield (*place, name)
+        if isinstance(value, (list, dict)):
+            yield from places_in(value, (*place, name))
+
+
+@given(st.data())
+def test_a_damaged_model_is_refused_or_works(drawn: st.DataObject) -> None:
+    registry = Registry()
+    registry.register(doubled, "tests.doubled", version=2)
+    registry.register(positive, "tests.positive")
+    data = json.loads(json.dumps(model_to_data(whole_model(), registry)))
+    place = drawn.draw(st.sampled_from(list(places_in(data))))
+    holder = data
+    for name in place[:-1]:
+        holder = holder[name]
+    holder[place[-1]] = drawn.draw(HOSTILE)
+    try:
+        model = model_from_data(data, registry)
+        record = model.evaluate({"x": 1.0})
+    except AnalyticsError:
+        return
+    record.explain()
+    to_dot(model.causaloid, record)
+    assert json.dumps(model_to_data(model, registry))
+    for context in model.contexts:
+        to_dot(context)
 
 
 def test_a_file_that_is_no_json(tmp_path: Path) -> None:

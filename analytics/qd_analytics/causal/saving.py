@@ -19,6 +19,7 @@ from qd_analytics.causal.inputs import FromCauses, FromContext, Input, Key, Logi
 from qd_analytics.causal.model import Model
 from qd_analytics.causal.observation import Assumption
 from qd_analytics.causal.registry import REGISTRY, Registry
+from qd_analytics.causal.saved_values import entries, flag, key, number, text, whole
 from qd_analytics.causal.saving_contexts import (
     context_from_data,
     context_to_data,
@@ -28,6 +29,15 @@ from qd_analytics.causal.saving_contexts import (
 
 FORMAT: Final = "qd causal model"
 FORMAT_VERSION: Final = 1
+
+_DAMAGES: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 Plain = dict[str, Any]
 
@@ -93,22 +103,24 @@ def model_from_data(data: Any, registry: Registry = REGISTRY) -> Model:
         )
     try:
         return Model(
-            data["id"],
+            whole(data["id"]),
             causaloid_from_data(data["causaloid"], registry),
-            author=data["author"],
-            description=data["description"],
-            contexts=tuple(context_from_data(entry) for entry in data["contexts"]),
-            assumptions=tuple(_assumption(entry, registry) for entry in data["assumptions"]),
-            version=data["version"],
+            author=text(data["author"]),
+            description=text(data["description"]),
+            contexts=tuple(context_from_data(entry) for entry in entries(data["contexts"])),
+            assumptions=tuple(
+                _assumption(entry, registry) for entry in entries(data["assumptions"])
+            ),
+            version=whole(data["version"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except _DAMAGES as error:
         shown = f"{type(error).__name__}: {error}"
         raise SavedModelError(f"the saved model is damaged: {shown}") from error
 
 
 def _assumption(data: Plain, registry: Registry) -> Assumption:
     check = _function_from_data(data["check"], registry)
-    return Assumption(data["id"], data["description"], check)
+    return Assumption(whole(data["id"]), text(data["description"]), check)
 
 
 def causaloid_to_data(causaloid: Causaloid, registry: Registry = REGISTRY) -> Plain:
@@ -129,14 +141,14 @@ def causaloid_from_data(data: Plain, registry: Registry = REGISTRY) -> Causaloid
     if form == "rule":
         return _rule_from_data(data, registry)
     if form == "collection":
-        members = [causaloid_from_data(entry, registry) for entry in data["members"]]
+        members = [causaloid_from_data(entry, registry) for entry in entries(data["members"])]
         return Collection(
-            data["id"],
+            key(data["id"]),
             members,
             Logic(data["logic"]),
-            data["description"],
-            count=data["count"],
-            threshold=data["threshold"],
+            text(data["description"]),
+            count=None if data["count"] is None else whole(data["count"]),
+            threshold=_threshold(data),
         )
     if form == "graph":
         return _graph_from_data(data, registry)
@@ -155,14 +167,18 @@ def _rule_to_data(rule: Singleton, registry: Registry) -> Plain:
 
 def _rule_from_data(data: Plain, registry: Registry) -> Singleton:
     return Singleton(
-        data["id"],
+        key(data["id"]),
         _function_from_data(data["function"], registry),
-        [_input_from_data(entry) for entry in data["inputs"]],
-        data["description"],
-        elementwise=data["elementwise"],
+        [_input_from_data(entry) for entry in entries(data["inputs"])],
+        text(data["description"]),
+        elementwise=flag(data["elementwise"]),
         effect=EffectKind(data["effect"]),
-        threshold=data["threshold"],
+        threshold=_threshold(data),
     )
+
+
+def _threshold(data: Plain) -> float | None:
+    return None if data["threshold"] is None else number(data["threshold"])
 
 
 def _collection_to_data(collection: Collection, registry: Registry) -> Plain:
@@ -187,12 +203,12 @@ def _graph_to_data(graph: Graph, registry: Registry) -> Plain:
 
 
 def _graph_from_data(data: Plain, registry: Registry) -> Graph:
-    graph = Graph(data["id"], data["description"])
-    joins: Mapping[Key, Logic] = {node: Logic(join) for node, join in data["joins"]}
-    for entry in data["nodes"]:
+    graph = Graph(key(data["id"]), text(data["description"]))
+    joins: Mapping[Key, Logic] = {node: Logic(join) for node, join in entries(data["joins"])}
+    for entry in entries(data["nodes"]):
         node = causaloid_from_data(entry, registry)
         graph.add(node, join=joins.get(node.id, Logic.ALL))
-    weights = {(cause, effect): weight for cause, effect, weight in data["edges"]}
+    weights = {(cause, effect): number(weight) for cause, effect, weight in entries(data["edges"])}
     graph.connect_all(weights, weights.values())
     return graph
 
@@ -209,7 +225,7 @@ def _function_to_data(function: Any, registry: Registry) -> Plain:
 
 def _function_from_data(data: Plain, registry: Registry) -> Any:
     if "compare" in data:
-        return Comparison(Sign(data["compare"]), float(data["limit"]))
+        return Comparison(Sign(data["compare"]), number(data["limit"]))
     return registry.find(data["name"], data["version"])
 
 
@@ -224,8 +240,8 @@ def _input_to_data(entry: Input | FromCauses) -> Any:
 
 def _input_from_data(data: Any) -> Input | FromCauses:
     if not isinstance(data, dict):
-        name: Key = data
-        return name
+        return key(data)
     if "causes" in data:
-        return FromCauses(data["causes"])
-    return FromContext(index_from_data(data["index"]), data["field"], data["context"])
+        return FromCauses(key(data["causes"]))
+    context = None if data["context"] is None else text(data["context"])
+    return FromContext(index_from_data(data["index"]), text(data["field"]), context)

@@ -18,6 +18,7 @@ from qd_analytics.causal.contextoid import (
     TimeScale,
 )
 from qd_analytics.causal.errors import SavedModelError
+from qd_analytics.causal.saved_values import entries, flag, key, number, text, whole
 
 
 def context_to_data(context: Context) -> dict[str, Any]:
@@ -34,17 +35,17 @@ def context_to_data(context: Context) -> dict[str, Any]:
 
 def context_from_data(data: dict[str, Any]) -> Context:
     """A context from plain data."""
-    context = Context(data["name"])
+    context = Context(text(data["name"]))
     with context.changing():
-        context.add(*(_node_from_data(entry) for entry in data["nodes"]))
-        for source, target, relation in data["relations"]:
-            context.relate(source, target, Relation(relation))
-        for name, node in data["index"]:
+        context.add(*(_node_from_data(entry) for entry in entries(data["nodes"])))
+        for source, target, relation in entries(data["relations"]):
+            context.relate(whole(source), whole(target), Relation(relation))
+        for name, node in entries(data["index"]):
             index = index_from_data(name)
             if isinstance(index, int):
                 raise SavedModelError(f"the index of context '{context.name}' has the name {index}")
-            context.point(index, node)
-    return context.make_static() if data["static"] else context
+            context.point(index, whole(node))
+    return context.make_static() if flag(data["static"]) else context
 
 
 def index_to_data(name: ContextName) -> Any:
@@ -56,8 +57,7 @@ def index_from_data(data: Any) -> ContextName:
     """A name of a node from plain data."""
     if isinstance(data, dict):
         return IndexName(data["index"])
-    name: ContextName = data
-    return name
+    return key(data)
 
 
 def _node_to_data(node: Contextoid) -> dict[str, Any]:
@@ -74,13 +74,17 @@ def _node_to_data(node: Contextoid) -> dict[str, Any]:
 
 
 _MAKERS: Final[dict[ContextoidKind, Callable[[dict[str, Any]], Contextoid]]] = {
-    ContextoidKind.ROOT: lambda data: Root(data["id"]),
-    ContextoidKind.DATOID: lambda data: Datoid(data["id"], data["data"]),
-    ContextoidKind.TEMPOID: lambda data: Tempoid(
-        data["id"], TimeScale[data["scale"]], data["time"]
+    ContextoidKind.ROOT: lambda data: Root(whole(data["id"])),
+    ContextoidKind.DATOID: lambda data: Datoid(
+        whole(data["id"]), {name: number(value) for name, value in data["data"].items()}
     ),
-    ContextoidKind.SPACEOID: lambda data: Spaceoid(data["id"], *data["at"]),
-    ContextoidKind.SPACE_TEMPOID: lambda data: SpaceTempoid(data["id"], *data["at"]),
+    ContextoidKind.TEMPOID: lambda data: Tempoid(
+        whole(data["id"]), TimeScale[data["scale"]], whole(data["time"])
+    ),
+    ContextoidKind.SPACEOID: lambda data: Spaceoid(whole(data["id"]), *map(number, data["at"])),
+    ContextoidKind.SPACE_TEMPOID: lambda data: SpaceTempoid(
+        whole(data["id"]), *map(number, data["at"][:3]), whole(data["at"][3])
+    ),
 }
 
 
