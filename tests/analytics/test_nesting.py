@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qd_analytics import Causaloid, Collection, Graph, Logic, Singleton, threshold
+from qd_analytics import Causaloid, Collection, Graph, Logic, Singleton, threshold, to_dot
+from qd_analytics.causal.causaloid import NESTING_MAX
+from qd_analytics.causal.errors import ModelError
 from qd_analytics.causal.plan import Path
+from qd_analytics.causal.saving import causaloid_from_data, causaloid_to_data
 
 Nested = int | list["Nested"]
 """A node by the number that it reads, or a graph of them."""
@@ -57,6 +62,16 @@ def flattened(flat: Flat) -> Graph:
     graph.add(*(threshold(str(path), 0.5, reads=number) for path, number in flat.rules.items()))
     for cause, effect in flat.edges:
         graph.connect(str(cause), str(effect))
+    return graph
+
+
+def in_collection(at: int, part: Causaloid) -> Causaloid:
+    return Collection(at, [part])
+
+
+def in_graph(at: int, part: Causaloid) -> Causaloid:
+    graph = Graph(at)
+    graph.add(part)
     return graph
 
 
@@ -108,3 +123,16 @@ def test_every_node_is_evaluated_at_most_once(nodes: int, seed: int, elementwise
     calls.clear()
     graph.evaluate_batch({at: values[:, at] for at in range(nodes)})
     assert max(calls.values()) == 1
+
+
+@pytest.mark.parametrize("wrap", [in_collection, in_graph])
+def test_nesting_is_bounded_where_it_is_built(wrap: Callable[[int, Causaloid], Causaloid]) -> None:
+    causaloid: Causaloid = threshold("leaf", 0.5)
+    for at in range(NESTING_MAX):
+        causaloid = wrap(at, causaloid)
+    assert causaloid.evaluate({"leaf": 1.0}).result
+    assert to_dot(causaloid).count("->") >= NESTING_MAX - 1
+    data = json.loads(json.dumps(causaloid_to_data(causaloid)))
+    assert causaloid_from_data(data).evaluate({"leaf": 1.0}).result
+    with pytest.raises(ModelError, match="nested 65 deep; at most 64"):
+        wrap(NESTING_MAX, causaloid)

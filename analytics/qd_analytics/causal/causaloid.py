@@ -9,7 +9,8 @@ from __future__ import annotations
 import abc
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from qd_analytics.causal import asking
 from qd_analytics.causal.columns import Table
@@ -30,11 +31,16 @@ from qd_analytics.causal.inputs import (
 from qd_analytics.causal.layout import Layout, plan_of
 from qd_analytics.causal.plan import Plan
 
+NESTING_MAX: Final = 64  # levels of causaloids within causaloids
+
 
 class Causaloid(abc.ABC):
     """What the three forms share: an id, a description, and how to ask them."""
 
     __slots__ = ("__weakref__", "_plan", "description", "id")
+
+    levels: int = 0
+    """How deep causaloids are nested in it."""
 
     def __init__(self, id: Key, description: str = "") -> None:
         self.id = id
@@ -122,6 +128,14 @@ class Causaloid(abc.ABC):
         )
 
 
+def levels_with(parts: Iterable[Causaloid]) -> int:
+    """How deep a causaloid of these parts is nested; refused where that is too deep."""
+    levels = 1 + max(part.levels for part in parts)
+    if levels > NESTING_MAX:
+        raise ModelError(f"causaloids are nested {levels} deep; at most {NESTING_MAX}")
+    return levels
+
+
 class Singleton(Causaloid):
     """One causal rule.
 
@@ -163,6 +177,8 @@ class Singleton(Causaloid):
         self.rule = rule
         self.inputs: tuple[Input | FromCauses, ...] = (id,) if inputs is None else tuple(inputs)
         self.elementwise = elementwise
+        if isinstance(rule, Comparison):
+            _check_limit(id, rule.limit)
         self.effect = TRUTH if effect is EffectKind.TRUTH else Effect(effect, threshold)
         if not self.inputs:
             raise ModelError(f"causaloid {id!r} has no inputs; a rule reads at least one value")
@@ -199,7 +215,7 @@ class Collection(Causaloid):
         they are to exceed together (all, any), to make the collection true.
     """
 
-    __slots__ = ("count", "logic", "members", "threshold")
+    __slots__ = ("count", "levels", "logic", "members", "threshold")
 
     def __init__(
         self,
@@ -220,6 +236,7 @@ class Collection(Causaloid):
         if not self.members:
             raise EmptyCollection(f"collection {id!r} has no members; give it at least one")
         self.count = self._checked_count(count)
+        self.levels = levels_with(self.members)
         for member in self.members:
             member.freeze()
 
@@ -266,7 +283,6 @@ def compare(
     description: str = "",
 ) -> Singleton:
     """A rule that holds its input against a limit: ``>=``, ``>``, ``<=`` or ``<``."""
-    _check_limit(id, limit)
     if sign not in _SIGNS:
         raise ModelError(f"causaloid {id!r} compares by {sign!r}; expected one of >= > <= <")
     return Singleton(

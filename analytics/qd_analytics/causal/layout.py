@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Protocol
 
 from qd_analytics.causal.effects import TRUTH, Effect, EffectKind
 from qd_analytics.causal.errors import ModelError
@@ -12,8 +12,6 @@ from qd_analytics.causal.inputs import FromCauses, FromContext, Input, Key, Logi
 from qd_analytics.causal.plan import CAUSES, Close, Path, Plan, Rule, Slot, Step
 from qd_analytics.causal.staging import groups_of, stages_of
 from qd_analytics.causal.sweep import Group
-
-NESTING_MAX: Final = 64  # levels of causaloids within causaloids
 
 
 class LaidOut(Protocol):
@@ -59,8 +57,6 @@ class Layout:
         join: Logic = Logic.ALL,
     ) -> int:
         """Add a node with all inside it; returns its slot."""
-        if len(path) > NESTING_MAX:
-            raise ModelError(f"causaloids are nested {len(path)} deep; at most {NESTING_MAX}")
         at = len(self._slots)
         slot = Slot(node.id, node.description, path, parent, causes, asked, None, join)
         self._slots.append(slot)
