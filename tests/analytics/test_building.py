@@ -128,7 +128,8 @@ def test_text_that_is_no_graph(text: str, message: str) -> None:
 
 
 NAMES = st.one_of(
-    st.integers(0, 20),
+    st.integers(-20, 20),
+    st.integers(-20, 20).map(str),
     st.text(st.characters(exclude_characters='"\n', exclude_categories=["Cs"]), min_size=1),
 )
 
@@ -144,6 +145,18 @@ def test_text_is_read_back(names: list[str | int], data: st.DataObject) -> None:
     wiring = parsed(text_of(graph), names)
     assert set(wiring.edges) == set(graph.edges)
     assert set(wiring.nodes) == set(names)
+
+
+@pytest.mark.parametrize("name", ["", 'a"b', "a\nb"])
+def test_names_without_a_text_form(name: str) -> None:
+    graph = Graph("g")
+    graph.add(threshold(name, 0.5))
+    with pytest.raises(GraphTextError, match="has no text form"):
+        text_of(graph)
+
+
+def test_digits_that_are_too_many_for_a_number_are_a_name() -> None:
+    assert parsed("9" * 5_000, {1}).nodes == ("9" * 5_000,)
 
 
 def test_build() -> None:

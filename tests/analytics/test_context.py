@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import qd_analytics.causal.graph
 from qd_analytics import (
     Absent,
     Context,
@@ -24,6 +25,7 @@ from qd_analytics import (
     State,
     Tempoid,
     TimeScale,
+    threshold,
 )
 from qd_analytics.causal.errors import DuplicateNode, ModelError, UnknownNode
 
@@ -195,3 +197,51 @@ def test_evaluations_beside_updates_see_one_version() -> None:
         stop.set()
         writer.join()
     assert len(seen) > 1, "nothing changed meanwhile"
+
+
+@pytest.mark.usefixtures("hurried_threads")
+def test_a_context_is_read_beside_changes() -> None:
+    context = Context()
+    context.add(Tempoid(0, TimeScale.DAY, 1))
+    context.point("day", 0)
+    stop = threading.Event()
+
+    def change() -> None:
+        while not stop.is_set():
+            for node in range(1, 50):
+                context.add(Datoid(node, {"close": 1.0}))
+                context.relate(0, node, Relation.DATIAL)
+            for node in range(1, 50):
+                context.remove(node)
+
+    writer = threading.Thread(target=change)
+    writer.start()
+    try:
+        for _ in range(3_000):
+            context.read("day", "open")
+            assert set(context.related(0).values()) <= {Relation.DATIAL}
+    finally:
+        stop.set()
+        writer.join()
+
+
+@pytest.mark.usefixtures("hurried_threads")
+def test_threads_ask_more_questions_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qd_analytics.causal.graph, "PLANS_KEPT", 1)
+    graph = Graph("many")
+    graph.add(*(threshold(node, 0.5) for node in range(6)))
+    failures: list[Exception] = []
+
+    def ask(first: int) -> None:
+        try:
+            for step in range(500):
+                graph.plan_node((first + step) % 6)
+        except KeyError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask, args=(at,)) for at in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []

@@ -226,13 +226,15 @@ class Context:
 
     def relation(self, source: int, target: int) -> Relation | None:
         """The edge between two nodes, or None."""
-        self[source], self[target]
-        return self._relations[source].get(target)
+        with _LOCK:
+            self[source], self[target]
+            return self._relations[source].get(target)
 
     def related(self, node: int) -> dict[int, Relation]:
         """The nodes that `node` points to."""
-        self[node]
-        return dict(self._relations[node])
+        with _LOCK:
+            self[node]
+            return dict(self._relations[node])
 
     @property
     def relations(self) -> tuple[tuple[int, int, Relation], ...]:
@@ -299,27 +301,29 @@ class Context:
         float or Absent
             `Absent` where the name stands for nothing or its data are not there yet.
         """
-        node = self.holder(name, field)
-        if node is None:
-            shown = name.value if isinstance(name, IndexName) else name
-            there = (name if isinstance(name, int) else self._index.get(name)) in self._nodes
-            return Absent(
-                f"the {shown} has no '{field}' yet" if there else f"the context has no {shown}"
-            )
-        value = self._nodes[node].number(field)
-        assert value is not None  # that is what a holder has
-        return value
+        with _LOCK:
+            node = self.holder(name, field)
+            if node is None:
+                shown = name.value if isinstance(name, IndexName) else name
+                there = (name if isinstance(name, int) else self._index.get(name)) in self._nodes
+                return Absent(
+                    f"the {shown} has no '{field}' yet" if there else f"the context has no {shown}"
+                )
+            value = self._nodes[node].number(field)
+            assert value is not None  # that is what a holder has
+            return value
 
     def holder(self, name: ContextName, field: str) -> int | None:
         """The node that has the number: the named one, or a data node that it relates to."""
-        node = name if isinstance(name, int) else self._index.get(name)
-        if node is None or node not in self._nodes:
-            return None
-        if not isinstance(self._nodes[node], Datoid):
-            for target, relation in self._relations[node].items():
-                if relation is Relation.DATIAL and self._nodes[target].number(field) is not None:
-                    return target
-        return None if self._nodes[node].number(field) is None else node
+        with _LOCK:
+            node = name if isinstance(name, int) else self._index.get(name)
+            if node is None or node not in self._nodes:
+                return None
+            if not isinstance(self._nodes[node], Datoid):
+                for target, how in self._relations[node].items():
+                    if how is Relation.DATIAL and self._nodes[target].number(field) is not None:
+                        return target
+            return None if self._nodes[node].number(field) is None else node
 
 
 def _set(into: dict[Any, Any], key: Any, value: Any) -> None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from qd_analytics.causal.causaloid import Causaloid
+from qd_analytics.causal.causaloid import Causaloid, levels_with
 from qd_analytics.causal.errors import (
     CycleError,
     DuplicateNode,
@@ -26,6 +27,7 @@ from qd_analytics.causal.structure import igraph
 
 WAY_NODES_MAX = 12  # nodes that a message names
 PLANS_KEPT = 256  # plans for parts of the graph; the oldest goes first
+_PLANS_LOCK = threading.Lock()
 
 
 class Graph(Causaloid):
@@ -47,11 +49,13 @@ class Graph(Causaloid):
         "_nodes",
         "_plans",
         "_position",
+        "levels",
     )
 
     def __init__(self, id: Key, description: str = "") -> None:
         super().__init__(id, description)
         self._joins: dict[int, Logic] = {}
+        self.levels = 0
         self._position: dict[Key, int] = {}
         self._nodes: list[Causaloid] = []
         self._effects: list[dict[int, float]] = []
@@ -82,6 +86,7 @@ class Graph(Causaloid):
                 raise DuplicateNode(f"graph {self.id!r} already has a node {causaloid.id!r}")
             if causaloid is self:
                 raise CycleError(f"graph {self.id!r} cannot be a node of itself")
+            self.levels = max(self.levels, levels_with((causaloid,)))
             causaloid.freeze()
             if join is not Logic.ALL:
                 self._joins[len(self._nodes)] = join
@@ -273,13 +278,15 @@ class Graph(Causaloid):
     ) -> Plan:
         plan = self._plans.get(question)
         if plan is None:
-            if len(self._plans) >= PLANS_KEPT:
-                del self._plans[next(iter(self._plans))]
 
             def asked_for(layout: Layout, at: int) -> None:
                 layout.nodes(at, self._ordered(), asked, edges)
 
-            plan = self._plans[question] = plan_of(self, asked_for)
+            plan = plan_of(self, asked_for)
+            with _PLANS_LOCK:  # threads may ask at the same time
+                if len(self._plans) >= PLANS_KEPT:
+                    del self._plans[next(iter(self._plans))]
+                self._plans[question] = plan
         return plan
 
     # Help

@@ -40,6 +40,7 @@ _TOKEN: Final = re.compile(
     re.VERBOSE,
 )
 _PLAIN_NAME: Final = re.compile(r'(?:(?!->)[^\s;|"#])+')
+_NUMBER: Final = re.compile(r"-?[0-9]{1,999}")  # Python reads no number of many more digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def _tokens(text: str, known: Container[Key]) -> Iterator[_Token]:
 
 
 def _key(name: str, kind: str, known: Container[Key]) -> Key:
-    if kind == "bare" and name.isdecimal() and int(name) in known:
+    if kind == "bare" and _NUMBER.fullmatch(name) and int(name) in known:
         return int(name)
     return name
 
@@ -163,10 +164,10 @@ def text_of(graph: Graph) -> str:
 
 
 def _shown(name: Key) -> str:
-    if isinstance(name, int) or (_PLAIN_NAME.fullmatch(name) and not name.isdecimal()):
+    if isinstance(name, int) or (_PLAIN_NAME.fullmatch(name) and not _NUMBER.fullmatch(name)):
         return str(name)
-    if '"' in name or "\n" in name:
+    if not name or '"' in name or "\n" in name:
         raise GraphTextError(
-            f"the name {name!r} has no text form; it holds a quotation mark or line"
+            f"the name {name!r} has no text form; it is empty, or holds a quotation mark or line"
         )
     return f'"{name}"'
