@@ -71,6 +71,13 @@ _SETTINGS: Final[Mapping[Purpose, Mapping[str, str]]] = {
 }
 _ATTRIBUTES = "LOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
 
+_GROUPS = """
+SELECT of.rolname, by.rolname FROM pg_auth_members
+JOIN pg_roles of ON of.oid = roleid JOIN pg_roles by ON by.oid = grantor
+WHERE member = (SELECT oid FROM pg_roles WHERE rolname = %s) AND of.rolname <> %s
+"""
+_GRANTS_OF_EACH: Final = 160_000  # the version from which on a membership is its grantor's
+
 
 def role_names(prefix: str = PREFIX_DEFAULT) -> dict[Purpose, str]:
     """The name of each role.
@@ -142,6 +149,10 @@ def apply_roles(
             _apply(connection, name, purpose, (passwords or {}).get(purpose))
             for purpose, name in names.items()
         ]
+        for purpose, name in names.items():
+            # Another database on this server may need the owner to be an importer as well.
+            keep = names[Purpose.IMPORTER] if purpose is Purpose.OWNER else ""
+            _leave_groups(connection, name, keep)
         grant_rights(connection, {str(purpose): name for purpose, name in names.items()})
     return made
 
@@ -191,6 +202,16 @@ def _apply(
     else:
         state = PasswordState.KEPT if found == (True,) else PasswordState.NONE
     return Role(name, purpose, found is None, state)
+
+
+def _leave_groups(connection: psycopg.Connection[Any], name: str, keep: str) -> None:
+    """End a role's memberships but one: the rights of the others would be its own."""
+    groups = connection.execute(_GROUPS, [name, keep]).fetchall()
+    for group, grantor in groups:
+        statement = sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(group), sql.Identifier(name))
+        if connection.info.server_version >= _GRANTS_OF_EACH:
+            statement += sql.SQL(" GRANTED BY {}").format(sql.Identifier(grantor))
+        connection.execute(statement)
 
 
 def _set_password(connection: psycopg.Connection[Any], name: str, password: str) -> None:

@@ -99,8 +99,10 @@ def test_a_repair_leaves_other_markets_alone(dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         if kind_of(connection) is TableKind.TIMESCALEDB:
             pytest.skip("of plain tables")
-        rows = "SELECT bar_1m.xmin::text, bar_1m.ctid::text FROM bar_1m JOIN symbol USING (market) WHERE {}"
-        of_other = rows.format("symbol = 'XBTEUR'").encode()
+        of_other = (
+            "SELECT bar_1m.xmin::text, bar_1m.ctid::text FROM bar_1m JOIN symbol USING (market) "
+            "WHERE symbol = 'XBTEUR'"
+        )
         before = connection.execute(of_other).fetchall()
         spoil(dsn, f"DELETE FROM bar_1d WHERE {MARKET} AND {DAY}")
         told: list[RefreshProgress] = []

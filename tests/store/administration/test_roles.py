@@ -228,6 +228,20 @@ def test_rights_that_are_too_much_are_taken_away(roles: Roles) -> None:
                 connection.execute(statement.encode())
 
 
+def test_memberships_are_ended(roles: Roles) -> None:
+    """The rights of a group are its members' too."""
+    groups = role_names(roles.prefix)
+    with psycopg.connect(roles.admin, autocommit=True) as admin:
+        given = sql.SQL("GRANT {}, pg_read_all_data TO {}")
+        admin.execute(given.format(sql.Identifier(groups[OWNER]), sql.Identifier(groups[SYMDB])))
+    apply_roles(roles.admin, prefix=roles.prefix)
+    with (
+        psycopg.connect(roles.dsn(SYMDB), autocommit=True) as connection,
+        pytest.raises(errors.InsufficientPrivilege),
+    ):
+        connection.execute("SELECT FROM trade")
+
+
 def test_only_a_superuser_applies_roles(roles: Roles) -> None:
     with pytest.raises(RolesRefused, match="_owner is no superuser"):
         apply_roles(roles.dsn(OWNER), prefix=roles.prefix)
