@@ -25,6 +25,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KIB = 1024
 _HEADING_MIN = 4
 _COLUMN_GAP = 3  # between two columns of a table on a terminal
+_NARROW_GAP = 2  # where that leaves too little room
 _DURATIONS = (("d", 86_400, "h", 3_600), ("h", 3_600, "m", 60), ("m", 60, "s", 1))
 
 
@@ -46,6 +47,11 @@ def _quiet_console() -> type[Console]:
             raise OutputClosed from None
 
     return Quiet
+
+
+def is_narrower(columns: int) -> bool:
+    """Whether standard output is a terminal of less than so many columns."""
+    return sys.stdout.isatty() and console().width < columns
 
 
 def say(text: str) -> None:
@@ -125,7 +131,8 @@ def print_table(
 ) -> None:
     """Print a table on a terminal, or aligned plain lines elsewhere.
 
-    Cells are never cut: where a terminal is too narrow, headings are, and then lines are folded.
+    Cells are never cut: where a terminal is too narrow, gaps and headings are, and then lines are
+    folded.
 
     Parameters
     ----------
@@ -144,8 +151,10 @@ def print_table(
     screen = console()
     cells = [[Text(cell) for cell in row] for row in rows]
     data = [max((row[i].cell_len for row in cells), default=0) for i in range(len(columns))]
-    widths = _widths(columns, data, screen.width - _COLUMN_GAP * len(columns))
-    table = Table(box=box.SIMPLE_HEAD if on_terminal else None, pad_edge=False)
+    is_wide = sum(_widths(columns, data, 0)) + _COLUMN_GAP * len(columns) <= screen.width
+    gap = _COLUMN_GAP if is_wide else _NARROW_GAP
+    widths = _widths(columns, data, screen.width - gap * len(columns))
+    table = Table(box=box.SIMPLE_HEAD if on_terminal and is_wide else None, pad_edge=False)
     for name, width in zip(columns, widths, strict=True):
         shown = name if len(name) <= width else f"{name[: width - 1]}…"
         justify: JustifyMethod = "right" if name in set(right) else "left"
@@ -153,7 +162,7 @@ def print_table(
     for row in cells:
         table.add_row(*row)
     # A terminal folds a line that is too long; rich would cut it.
-    screen.width = max(screen.width, sum(widths) + _COLUMN_GAP * len(columns))
+    screen.width = max(screen.width, sum(widths) + gap * len(columns))
     if on_terminal:
         screen.print(table)
         return

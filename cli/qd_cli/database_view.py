@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qd_cli import console
 from qd_cli.units import short_bytes
@@ -12,6 +12,11 @@ from qd_cli.units import short_bytes
 if TYPE_CHECKING:
     from qd_store.administration.check import MarketReport
     from qd_store.administration.status import DatabaseStatus, MarketStatus
+
+
+_WIDE_COLUMNS: Final = 110
+"""From here on there is room for times to the second."""
+_DAY_CHARACTERS: Final = len("2013-01-31")
 
 
 def print_status(found: DatabaseStatus) -> None:
@@ -35,9 +40,10 @@ def print_status(found: DatabaseStatus) -> None:
         right=columns[1:],
     )
     console.out("")
-    headings = ("EXCHANGE", "SYMBOL", "ID", "TRADES", "FIRST", "LAST", "BARS BEHIND", "SIZE")
-    right = ("ID", "TRADES", "BARS BEHIND", "SIZE")
-    console.print_table(headings, [_market(each) for each in found.markets], right=right)
+    headings = ("EXCHANGE", "SYMBOL", "ID", "TRADES", "FIRST", "LAST", "LAG", "SIZE")
+    right = ("ID", "TRADES", "LAG", "SIZE")
+    days = console.is_narrower(_WIDE_COLUMNS)
+    console.print_table(headings, [_market(each, days) for each in found.markets], right=right)
 
 
 def print_status_json(found: DatabaseStatus) -> None:
@@ -93,7 +99,12 @@ def _advise(reports: Sequence[MarketReport]) -> None:
     wrong = [report for report in reports if not report.is_sound]
     if any(report.is_repairable for report in wrong):
         console.say("counts, marks and bars follow from the trades: `qd db check --repair`")
-    if lost := [report.symbol for report in wrong if not report.is_repairable]:
+    if strange := [report.symbol for report in wrong if not report.exchange]:
+        console.say(
+            f"{', '.join(strange)}: no import leaves such rows; delete them, or restore a backup"
+        )
+    lost = [report.symbol for report in wrong if report.exchange and not report.is_repairable]
+    if lost:
         console.say(
             f"trades of {', '.join(lost)} are wrong or missing, which no repair brings back: "
             "restore a backup, or import their files into a new database"
@@ -143,9 +154,9 @@ def _lines(found: DatabaseStatus) -> list[tuple[str, str]]:
     return rows
 
 
-def _market(found: MarketStatus) -> tuple[str, ...]:
+def _market(found: MarketStatus, days: bool) -> tuple[str, ...]:
     first, last = (
-        "-" if time is None else console.iso_time(time)
+        "-" if time is None else console.iso_time(time)[: _DAY_CHARACTERS if days else None]
         for time in (found.first_time, found.last_time)
     )
     size = "-" if found.total_bytes is None else short_bytes(found.total_bytes)

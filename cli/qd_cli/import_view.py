@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from qd_store.imports import FileResult, ImportReport
 
 _SHOW_SECONDS = 0.1
+_WIDE_COLUMNS = 110
+"""From here on there is room for each file's layout beside it."""
 
 
 async def run_import(dsn: str, settings: ImportSettings, *, json: bool) -> ImportReport:
@@ -118,7 +120,9 @@ def _fields(file: FileResult) -> dict[str, object]:
 
 
 def _print_table(report: ImportReport) -> None:
+    """A line for each file, with its layout, or below them where the terminal is narrow."""
     columns = ("SYMBOL", "STATE", "ROWS", "KNOWN", "REJECTED", "SECONDS", "LAYOUT")
+    shown = len(columns) - console.is_narrower(_WIDE_COLUMNS)
     rows = [
         (
             file.symbol,
@@ -126,10 +130,13 @@ def _print_table(report: ImportReport) -> None:
             *(console.count(value) for value in (file.rows, file.known, file.rejected)),
             f"{file.seconds:.1f}",
             file.layout or "-",
-        )
+        )[:shown]
         for file in report.files
     ]
-    console.print_table(columns, rows, right=columns[2:6])
+    console.print_table(columns[:shown], rows, right=columns[2:6])
+    if shown < len(columns):
+        for layout, files in Counter(file.layout for file in report.files if file.layout).items():
+            console.out(f"{layout}: {console.count(files)} file{'' if files == 1 else 's'}")
 
 
 def _print_totals(report: ImportReport) -> None:
