@@ -1,7 +1,7 @@
 """The market database: tables, import of files, streams of trades and bars.
 
-`Store` is looked up when it is first used: the embedded server's process needs none of the
-libraries behind it, and starts in half the time.
+`Store` and `MarketAppender` are looked up when they are first used: the embedded server's process
+needs none of the libraries behind them, and starts in half the time.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from qd_store.errors import (
 from qd_store.markets import Exchange, Market
 
 if TYPE_CHECKING:
+    from qd_store.append import MarketAppender
     from qd_store.store import Store
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Exchange",
     "FetchStopped",
     "Market",
+    "MarketAppender",
     "Store",
     "StoreError",
     "TooManyStreams",
@@ -35,4 +37,8 @@ def __getattr__(name: str) -> Any:
         from qd_store.store import Store
 
         return Store
+    if name == "MarketAppender":
+        from qd_store.append import MarketAppender
+
+        return MarketAppender
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
