@@ -6,6 +6,7 @@ Every connection is bounded in time: to be made, and to notice that the server h
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,10 @@ from qd_store.errors import (
     SchemaMismatch,
     StoreError,
 )
+
+# psycopg warns of what breaks while it closes a lost connection, which our errors say. Where
+# a program logs nothing, Python would show that to its user.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 CONNECT_SECONDS_MAX = 10
 SILENCE_SECONDS_MAX = 30

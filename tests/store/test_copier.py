@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -81,3 +83,32 @@ def copy_all(
             copier.put("one", rows(start))
         if fails:
             raise ZeroDivisionError
+
+
+LOST = """
+import sys
+import psycopg
+from qd_store.connections import connect
+from qd_store.tables.copier import copy_in
+
+def rows():
+    with connect(sys.argv[1]) as beside:
+        beside.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
+    while True:
+        yield bytes(1_000_000)
+
+with connect(sys.argv[1]) as connection:
+    try:
+        copy_in(connection, "one", rows())
+    except psycopg.OperationalError:
+        print("lost")
+"""
+
+
+def test_a_lost_connection_is_an_error_and_no_more(
+    connection: psycopg.Connection[Any], dsn: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOST, dsn], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("lost\n", "")
