@@ -183,3 +183,18 @@ def test_data() -> None:
         "read": {"b": 0.2, "month low": 0.3},
     }
     assert RECORD.as_data("a")["read"] == {"a": 1.0}
+
+
+@pytest.mark.parametrize(
+    "odd", ["a\x00b", "\x1b[31mred", "two\nlines", "\ud800", "x" * 5_000, "$x^2$"]
+)
+def test_pictures_of_odd_names(odd: str) -> None:
+    graph = Graph(odd, odd)
+    graph.add(threshold(odd, 0.5, description=odd))
+    context = Context(odd)
+    context.add(Datoid(1, {odd: 1.0}))
+    for drawn in (graph, context):
+        ElementTree.fromstring(picture(drawn, "svg"))
+        png = picture(drawn, "png")
+        assert png.startswith(PNG_START)
+        assert int.from_bytes(png[16:20]) < 5_000, "pixels across"

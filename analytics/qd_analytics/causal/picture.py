@@ -26,6 +26,8 @@ BOXES_MAX: Final = 500
 """More cannot be read in a picture."""
 
 LINE_LETTERS: Final = 30
+NAME_LETTERS_MAX: Final = 60
+TITLE_LETTERS_MAX: Final = 300  # also of what stands below a name
 """Where a line of a box is folded."""
 
 # All in points, 1/72 inch.
@@ -79,9 +81,10 @@ def picture(drawn: Causaloid | Context, form: str, record: Evaluation | None = N
     if form not in ("svg", "png"):
         raise ModelError(f"pictures are svg or png, not {form!r}; name the file so")
     diagram = diagram_of(drawn, record)
+    title = _shown(diagram.title, TITLE_LETTERS_MAX)
     if len(diagram.boxes) > BOXES_MAX:
         raise TooLargeToDraw(
-            f"{diagram.title} has {len(diagram.boxes)} nodes, at most {BOXES_MAX} can be drawn; "
+            f"{title} has {len(diagram.boxes)} nodes, at most {BOXES_MAX} can be drawn; "
             "draw a part of it, or export DOT or Mermaid"
         )
     return _rendered(diagram, form)
@@ -93,7 +96,8 @@ def _rendered(diagram: Diagram, form: str) -> bytes:
     from matplotlib.figure import Figure
 
     placed = _placed(diagram)
-    titled = len(diagram.title) * LETTER_WIDTH * BOLD * (FONT + 2) / FONT
+    title = _shown(diagram.title, TITLE_LETTERS_MAX)
+    titled = len(title) * LETTER_WIDTH * BOLD * (FONT + 2) / FONT
     right = max(titled + MARGIN, max(p.x + p.width / 2 for p in placed.values()))
     width = max(WIDTH_MIN, right + MARGIN)
     height = max(p.y + p.height / 2 for p in placed.values()) + MARGIN
@@ -107,7 +111,7 @@ def _rendered(diagram: Diagram, form: str) -> bytes:
         axes.text(
             MARGIN,
             MARGIN,
-            diagram.title,
+            title,
             weight="bold",
             size=FONT + 2,
             va="center",
@@ -162,10 +166,20 @@ def _tops(layers: list[float], layer_of: list[float], heights: list[float]) -> d
 
 
 def _sized(box: Box) -> tuple[tuple[str, ...], float, float]:
-    lines = [box.title, *(part for line in box.lines for part in textwrap.wrap(line, LINE_LETTERS))]
-    letters = max(len(box.title) * BOLD, max(map(len, lines)))
+    title = _shown(box.title, NAME_LETTERS_MAX)
+    further = [_shown(line, TITLE_LETTERS_MAX) for line in box.lines]
+    lines = [title, *(part for line in further for part in textwrap.wrap(line, LINE_LETTERS))]
+    letters = max(len(title) * BOLD, max(map(len, lines)))
     width = letters * LETTER_WIDTH + 2 * PADDING
     return tuple(lines), width, len(lines) * LINE_HEIGHT + PADDING
+
+
+def _shown(text: str, letters_max: int) -> str:
+    """Text that a picture can hold: SVG has no control characters, and sizes are bounded."""
+    cut = text if len(text) <= letters_max else f"{text[: letters_max - 1]}…"
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in cut
+    )
 
 
 # Drawing
