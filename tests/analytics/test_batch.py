@@ -307,3 +307,8 @@ def test_a_table_without_a_column() -> None:
     batch = graph.evaluate_batch(Table(["b"], [[1.0], [0.0]]))
     assert batch.node("b").tolist() == [State.TRUE, State.FALSE]
     assert batch.row(1).node("a").reason == "the data has no value for 'a'"
+
+
+def test_a_column_of_uneven_columns() -> None:
+    with pytest.raises(DataShapeError, match="holds columns of its own"):
+        threshold("a", 0.5).evaluate_batch({"a": [[1.0, 2.0], 1.0]})

@@ -146,7 +146,7 @@ def test_what_is_no_model(change: dict[str, Any], message: str, registry: Regist
         model_from_data(model_to_data(whole_model(), registry) | change, registry)
 
 
-HOSTILE = st.sampled_from(
+HOSTILE: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, -1, 1.5, 10**400, float("nan"), float("inf"), "", "x", [], [[]], {}, {"a": 1}]
 )
 

@@ -177,7 +177,10 @@ class RowReadings(Sequence[Reading]):
 
 
 def _rows(columns: Columns) -> int:
-    lengths = {np.shape(column) for column in columns.values()}
+    try:
+        lengths = {np.shape(column) for column in columns.values()}
+    except ValueError as error:
+        raise DataShapeError(f"a column holds columns of its own: {error}") from None
     shape = lengths.pop() if len(lengths) == 1 else ()
     if len(shape) != 1:
         shapes = {str(name): np.shape(column) for name, column in columns.items()}

@@ -73,6 +73,10 @@ def _node_to_data(node: Contextoid) -> dict[str, Any]:
     return data
 
 
+def _space_tempoid(id: int, x: Any, y: Any, z: Any, time: Any) -> SpaceTempoid:
+    return SpaceTempoid(id, number(x), number(y), number(z), whole(time))
+
+
 _MAKERS: Final[dict[ContextoidKind, Callable[[dict[str, Any]], Contextoid]]] = {
     ContextoidKind.ROOT: lambda data: Root(whole(data["id"])),
     ContextoidKind.DATOID: lambda data: Datoid(
@@ -82,9 +86,7 @@ _MAKERS: Final[dict[ContextoidKind, Callable[[dict[str, Any]], Contextoid]]] = {
         whole(data["id"]), TimeScale[data["scale"]], whole(data["time"])
     ),
     ContextoidKind.SPACEOID: lambda data: Spaceoid(whole(data["id"]), *map(number, data["at"])),
-    ContextoidKind.SPACE_TEMPOID: lambda data: SpaceTempoid(
-        whole(data["id"]), *map(number, data["at"][:3]), whole(data["at"][3])
-    ),
+    ContextoidKind.SPACE_TEMPOID: lambda data: _space_tempoid(whole(data["id"]), *data["at"]),
 }
 
 
