@@ -17,7 +17,7 @@ from grpclib import GRPCError, Status
 from grpclib.events import RecvRequest, listen
 from grpclib.server import Server
 
-from qd_symdb.limits import REQUEST_BYTES_MAX
+from qd_symdb.limits import REQUEST_BYTES_MAX, REQUEST_SECONDS_MAX, SEND_SECONDS_MAX
 from qd_symdb.metrics import Metrics
 
 _Handle: TypeAlias = Callable[[Any], Awaitable[None]]
@@ -111,8 +111,21 @@ class Guard:
 
 
 def _bound(stream: Any) -> None:
-    """Have the library read a call's messages through `_BoundedReader`."""
+    """Have the library read a call's messages through `_BoundedReader`, and send in time."""
     stream._stream.recv_data = _BoundedReader(stream._stream.recv_data).read
+    stream.send_message = partial(_send, stream, stream.send_message)
+
+
+async def _send(stream: Any, send: Callable[[Any], Awaitable[None]], message: Any) -> None:
+    """Send a message, or give up a client that does not read: it would hold its place for ever."""
+    try:
+        async with asyncio.timeout(SEND_SECONDS_MAX):
+            await send(message)
+    except TimeoutError:
+        stream._stream._transport.abort()
+        raise GRPCError(
+            Status.DEADLINE_EXCEEDED, f"the client has not read for {SEND_SECONDS_MAX:g} s"
+        ) from None
 
 
 _CUT_OFF = GRPCError(Status.INVALID_ARGUMENT, "the request ended within a message")
@@ -127,23 +140,29 @@ class _BoundedReader:
 
     def __init__(self, read: Callable[[int], Awaitable[bytes]]) -> None:
         self._read = read
-        self._is_prefix = False
+        self._reads = 0
 
     async def read(self, size: int) -> bytes:
         """The next bytes of the request."""
-        self._is_prefix = not self._is_prefix
+        self._reads += 1
+        is_prefix = self._reads % 2 == 1
         if size > REQUEST_BYTES_MAX:
             raise GRPCError(
                 Status.RESOURCE_EXHAUSTED,
                 f"the request has {size} bytes; expected at most {REQUEST_BYTES_MAX}: ask for less",
             )
         try:
-            data = await self._read(size)
+            async with asyncio.timeout(REQUEST_SECONDS_MAX if self._reads <= 2 else None):
+                data = await self._read(size)
+        except TimeoutError:
+            raise GRPCError(
+                Status.DEADLINE_EXCEEDED, f"no request came within {REQUEST_SECONDS_MAX:g} s"
+            ) from None
         except AssertionError:
             raise _CUT_OFF from None
-        if len(data) < size and not self._is_prefix:
+        if len(data) < size and not is_prefix:
             raise _CUT_OFF
-        if self._is_prefix and data[:1] not in (b"", b"\0"):
+        if is_prefix and data[:1] not in (b"", b"\0"):
             raise GRPCError(
                 Status.UNIMPLEMENTED, "the request is compressed; expected one that is not"
             )

@@ -9,6 +9,8 @@ HEALTH_SECONDS: Final = 1.0  # how old the answer to a health request may be
 DRAIN_SECONDS_MAX: Final = 3.0  # how long calls may take to end when the service stops
 CLOSE_SECONDS_MAX: Final = 1.0  # and their connections after that
 
+REQUEST_SECONDS_MAX: Final = 10.0  # how long a caller may take to send its first request
+SEND_SECONDS_MAX: Final = 60.0  # how long a client may leave a message unread
 REQUEST_BYTES_MAX: Final = 1_048_576
 WINDOW_BYTES: Final = 262_144  # what a client may send before it is read: by stream, by connection
 IDLE_SECONDS_MAX: Final = 600.0  # a connection without calls for so long is closed

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from grpclib.config import Configuration
@@ -47,6 +47,7 @@ class BoundedServer(Server):
         self._connections_max = connections_max
         self._metrics = metrics
         self._connections: set[_Connection] = set()
+        self._full = False
         metrics.show("connections", "Clients connected.", lambda: len(self._connections))
 
     def close_connections(self) -> None:
@@ -55,25 +56,40 @@ class BoundedServer(Server):
         for connection in list(self._connections):
             connection.processor.close("the service stops")
 
-    def _protocol_factory(self) -> asyncio.Protocol:  # type: ignore[override]
+    def _protocol_factory(self) -> H2Protocol:
+        return _Connection(super()._protocol_factory(), self._connections, self._admit)
+
+    def _admit(self) -> bool:
+        """Whether there is room for one more; asked when it is there, TLS included."""
         if len(self._connections) < self._connections_max:
-            return _Connection(super()._protocol_factory(), self._connections)
+            self._full = False
+            return True
         self._metrics.refused()
-        _log.warning("refusing a connection: %d are open", len(self._connections))
-        return _Refused()
+        if not self._full:
+            _log.warning("refusing connections: %d are open", len(self._connections))
+        self._full = True
+        return False
 
 
 class _Connection(H2Protocol):
     """A client's connection, counted while it is open."""
 
-    def __init__(self, made: H2Protocol, connections: set[_Connection]) -> None:
+    def __init__(
+        self, made: H2Protocol, connections: set[_Connection], admit: Callable[[], bool]
+    ) -> None:
         super().__init__(made.handler, made.config, made.h2_config)
         self._connections = connections
+        self._admit = admit
         self._idle: asyncio.TimerHandle | None = None
         self._seen = -1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count it."""
+        """Count it, or close it where it is too many."""
+        if not self._admit():
+            assert isinstance(transport, asyncio.Transport)
+            transport.set_protocol(asyncio.Protocol())
+            transport.close()
+            return
         self._connections.add(self)
         super().connection_made(transport)
         self._look()
@@ -94,14 +110,6 @@ class _Connection(H2Protocol):
         self._seen = started
         loop = asyncio.get_running_loop()
         self._idle = loop.call_later(IDLE_SECONDS_MAX, self._look)
-
-
-class _Refused(asyncio.Protocol):
-    """A connection that is too many."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Close it."""
-        transport.close()
 
 
 def server_context(settings: ServerTlsSettings) -> ssl.SSLContext:
