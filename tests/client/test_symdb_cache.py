@@ -169,3 +169,18 @@ def test_a_change_of_another_market_leaves_what_is_kept() -> None:
     keep(cache, 1)
     cache.invalidate(MarketChange(ChangeKind.CHANGED, market(2)))
     assert cache.get(("id", EXCHANGE, 1)) is not None
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_market_that_takes_the_name_by_which_another_was_found(is_kept: bool) -> None:
+    cache = Cache(MARKETS_MAX)
+    cache.begin()
+    key: Key = ("name", EXCHANGE, market(2).symbol)
+    renamed = MarketChange(ChangeKind.CHANGED, market(2))
+    with cache.asking(EXCHANGE) as asking:
+        if is_kept:
+            cache.keep(asking, key, market(1), [market(1)])
+        cache.invalidate(renamed)
+        if not is_kept:
+            cache.keep(asking, key, market(1), [market(1)])
+    assert cache.get(key) is None

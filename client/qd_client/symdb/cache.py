@@ -24,7 +24,7 @@ class Asking:
 
     exchange_id: int
     trusted: bool
-    changed: set[int] = field(default_factory=set)
+    changed: set[int | str] = field(default_factory=set)
 
 
 class Cache:
@@ -70,7 +70,9 @@ class Cache:
         ids = tuple(market.symbol_id for market in markets)
         weight = max(len(ids), 1)
         # Whatever changed may belong into a list of all.
-        changed = asking.changed if key[0] == "list" else asking.changed.intersection(ids)
+        changed = (
+            asking.changed if key[0] == "list" else asking.changed.intersection((*ids, key[2]))
+        )
         if not asking.trusted or changed or weight > self._markets_max:
             return
         self._drop(key)
@@ -97,15 +99,18 @@ class Cache:
     def invalidate(self, change: MarketChange) -> None:
         """Forget what a change makes old."""
         exchange_id, symbol_id = change.market.exchange_id, change.market.symbol_id
+        names = (change.market.symbol, *change.market.names)
         for asking in self._asking:
             if asking.exchange_id == exchange_id:
-                asking.changed.add(symbol_id)
+                asking.changed.update((symbol_id, *names))
                 # A new market may take a name that another answered to.
                 asking.trusted &= change.kind is not ChangeKind.ADDED
         if change.kind is ChangeKind.ADDED:
             old = [key for key in self._kept if key[1] == exchange_id]
         else:
             old = [("list", exchange_id, 0), *self._keys.get((exchange_id, symbol_id), ())]
+            # Renamed, it may have taken a name by which another was found.
+            old += [("name", exchange_id, name) for name in names]
         for key in old:
             self._drop(key)
 

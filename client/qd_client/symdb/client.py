@@ -38,6 +38,7 @@ DEADLINE_SECONDS_DEFAULT: Final = 5.0
 CACHE_MARKETS_DEFAULT: Final = 10_000
 EXCHANGE_ID_MAX: Final = 255
 SYMBOL_ID_MAX: Final = 65_535
+SYMBOL_CHARS_MAX: Final = 100
 PAGE_SYMBOLS: Final = 5_000
 QUERIES_MAX: Final = 1_000
 """Of one bulk look-up; more are asked in parts."""
@@ -175,6 +176,8 @@ class SymdbClient:
         for start in range(0, len(missing), QUERIES_MAX):
             part = missing[start : start + QUERIES_MAX]
             found.update(zip(part, await self._looked_up(exchange_id, part), strict=True))
+        if not any(found.values()):
+            await self.exchange_name(exchange_id)  # raises where that is why
         return [found[key] for key in keys]
 
     async def list_symbols(self, exchange_id: int = ExchangeId.KRAKEN) -> list[MarketInfo]:
@@ -323,6 +326,11 @@ def _check(what: str, value: int, highest: int) -> None:
 
 
 def _check_text(symbol: str) -> None:
+    if len(symbol) > SYMBOL_CHARS_MAX:
+        raise UsageError(
+            f"symbol {symbol[:SYMBOL_CHARS_MAX]!r}… has {len(symbol)} letters; "
+            f"expected at most {SYMBOL_CHARS_MAX}"
+        )
     try:
         symbol.encode()
     except UnicodeEncodeError as error:
