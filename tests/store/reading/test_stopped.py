@@ -204,8 +204,8 @@ async def test_a_query_that_the_server_ends(
 async def test_a_server_that_says_nothing(
     store: Store, queries: dict[str, Query], dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qd_store.reading.connection.SILENCE_SECONDS_MAX", 0.05)
-    with psycopg.connect(dsn) as connection:
+    with psycopg.connect(dsn) as connection, monkeypatch.context() as patch:
+        patch.setattr("qd_store.reading.connection.SILENCE_SECONDS_MAX", 0.05)
         connection.execute("LOCK TABLE trade")
         with pytest.raises(FetchLost, match="sent nothing") as caught:
             await store.query(queries["trades"])
