@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from psycopg import conninfo
 
 from qd_store.administration.psql import psql_call
 from qd_store.errors import DatabaseUnreachable, PsqlMissing
@@ -39,7 +40,7 @@ def test_it_runs(database_dsn: str) -> None:
         text=True,
         check=True,
     )
-    assert done.stdout == f"{database_dsn.rpartition('/')[2]}\n"
+    assert done.stdout == f"{conninfo.conninfo_to_dict(database_dsn)['dbname']}\n"
 
 
 def test_the_one_in_path_goes_before_the_embedded_one(
