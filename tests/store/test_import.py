@@ -7,7 +7,7 @@ import gzip
 import random
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def only(report: ImportReport) -> FileResult:
     return result
 
 
-def write(path: Path, rows: list[tuple[object, object, object]]) -> Path:
+def write(path: Path, rows: Sequence[tuple[object, object, object]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{time},{price},{volume}\n" for time, price, volume in rows))
     return path
