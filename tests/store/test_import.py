@@ -320,7 +320,9 @@ def test_files_with_few_rows(importer: Importer, tmp_path: Path, text: str) -> N
 
 def test_no_amount_keeps_bars_from_being_made(importer: Importer, tmp_path: Path, dsn: str) -> None:
     amounts = ("1e308", "1e100", "1e-100", "1e-320", "0")
-    rows = [(START, price, volume) for price in amounts for volume in amounts]
+    rows: list[tuple[object, object, object]] = [
+        (START, price, volume) for price in amounts for volume in amounts
+    ]
     rows = generated(100) + rows * 30
     result = only(importer(write(tmp_path / "XBTEUR.csv", rows)))
     assert result.reasons == {"absurd price or volume": 420, "price not above zero": 150}
