@@ -151,9 +151,10 @@ def print_table(
     screen = console()
     cells = [[Text(cell) for cell in row] for row in rows]
     data = [max((row[i].cell_len for row in cells), default=0) for i in range(len(columns))]
-    is_wide = sum(_widths(columns, data, 0)) + _COLUMN_GAP * len(columns) <= screen.width
+    whole = [max(len(name), width) for name, width in zip(columns, data, strict=True)]
+    is_wide = not on_terminal or sum(whole) + _COLUMN_GAP * len(columns) <= screen.width
     gap = _COLUMN_GAP if is_wide else _NARROW_GAP
-    widths = _widths(columns, data, screen.width - gap * len(columns))
+    widths = whole if is_wide else _widths(columns, data, screen.width - gap * len(columns))
     table = Table(box=box.SIMPLE_HEAD if on_terminal and is_wide else None, pad_edge=False)
     for name, width in zip(columns, widths, strict=True):
         shown = name if len(name) <= width else f"{name[: width - 1]}…"

@@ -115,9 +115,8 @@ def test_symbols(shell: Shell) -> None:
     assert names == ("XBTEUR", "XBT/EUR", "XXBTZEUR")
 
 
-@pytest.mark.parametrize("name", ["XBT/EUR", "BTC/EUR", "XXBTZEUR"])
-def test_a_market_by_any_of_its_names(shell: Shell, name: str) -> None:
-    first = [shell.lines("stream", known, "--limit", "1") for known in ("XBTEUR", name)]
+def test_a_market_by_another_of_its_names(shell: Shell) -> None:
+    first = [shell.lines("stream", known, "--limit", "1") for known in ("XBTEUR", "BTC/EUR")]
     assert first[0] == first[1]
 
 

@@ -13,7 +13,10 @@ import psutil
 import pytest
 
 from qd_fluvio import Fluvio, FluvioError, Limits, connect
+from support.connections import until
 from support.layer import workers
+
+END_SECONDS_MAX = 10
 
 
 async def test_closing_leaves_nothing(fluvio_endpoint: str, topic: str) -> None:
@@ -40,7 +43,8 @@ async def test_closing_a_consumer_frees_its_worker(fluvio: Fluvio, topic: str) -
     await consumer.aclose()
     with pytest.raises(StopAsyncIteration):
         await waiting
-    assert len(workers()) == before - 1
+    async with asyncio.timeout(END_SECONDS_MAX):  # it is killed, and may take a moment to end
+        await until(lambda: len(workers()) == before - 1)
 
 
 async def test_workers_are_out_of_reach_of_a_terminal_s_signals(fluvio: Fluvio, topic: str) -> None:
