@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from qd_store.times import MICROSECONDS
+
 MARKET_SHIFT = 65_536
 SYMBOL_ID_MAX = 65_534  # 65535 is SBE's null of a u16
 
-# Microseconds since the epoch; exact, unlike extract(epoch ...) of a float.
-_US = "(extract(epoch FROM {0}) * 1000000)::bigint"
 
 EXCHANGES = "SELECT exchange_id, name FROM exchange ORDER BY exchange_id"
 
 # A symbol without trades is an import that has not finished.
 _WITH_TRADES = f"""
-SELECT exchange_id, symbol_id, symbol, trades, {_US.format("first_time")}, {_US.format("last_time")}
+SELECT exchange_id, symbol_id, symbol, trades,
+    {MICROSECONDS.format("first_time")}, {MICROSECONDS.format("last_time")}
 FROM symbol WHERE trades > 0
 """
 ALL = f"{_WITH_TRADES} ORDER BY market"

@@ -44,12 +44,13 @@ from qd_store.tables import (
     refresh_bars,
 )
 from qd_store.tables.locks import lock_market
+from qd_store.times import MICROSECONDS
 
-_US = "(extract(epoch FROM {0}) * 1000000)::bigint"
 _SYMBOLS: Final = f"""
 SELECT exchange.name AS exchange, symbol, market, trades,
-    {_US.format("first_time")} AS first_time, {_US.format("last_time")} AS last_time,
-    bars_sequence, {_US.format("bars_time")} AS bars_time
+    {MICROSECONDS.format("first_time")} AS first_time,
+    {MICROSECONDS.format("last_time")} AS last_time,
+    bars_sequence, {MICROSECONDS.format("bars_time")} AS bars_time
 FROM symbol JOIN exchange USING (exchange_id) ORDER BY market
 """
 _STRANGERS: Final = """

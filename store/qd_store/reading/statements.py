@@ -12,24 +12,23 @@ import numpy as np
 
 from qd_schemas.enums import Resolution
 from qd_store.relations import BAR_TABLES
+from qd_store.times import MICROSECONDS
 
 TIME_MIN_US: Final = -62_135_596_800_000_000  # years 1 to 9999: every server holds these
 TIME_MAX_US: Final = 253_402_300_799_999_999
 
-_US: Final = "(extract(epoch FROM {0}) * 1000000)::bigint"
-
 # What must be known of a market before its bars are read: all of it is for ever true, since
 # stored trades never change.
 STATE: Final = f"""
-SELECT trades, {_US.format("last_time")}, {_US.format("bars_time")}
+SELECT trades, {MICROSECONDS.format("last_time")}, {MICROSECONDS.format("bars_time")}
 FROM symbol WHERE market = %s AND trades > 0
 """
 
 # The times between which a range of sequences lies, by the marks around it.
 BETWEEN: Final = f"""
-SELECT (SELECT {_US.format("time")} FROM trade_mark WHERE market = %s
+SELECT (SELECT {MICROSECONDS.format("time")} FROM trade_mark WHERE market = %s
         AND sequence <= %s ORDER BY sequence DESC LIMIT 1),
-       (SELECT {_US.format("time")} FROM trade_mark WHERE market = %s
+       (SELECT {MICROSECONDS.format("time")} FROM trade_mark WHERE market = %s
         AND sequence >= %s ORDER BY sequence LIMIT 1)
 """
 
@@ -83,7 +82,7 @@ def bar_number(market: int, resolution: Resolution, times: tuple[int | None, int
     """The start of the stored bar of number %s, from 0, within the times."""
     conditions = " AND ".join([f"market = {market:d}", *_between(times)])
     return (
-        f"SELECT {_US.format('time')} FROM {BAR_TABLES[resolution]} WHERE {conditions} "
+        f"SELECT {MICROSECONDS.format('time')} FROM {BAR_TABLES[resolution]} WHERE {conditions} "
         "ORDER BY time OFFSET %s LIMIT 1"
     )
 

@@ -16,10 +16,10 @@ from typing import Final
 import numpy as np
 
 from qd_schemas.arrays import Rows
+from qd_store.times import EPOCH_2000_US
 
 MESSAGE_BYTES_MAX: Final = 1 << 20  # of messages that are no rows: errors, notices
 
-_EPOCH_2000_US: Final = 946_684_800_000_000  # where PostgreSQL counts from
 _SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0"
 _COPY_HEADER_BYTES: Final = len(_SIGNATURE) + 8
 _COPY_TRAILER: Final = b"\xff\xff"
@@ -128,7 +128,7 @@ class CopyAnswer:
         for name in self._names:
             rows[name] = found[name]
         if "time" in self._names:
-            rows["time"] += _EPOCH_2000_US
+            rows["time"] += EPOCH_2000_US
         return rows
 
     def _message(self, data: memoryview, at: int) -> tuple[Rows, int]:

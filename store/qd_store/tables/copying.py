@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 
 from qd_schemas.arrays import Rows
+from qd_store.times import EPOCH_2000_US
 
 COPY_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_TRAILER: Final = b"\xff\xff"
-EPOCH_2000_US: Final = 946_684_800_000_000  # where PostgreSQL counts from
 
 TRADE_COLUMNS: Final = ("market", "sequence", "time", "price", "volume")
 MARK_COLUMNS: Final = ("market", "sequence", "time")
