@@ -6,7 +6,6 @@ what is expected.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -14,11 +13,19 @@ from typing import Final
 
 from qd_schemas.enums import ExchangeId, ServiceId
 from qd_schemas.errors import SettingError
+from qd_schemas.settings.reading import (
+    Environment,
+    choice,
+    endpoint,
+    exchange,
+    integer,
+    joined,
+    limit,
+    required,
+    seconds,
+)
 from qd_schemas.topics import CLIENT_ID_MAX, CLIENT_ID_MIN
 
-Environment = Mapping[str, str]
-
-PORT_MAX: Final = 65_535
 LEASE_MS_DEFAULT: Final = 6_000
 LEASE_MS_MIN: Final = 300
 LEASE_MS_MAX: Final = 3_600_000
@@ -47,9 +54,10 @@ SYMDB_TLS_NAMES: Final = (
 CONNECTIONS_MAX_DEFAULT: Final = 1_000
 CALLS_MAX_DEFAULT: Final = 1_000
 WATCHES_MAX_DEFAULT: Final = 1_000
-LIMIT_MAX: Final = 1_000_000
-
-_ENDPOINT: Final = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>\d{1,5})")
+SESSIONS_MAX_DEFAULT: Final = 1_000
+STREAMS_MAX_DEFAULT: Final = 1_000
+STREAMS_PER_CLIENT_MAX_DEFAULT: Final = 16
+REQUESTS_PER_SECOND_MAX_DEFAULT: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +154,12 @@ class FluvioSettings:
     @classmethod
     def from_env(cls, env: Environment) -> FluvioSettings:
         """Read the settings named above."""
-        host, port = _endpoint(env, "QD_FLUVIO", port_min=1)
-        return cls(_joined(host, port), _client_kind(env), TlsSettings.from_env(env))
+        host, port = endpoint(env, "QD_FLUVIO", port_min=1)
+        return cls(
+            joined(host, port),
+            choice(env, "QD_FLUVIO_CLIENT", ClientKind, ClientKind.OFFICIAL),
+            TlsSettings.from_env(env),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +187,7 @@ class DatabaseSettings:
                     "QD_DATABASE and QD_DATABASE_FILE are both set; expected one of them"
                 )
             return cls(file=file)
-        dsn = _required(
+        dsn = required(
             env, "QD_DATABASE", "a PostgreSQL DSN such as postgresql://host/qd, or QD_DATABASE_FILE"
         )
         if not dsn.startswith(("postgresql://", "postgres://")):
@@ -196,12 +208,17 @@ class SymdbSettings:
     @classmethod
     def from_env(cls, env: Environment) -> SymdbSettings:
         """Read QD_SYMDB."""
-        return cls(*_endpoint(env, "QD_SYMDB", port_min=0))
+        return cls(*endpoint(env, "QD_SYMDB", port_min=0))
+
+    @classmethod
+    def find(cls, env: Environment, name: str) -> SymdbSettings | None:
+        """Read another address to listen on; None where it is not set."""
+        return cls(*endpoint(env, name, port_min=0)) if env.get(name, "").strip() else None
 
     @property
     def endpoint(self) -> str:
         """``host:port``."""
-        return _joined(self.host, self.port)
+        return joined(self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,34 +287,150 @@ class SymdbServiceSettings:
     @classmethod
     def from_env(cls, env: Environment) -> SymdbServiceSettings:
         """Read QD_SYMDB, QD_DATABASE (or QD_DATABASE_FILE) and the settings named above."""
-        metrics = env.get("QD_SYMDB_METRICS", "").strip()
         return cls(
             SymdbSettings.from_env(env),
             DatabaseSettings.from_env(env),
             ServerTlsSettings.from_env(env),
-            SymdbSettings(*_endpoint(env, "QD_SYMDB_METRICS", port_min=0)) if metrics else None,
-            _limit(env, "QD_SYMDB_CONNECTIONS_MAX", CONNECTIONS_MAX_DEFAULT),
-            _limit(env, "QD_SYMDB_CALLS_MAX", CALLS_MAX_DEFAULT),
-            _limit(env, "QD_SYMDB_WATCHES_MAX", WATCHES_MAX_DEFAULT),
+            SymdbSettings.find(env, "QD_SYMDB_METRICS"),
+            limit(env, "QD_SYMDB_CONNECTIONS_MAX", CONNECTIONS_MAX_DEFAULT),
+            limit(env, "QD_SYMDB_CALLS_MAX", CALLS_MAX_DEFAULT),
+            limit(env, "QD_SYMDB_WATCHES_MAX", WATCHES_MAX_DEFAULT),
         )
+
+
+class TokenRule(Enum):
+    """Whether a client must have a token to log in; one that has a token must always prove it."""
+
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+class Version1Rule(Enum):
+    """Whether clients of protocol version 1, which cannot prove who they are, may log in."""
+
+    ALLOW = "allow"
+    REFUSE = "refuse"
 
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """The gateway: its cluster, its database, and the lease of sessions that ask for none."""
+    """The gateway.
+
+    Attributes
+    ----------
+    fluvio : FluvioSettings
+        Its cluster.
+    database : DatabaseSettings
+        Its database.
+    lease_ms : int
+        The lease of sessions that ask for none (QD_LEASE_MS).
+    name : str
+        Of this gateway among those of its group (QD_GATEWAY_NAME); empty means the host's.
+    group : str
+        Gateways of one group share the clients (QD_GATEWAY_GROUP; by default QD_FLUVIO's text).
+    tokens : TokenRule
+        Whether clients must have tokens (QD_GATEWAY_TOKENS).
+    version_1 : Version1Rule
+        Whether version 1 is served (QD_GATEWAY_VERSION_1; by default where tokens are optional).
+    metrics : SymdbSettings or None
+        Where metrics and health are served (QD_GATEWAY_METRICS, host:port); None: nowhere.
+    sessions_max : int
+        Clients logged in at once (QD_GATEWAY_SESSIONS_MAX).
+    streams_max, streams_per_client_max : int
+        Streams at once, in all and of one client (QD_GATEWAY_STREAMS_MAX,
+        QD_GATEWAY_STREAMS_PER_CLIENT_MAX).
+    requests_per_second_max : int
+        Requests of one client in a second (QD_GATEWAY_REQUESTS_PER_SECOND_MAX).
+    """
 
     fluvio: FluvioSettings
     database: DatabaseSettings
     lease_ms: int = LEASE_MS_DEFAULT
+    name: str = ""
+    group: str = ""
+    tokens: TokenRule = TokenRule.OPTIONAL
+    version_1: Version1Rule = Version1Rule.ALLOW
+    metrics: SymdbSettings | None = None
+    sessions_max: int = SESSIONS_MAX_DEFAULT
+    streams_max: int = STREAMS_MAX_DEFAULT
+    streams_per_client_max: int = STREAMS_PER_CLIENT_MAX_DEFAULT
+    requests_per_second_max: int = REQUESTS_PER_SECOND_MAX_DEFAULT
 
     @classmethod
     def from_env(cls, env: Environment) -> GatewaySettings:
-        """Read QD_FLUVIO, QD_DATABASE (or QD_DATABASE_FILE) and QD_LEASE_MS."""
+        """Read QD_FLUVIO, QD_DATABASE (or QD_DATABASE_FILE) and the settings named above."""
+        tokens = choice(env, "QD_GATEWAY_TOKENS", TokenRule, TokenRule.OPTIONAL)
+        by_tokens = Version1Rule.ALLOW if tokens is TokenRule.OPTIONAL else Version1Rule.REFUSE
         return cls(
-            FluvioSettings.from_env(env),
-            DatabaseSettings.from_env(env),
-            _integer(env, "QD_LEASE_MS", LEASE_MS_DEFAULT, LEASE_MS_MIN, LEASE_MS_MAX),
+            fluvio=FluvioSettings.from_env(env),
+            database=DatabaseSettings.from_env(env),
+            lease_ms=integer(env, "QD_LEASE_MS", LEASE_MS_DEFAULT, LEASE_MS_MIN, LEASE_MS_MAX),
+            name=env.get("QD_GATEWAY_NAME", "").strip(),
+            group=(env.get("QD_GATEWAY_GROUP", "").strip() or env["QD_FLUVIO"].strip()),
+            tokens=tokens,
+            version_1=choice(env, "QD_GATEWAY_VERSION_1", Version1Rule, by_tokens),
+            metrics=SymdbSettings.find(env, "QD_GATEWAY_METRICS"),
+            sessions_max=limit(env, "QD_GATEWAY_SESSIONS_MAX", SESSIONS_MAX_DEFAULT),
+            streams_max=limit(env, "QD_GATEWAY_STREAMS_MAX", STREAMS_MAX_DEFAULT),
+            streams_per_client_max=limit(
+                env, "QD_GATEWAY_STREAMS_PER_CLIENT_MAX", STREAMS_PER_CLIENT_MAX_DEFAULT
+            ),
+            requests_per_second_max=limit(
+                env, "QD_GATEWAY_REQUESTS_PER_SECOND_MAX", REQUESTS_PER_SECOND_MAX_DEFAULT
+            ),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSettings:
+    """A client's token, or the file that holds it; it is a secret and never shown.
+
+    Attributes
+    ----------
+    token : str
+        The text that `qd clients add` printed; empty where there is none, or a file.
+    file : str
+        Path of a file with it.
+    """
+
+    token: str = field(default="", repr=False)
+    file: str = ""
+
+    @classmethod
+    def from_env(cls, env: Environment, name: str = "QD_CLIENT_TOKEN") -> TokenSettings:
+        """Read the setting `name`, or ``name_FILE``."""
+        token, file = (env.get(each, "").strip() for each in (name, f"{name}_FILE"))
+        if token and file:
+            raise SettingError(f"{name} and {name}_FILE are both set; expected one of them")
+        return cls(token, file)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """A program or command that is the gateway's client.
+
+    Attributes
+    ----------
+    client_id : int or None
+        Its id (QD_CLIENT_ID); None draws one at random.
+    token : TokenSettings
+        What proves that the id is its own (QD_CLIENT_TOKEN or QD_CLIENT_TOKEN_FILE).
+    """
+
+    client_id: int | None = None
+    token: TokenSettings = TokenSettings()
+
+    @classmethod
+    def from_env(cls, env: Environment) -> ClientSettings:
+        """Read the settings named above."""
+        found = integer(env, "QD_CLIENT_ID", 0, CLIENT_ID_MIN, CLIENT_ID_MAX)
+        token = TokenSettings.from_env(env)
+        if not found and token != TokenSettings():
+            raise SettingError(
+                "QD_CLIENT_TOKEN is set but QD_CLIENT_ID is not; "
+                "expected the id that the token is for"
+            )
+        return cls(found or None, token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +451,10 @@ class AnalyticsSettings:
         How many markets it streams at the same time (QD_MARKETS_AT_ONCE).
     symdb_tls : TlsSettings or None
         How it speaks TLS to symdb; None speaks without.
+    token : TokenSettings
+        What proves its client id (QD_ANALYTICS_TOKEN or QD_ANALYTICS_TOKEN_FILE).
+    metrics : SymdbSettings or None
+        Where metrics and health are served (QD_ANALYTICS_METRICS, host:port); None: nowhere.
     """
 
     fluvio: FluvioSettings
@@ -328,6 +465,8 @@ class AnalyticsSettings:
     poll_seconds: float = POLL_SECONDS_DEFAULT
     markets_at_once: int = MARKETS_AT_ONCE_DEFAULT
     symdb_tls: TlsSettings | None = None
+    token: TokenSettings = TokenSettings()
+    metrics: SymdbSettings | None = None
 
     @classmethod
     def from_env(cls, env: Environment) -> AnalyticsSettings:
@@ -336,86 +475,22 @@ class AnalyticsSettings:
         return cls(
             fluvio=FluvioSettings.from_env(env),
             symdb=SymdbSettings.from_env(env),
-            client_id=_integer(
+            client_id=integer(
                 env, "QD_ANALYTICS_CLIENT_ID", ANALYTICS_CLIENT_ID, CLIENT_ID_MIN, CLIENT_ID_MAX
             ),
-            exchange=_exchange(env, "QD_EXCHANGE", ExchangeId.KRAKEN),
+            exchange=exchange(env, "QD_EXCHANGE", ExchangeId.KRAKEN),
             watch=tuple(symbol.strip() for symbol in symbols if symbol.strip()),
-            poll_seconds=_seconds(
+            poll_seconds=seconds(
                 env, "QD_POLL_SECONDS", POLL_SECONDS_DEFAULT, POLL_SECONDS_MIN, POLL_SECONDS_MAX
             ),
-            markets_at_once=_integer(
+            markets_at_once=integer(
                 env, "QD_MARKETS_AT_ONCE", MARKETS_AT_ONCE_DEFAULT, 1, MARKETS_AT_ONCE_MAX
             ),
             symdb_tls=TlsSettings.from_env(env, SYMDB_TLS_NAMES),
+            token=TokenSettings.from_env(env, "QD_ANALYTICS_TOKEN"),
+            metrics=SymdbSettings.find(env, "QD_ANALYTICS_METRICS"),
         )
 
     def watches(self, symbol: str) -> bool:
         """Whether a market is watched."""
         return not self.watch or symbol in self.watch
-
-
-def _required(env: Environment, name: str, expected: str) -> str:
-    found = env.get(name, "").strip()
-    if not found:
-        raise SettingError(f"{name} is not set; expected {expected}")
-    return found
-
-
-def _endpoint(env: Environment, name: str, port_min: int) -> tuple[str, int]:
-    expected = f"host:port with a port from {port_min} to {PORT_MAX}, such as 127.0.0.1:9003"
-    found = _required(env, name, expected)
-    match = _ENDPOINT.fullmatch(found)
-    if match is None or not port_min <= int(match["port"]) <= PORT_MAX:
-        raise SettingError(f"{name} is {found!r}; expected {expected}")
-    return match["v6"] or match["host"], int(match["port"])
-
-
-def _joined(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _integer(env: Environment, name: str, default: int, low: int, high: int) -> int:
-    found = env.get(name, "").strip()
-    if not found:
-        return default
-    # The length is checked first: int() refuses thousands of digits with an error of its own.
-    value = int(found) if len(found) < 20 and re.fullmatch(r"-?[0-9]+", found) else None
-    if value is None or not low <= value <= high:
-        raise SettingError(f"{name} is {found!r}; expected a whole number from {low} to {high}")
-    return value
-
-
-def _limit(env: Environment, name: str, default: int) -> int:
-    return _integer(env, name, default, 1, LIMIT_MAX)
-
-
-def _seconds(env: Environment, name: str, default: float, low: float, high: float) -> float:
-    found = env.get(name, "").strip()
-    if not found:
-        return default
-    try:
-        value = float(found)
-    except ValueError:
-        value = float("nan")
-    if not low <= value <= high:
-        raise SettingError(f"{name} is {found!r}; expected seconds from {low:g} to {high:g}")
-    return value
-
-
-def _client_kind(env: Environment) -> ClientKind:
-    found = env.get("QD_FLUVIO_CLIENT", "").strip() or ClientKind.OFFICIAL.value
-    known = [kind.value for kind in ClientKind]
-    if found not in known:
-        raise SettingError(f"QD_FLUVIO_CLIENT is {found!r}; expected {' or '.join(known)}")
-    return ClientKind(found)
-
-
-def _exchange(env: Environment, name: str, default: ExchangeId) -> ExchangeId:
-    found = env.get(name, "").strip()
-    if not found:
-        return default
-    known = {exchange.name.lower(): exchange for exchange in ExchangeId if exchange}
-    if found.lower() not in known:
-        raise SettingError(f"{name} is {found!r}; expected one of {', '.join(known)}")
-    return known[found.lower()]
