@@ -84,8 +84,10 @@ def _object(message: Message) -> dict[str, Any]:
     return {"message": layout.name, **fields}
 
 
-def _value(field: Field, value: int | float) -> Any:
-    """One field: names of closed sets, ISO times, and null where it says "absent"."""
+def _value(field: Field, value: int | float | bytes) -> Any:
+    """One field: names of closed sets, ISO times, bytes in hex, and null for what is absent."""
+    if isinstance(value, bytes):
+        return value.hex()
     if field.kind.null is not None and value == field.kind.null:
         return None
     if field.values is not None:

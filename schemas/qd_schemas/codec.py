@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 from qd_schemas.errors import DecodeError, EncodeError
 from qd_schemas.messages import Message
 from qd_schemas.table import LAYOUTS, Layout
-from qd_schemas.wire import HEADER_BYTES, SCHEMA_ID, VERSION, VERSION_REFERENCE
+from qd_schemas.wire import HEADER_BYTES, SCHEMA_ID, VERSION, VERSION_REFERENCE, Kind
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -25,7 +25,10 @@ _VERSIONS: Final = range(VERSION_REFERENCE, VERSION + 1)
 class _Codec:
     """One message's structs in one version."""
 
-    __slots__ = ("block_bytes", "layout", "pack", "prefix", "total_bytes", "unpack", "values_of")
+    __slots__ = (
+        *("block_bytes", "codes", "layout", "pack", "prefix", "total_bytes", "unpack"),
+        "values_of",
+    )
 
     def __init__(self, layout: Layout, version: int) -> None:
         fields = layout.fields_in(version)
@@ -37,6 +40,8 @@ class _Codec:
         self.pack = struct.Struct("<5H" + codes).pack
         self.unpack = struct.Struct("<H" + codes).unpack_from
         self.values_of = _values_getter([field.name for field in fields])
+        # struct would cut or fill bytes of another length without a word.
+        self.codes = [(field.name, field.kind.size) for field in fields if field.kind is Kind.B32]
 
 
 def _values_getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
@@ -72,6 +77,9 @@ def encode(message: Message, version: int = VERSION) -> bytes:
     if codec is None:
         raise EncodeError(_no_such_version(message, version))
     try:
+        for name, size in codec.codes:
+            if len(getattr(message, name)) != size:
+                raise TypeError(f"{name} has {len(getattr(message, name))} bytes")
         return codec.pack(*codec.prefix, *codec.values_of(message))
     except (struct.error, OverflowError, TypeError) as error:
         raise EncodeError(
@@ -87,7 +95,7 @@ def _no_such_version(message: Message, version: int) -> str:
 
 
 def _expected_types(layout: Layout) -> str:
-    return ", ".join(f"{field.name} {field.kind.sbe_name}" for field in layout.fields)
+    return ", ".join(f"{field.name} {field.kind.described}" for field in layout.fields)
 
 
 def version_of(buffer: Buffer) -> int:

@@ -20,6 +20,7 @@ _TYPES: Final[dict[Kind, Any]] = {
     Kind.I64: construct.Int64sl,
     Kind.F32: construct.Float32l,
     Kind.F64: construct.Float64l,
+    Kind.B32: construct.Bytes(32),
 }
 
 

@@ -94,10 +94,50 @@ class DataErrorType(IntEnum):
 
 
 class EndReason(IntEnum):
-    """Why a stream ended: all was sent, or its client stopped it."""
+    """Why a stream ended: all was sent, its client stopped it, or its gateway had to.
+
+    After INTERRUPTED the session goes on; its client asks again from the next sequence.
+    """
 
     COMPLETE = 0
     STOPPED = 1
+    INTERRUPTED = 2
+
+
+class UnfinishedBar(IntEnum):
+    """What becomes of a market's last bar while a trade may still fall into its interval."""
+
+    LEFT_OUT = 0
+    INCLUDED = 1
+
+
+class Reason(IntEnum):
+    """Why exactly something was refused; ClientErrorType and DataErrorType are the coarse kinds."""
+
+    NONE = 0
+    ID_IN_USE = 1
+    SESSIONS_FULL = 2
+    TOKEN_UNKNOWN = 3
+    WRONG_PROOF = 4
+    VERSION_REFUSED = 5
+    NO_SESSION = 6
+    ENDED_BY_OPERATOR = 7
+    STOPPING = 8
+    DATA_TYPE_UNKNOWN = 20
+    RESOLUTION_UNKNOWN = 21
+    SYMBOL_UNKNOWN = 22
+    NO_ROWS = 23
+    BAR_NOT_OVER = 24
+    BAD_PACE = 25
+    BAD_SEQUENCE = 26
+    CLIENT_STREAMS_FULL = 27
+    STREAMS_FULL = 28
+    TOO_FAST = 29
+    DATABASE_DOWN = 30
+    DATABASE_FAILED = 31
+    NOT_ENCODABLE = 32
+    NOT_SENT = 33
+    DEFECT = 34
 
 
 class Signal(IntEnum):
@@ -111,6 +151,7 @@ class ModelId(IntEnum):
     """The causal models that publish alerts."""
 
     MONTHLY_BREAKOUT = 1
+    WEEKLY_BREAKOUT = 2
 
 
 class ServiceId(IntEnum):

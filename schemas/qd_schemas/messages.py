@@ -17,14 +17,19 @@ from qd_schemas.enums import (
     EndReason,
     ExchangeId,
     ModelId,
+    Reason,
     Resolution,
     Signal,
+    UnfinishedBar,
 )
 from qd_schemas.wire import (
+    B32,
     F32,
     F64,
     I64,
+    NO_CHOICE,
     NO_COUNT,
+    NO_DETAIL,
     NO_REASON,
     NO_STREAM,
     NO_TIME,
@@ -43,6 +48,8 @@ _StreamV2 = Annotated[int, Kind.U32, V2]
 _TimeV2 = Annotated[int, Kind.I64, V2]
 _CountV2 = Annotated[int, Kind.I64, V2]
 _EndReasonV2 = Annotated[int, Kind.U8, EndReason, V2]
+_RequestV2 = Annotated[int, Kind.U16, V2]
+_ReasonV2 = Annotated[int, Kind.U16, Reason, V2]
 
 
 class Message:
@@ -66,11 +73,15 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ClientLogin(Message):
-    """Client to gateway: open a session; `lease_ms` 0 means the gateway's default."""
+    """Client to gateway: open a session; `lease_ms` 0 means the gateway's default.
+
+    A login that is sent again carries the same `login_id` and is answered again; 0 is none.
+    """
 
     TEMPLATE: ClassVar[int] = 101
     client_id: U16
     lease_ms: Annotated[int, Kind.U32, V2] = 0
+    login_id: Annotated[int, Kind.I64, V2] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +94,59 @@ class ClientLogout(Message):
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat(Message):
-    """Both ways in a version 2 session: the sender lives."""
+    """Both ways in a version 2 session: the sender lives.
+
+    The gateway's `epoch` changes whenever another process serves the session than before.
+    """
 
     TEMPLATE: ClassVar[int] = 103
     SINCE: ClassVar[int] = VERSION
     client_id: U16
+    epoch: I64 = NO_COUNT
+
+
+@dataclass(frozen=True, slots=True)
+class LoginChallenge(Message):
+    """Gateway to client: prove who you are; see `qd_schemas.identity`."""
+
+    TEMPLATE: ClassVar[int] = 104
+    SINCE: ClassVar[int] = VERSION
+    client_id: U16
+    nonce: B32
+
+
+@dataclass(frozen=True, slots=True)
+class LoginProof(Message):
+    """Client to gateway: the answer to a challenge, and the login itself once more."""
+
+    TEMPLATE: ClassVar[int] = 105
+    SINCE: ClassVar[int] = VERSION
+    client_id: U16
+    lease_ms: U32
+    login_id: I64
+    proof: B32
+
+
+@dataclass(frozen=True, slots=True)
+class Signed(Message):
+    """Client to gateway: before a request in the same record, it proves who sent that."""
+
+    TEMPLATE: ClassVar[int] = 106
+    SINCE: ClassVar[int] = VERSION
+    client_id: U16
+    counter: I64
+    mac: B32
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAck(Message):
+    """Client to gateway: all rows of a stream before `sequence` were taken."""
+
+    TEMPLATE: ClassVar[int] = 107
+    SINCE: ClassVar[int] = VERSION
+    client_id: U16
+    stream_id: U32
+    sequence: I64
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +154,8 @@ class StartData(Message):
     """Client to gateway: stream a market's trades or bars.
 
     `first_sequence` 0 starts at the first; `end_time` is exclusive; `pace` 0 is as fast as
-    possible, 1 real time, N is N times real time.
+    possible, 1 real time, N is N times real time. `window_rows` is how many rows may be on
+    their way beyond the last `StreamAck`, 0 any number; `unfinished` absent is INCLUDED.
     """
 
     TEMPLATE: ClassVar[int] = 201
@@ -110,6 +170,8 @@ class StartData(Message):
     start_time: _TimeV2 = NO_TIME
     end_time: _TimeV2 = NO_TIME
     pace: Annotated[float, Kind.F64, V2] = 0.0
+    window_rows: Annotated[int, Kind.U32, V2] = 0
+    unfinished: Annotated[int, Kind.U8, UnfinishedBar, V2] = NO_CHOICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,27 +342,40 @@ class ModelProgress(Message):
 
 @dataclass(frozen=True, slots=True)
 class ClientError(Message):
-    """Gateway to client: a login, a logout or an unauthenticated request was refused."""
+    """Gateway to client: a login, a logout or a request without a session was refused.
+
+    `request_type` is the template id of what was asked, `limit_value` the number that was hit.
+    """
 
     TEMPLATE: ClassVar[int] = 801
     client_id: U16
     client_error_type: Annotated[int, Kind.U8, ClientErrorType]
+    request_type: _RequestV2 = NO_DETAIL
+    reason: _ReasonV2 = NO_DETAIL
+    limit_value: _CountV2 = NO_COUNT
 
 
 @dataclass(frozen=True, slots=True)
 class DataError(Message):
-    """Gateway to client: a stream was refused or ended early."""
+    """Gateway to client: a stream was refused or ended early; details as in `ClientError`."""
 
     TEMPLATE: ClassVar[int] = 802
     client_id: U16
     data_error_type: Annotated[int, Kind.U8, DataErrorType]
     stream_id: _StreamV2 = NO_STREAM
+    request_type: _RequestV2 = NO_DETAIL
+    reason: _ReasonV2 = NO_DETAIL
+    limit_value: _CountV2 = NO_COUNT
 
 
 MESSAGES: Final[tuple[type[Message], ...]] = (
     ClientLogin,
     ClientLogout,
     Heartbeat,
+    LoginChallenge,
+    LoginProof,
+    Signed,
+    StreamAck,
     StartData,
     StopData,
     StopAllData,

@@ -27,10 +27,17 @@ NO_COUNT: Final = 2**63 - 1
 """A count that is not there, as from a version 1 sender (null of i64)."""
 NO_REASON: Final = 2**8 - 1
 """An end reason that is not there, as from a version 1 sender (null of u8)."""
+NO_CHOICE: Final = 2**8 - 1
+"""A choice that is not there, as from a version 1 sender (null of u8)."""
+NO_DETAIL: Final = 2**16 - 1
+"""A template id or a reason that is not there, as from a version 1 sender (null of u16)."""
 
 
 class Kind(Enum):
-    """A primitive type: its name in SBE, its codes in struct and numpy, its size and null."""
+    """A type of field: its primitive in SBE, its codes in struct and numpy, its size and null.
+
+    `B32` is an array of 32 `uint8`; all others are one value.
+    """
 
     U8 = ("uint8", "B", "<u1", 1, 2**8 - 1)
     U16 = ("uint16", "H", "<u2", 2, 2**16 - 1)
@@ -38,6 +45,7 @@ class Kind(Enum):
     I64 = ("int64", "q", "<i8", 8, 2**63 - 1)
     F32 = ("float", "f", "<f4", 4, None)
     F64 = ("double", "d", "<f8", 8, None)
+    B32 = ("uint8", "32s", "V32", 32, None)
 
     def __init__(
         self, sbe_name: str, struct_code: str, numpy_code: str, size: int, null: int | None
@@ -47,6 +55,11 @@ class Kind(Enum):
         self.numpy_code = numpy_code
         self.size = size
         self.null = null
+
+    @property
+    def described(self) -> str:
+        """The type for messages, such as ``uint16``, or ``32 bytes``."""
+        return f"{self.size} bytes" if self is Kind.B32 else self.sbe_name
 
 
 class Since(NamedTuple):
@@ -63,3 +76,4 @@ U32 = Annotated[int, Kind.U32]
 I64 = Annotated[int, Kind.I64]
 F32 = Annotated[float, Kind.F32]
 F64 = Annotated[float, Kind.F64]
+B32 = Annotated[bytes, Kind.B32]

@@ -33,9 +33,14 @@ def _read(version: int) -> list[Golden]:
     ]
 
 
-def _message(name: str, fields: dict[str, float]) -> Message:
+def _message(name: str, fields: dict[str, float | str]) -> Message:
     by_wire_name = {field.wire_name: field.name for field in layout_of(_CLASSES[name]).fields}
-    return _CLASSES[name](**{by_wire_name[key]: value for key, value in fields.items()})
+    return _CLASSES[name](**{by_wire_name[key]: _value(value) for key, value in fields.items()})
+
+
+def _value(value: float | str) -> float | bytes:
+    """A field as in Python; 32 bytes are written in hex."""
+    return bytes.fromhex(value) if isinstance(value, str) else value
 
 
 GOLDEN_1 = _read(1)

@@ -10,7 +10,9 @@ from qd_schemas.messages import Message
 from qd_schemas.table import LAYOUTS, Field, Layout
 from qd_schemas.wire import VERSION, Kind
 
-_VALUES: dict[Kind, st.SearchStrategy[int] | st.SearchStrategy[float]] = {
+Values = st.SearchStrategy[int] | st.SearchStrategy[float] | st.SearchStrategy[bytes]
+
+_VALUES: dict[Kind, Values] = {
     Kind.U8: st.integers(0, 2**8 - 1),
     Kind.U16: st.integers(0, 2**16 - 1),
     Kind.U32: st.integers(0, 2**32 - 1),
@@ -18,10 +20,11 @@ _VALUES: dict[Kind, st.SearchStrategy[int] | st.SearchStrategy[float]] = {
     # NaN is left out here only because it does not equal itself.
     Kind.F32: st.floats(width=32, allow_nan=False),
     Kind.F64: st.floats(allow_nan=False),
+    Kind.B32: st.binary(min_size=32, max_size=32),
 }
 
 
-def values_of(field: Field) -> st.SearchStrategy[int] | st.SearchStrategy[float]:
+def values_of(field: Field) -> Values:
     return _VALUES[field.kind]
 
 

@@ -27,6 +27,11 @@ class XmlField:
     since: int
     null: float
     values: dict[str, int] | None
+    length: int = 1
+
+    @property
+    def size(self) -> int:
+        return self.length * SIZES[self.primitive]
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class XmlSchema:
         offset = 0
         for found in element.findall("field"):
             message.fields.append(self._field(found, offset, since))
-            offset += SIZES[message.fields[-1].primitive]
+            offset += message.fields[-1].size
         return message
 
     def _field(self, element: ElementTree.Element, offset: int, since: int) -> XmlField:
@@ -67,6 +72,7 @@ class XmlSchema:
             since=int(element.get("sinceVersion", since)),
             null=self._null(declared, primitive),
             values=self.values(declared) if declared.tag == "enum" else None,
+            length=int(declared.get("length", "1")),
         )
 
     @staticmethod
