@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+from functools import partial
+from pathlib import Path
 
-import numpy as np
 import pytest
 
 from qd_schemas.codec import decode, encode
@@ -15,9 +17,7 @@ from qd_schemas.messages import (
     ClientLogin,
     ClientLogout,
     DataError,
-    FirstOHLCVBar,
     FirstTradeBar,
-    LastOHLCVBar,
     LastTradeBar,
     OHLCVBar,
     StartData,
@@ -27,6 +27,21 @@ from qd_schemas.messages import (
 from support.markets import Markets
 from support.processes import Process
 from support.raw_client import RawClient
+from support.reference import minute_bars
+from support.reference_wire import (
+    ALREADY_LOGGED_IN,
+    BARS,
+    DATA_TYPE_UNKNOWN,
+    FIVE_MINUTES,
+    KRAKEN,
+    NO_RESOLUTION,
+    NOT_LOGGED_IN,
+    TABLE,
+    TABLE_NOT_FOUND,
+    TRADES,
+    wire,
+)
+from support.trades import as_trades
 
 pytestmark = pytest.mark.usefixtures("gateway")
 
@@ -35,31 +50,65 @@ def start(client: int, symbol: int, kind: int = DataType.TRADES, resolution: int
     return StartData(client, 1, symbol, resolution, kind)
 
 
-async def test_the_references_own_flow(
+async def test_the_references_own_flow_step_by_step(
     fluvio_endpoint: str, markets: Markets, client_id: int
 ) -> None:
-    """Login, trades, five-minute bars, logout; every byte is the reference's."""
+    """What the reference's client sends, and each byte that it gets, on both of its topics."""
     symbol = markets.ids["XBTUSD"]
-    rows = markets.trades["XBTUSD"]
+    trades = as_trades(markets.trades["XBTUSD"])
+    start = partial(wire, "StartData", client_id, KRAKEN)
     async with RawClient(fluvio_endpoint, client_id) as client:
-        await client.send(ClientLogin(client_id))
-        await client.send(start(client_id, symbol))
-        assert await client.stream() == [
-            encode(FirstTradeBar(symbol), 1),
-            *trade_messages(rows, symbol),
-            encode(LastTradeBar(symbol), 1),
+        # A request without a login.
+        await client.send_bytes(start(symbol, NO_RESOLUTION, TRADES))
+        assert await client.error_bytes() == wire("ClientError", client_id, NOT_LOGGED_IN)
+        # Login: no answer is its yes, as what comes next shows.
+        await client.send_bytes(wire("ClientLogin", client_id))
+        # Double login: refused, and the session goes on.
+        await client.send_bytes(wire("ClientLogin", client_id))
+        assert await client.error_bytes() == wire("ClientError", client_id, ALREADY_LOGGED_IN)
+        # An unknown symbol, a kind of data that there is not.
+        await client.send_bytes(start(60_000, NO_RESOLUTION, TRADES))
+        assert await client.error_bytes() == wire("DataError", client_id, TABLE_NOT_FOUND)
+        await client.send_bytes(start(symbol, NO_RESOLUTION, 0))
+        assert await client.error_bytes() == wire("DataError", client_id, DATA_TYPE_UNKNOWN)
+        # All trades, in single messages.
+        await client.send_bytes(start(symbol, NO_RESOLUTION, TRADES))
+        sent = [
+            wire("FirstTradeBar", symbol),
+            *(wire("TradeBar", symbol, t.time_us, t.price, t.volume) for t in trades),
+            wire("LastTradeBar", symbol),
         ]
-        await client.send(start(client_id, symbol, DataType.OHLCV, Resolution.M5))
-        first, *bars, last = await client.stream()
-        assert (first, last) == (
-            encode(FirstOHLCVBar(symbol), 1),
-            encode(LastOHLCVBar(symbol), 1),
-        )
-        assert [len(bar) for bar in bars] == [40] * len(bars)
-        decoded = [decode(bar) for bar in bars]
-        starts = np.unique(rows["time"] // 300_000_000) * 300_000_000
-        assert [bar.date_time for bar in decoded if isinstance(bar, OHLCVBar)] == starts.tolist()
-        await client.send(ClientLogout(client_id))
+        assert await client.stream() == sent
+        # Five-minute bars.
+        await client.send_bytes(start(symbol, FIVE_MINUTES, BARS))
+        bars = [
+            wire("OHLCVBar", symbol, b.time_us, b.open, b.high, b.low, b.close, b.volume)
+            for b in minute_bars(trades, 5)
+        ]
+        sent += [wire("FirstOHLCVBar", symbol), *bars, wire("LastOHLCVBar", symbol)]
+        assert await client.stream() == sent[-len(bars) - 2 :]
+        # Logout; from then on it is nobody again.
+        await client.send_bytes(wire("ClientLogout", client_id))
+        await client.send_bytes(start(symbol, NO_RESOLUTION, TRADES))
+        assert await client.error_bytes() == wire("ClientError", client_id, NOT_LOGGED_IN)
+        # Nothing else was ever sent.
+        assert await client.held(client.topics.data) == sent
+        assert await client.held(client.topics.error) == [
+            wire("ClientError", client_id, NOT_LOGGED_IN),
+            wire("ClientError", client_id, ALREADY_LOGGED_IN),
+            wire("DataError", client_id, TABLE_NOT_FOUND),
+            wire("DataError", client_id, DATA_TYPE_UNKNOWN),
+            wire("ClientError", client_id, NOT_LOGGED_IN),
+        ]
+
+
+def test_the_reference_by_hand_is_the_oracles(oracle_data: Path) -> None:
+    """The bytes of the flow above are made by hand: they are those of the official tool."""
+    entries = json.loads((oracle_data / "sbe_golden.json").read_text())
+    assert {entry["message"] for entry in entries} == set(TABLE)
+    for entry in entries:
+        made = wire(entry["message"], *entry["fields"].values())
+        assert made.hex() == entry["hex"], entry
 
 
 @pytest.mark.parametrize("resolution", [r for r in Resolution if r])

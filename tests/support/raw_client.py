@@ -61,8 +61,21 @@ class RawClient:
 
     async def error(self) -> Message:
         """The next message of the error topic."""
+        return decode(await self.error_bytes())
+
+    async def error_bytes(self) -> bytes:
+        """The next record of the error topic."""
         async with asyncio.timeout(ANSWER_SECONDS_MAX):
-            return decode((await anext(self._errors)).value)
+            return (await anext(self._errors)).value
+
+    async def held(self, topic: str) -> list[bytes]:
+        """All records that one of the client's topics holds."""
+        end = await self.fluvio.end_offset(topic)
+        consumer = await self.fluvio.consumer(topic)
+        async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            found = [record.value async for record in consumer.read_until(end)]
+        await consumer.aclose()
+        return found
 
     async def stream(self) -> list[bytes]:
         """The records up to a Last… message."""

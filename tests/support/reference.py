@@ -35,6 +35,18 @@ class MonthBar:
     close: float
 
 
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar of some minutes: the time of its start, and what was traded in it."""
+
+    time_us: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
 def lines_of(path: Path) -> Iterator[str]:
     """Yield the lines of a CSV, packed or not."""
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
@@ -58,6 +70,17 @@ def trades_of(path: Path) -> tuple[list[Trade], int]:
     rows = [parsed(line) for line in lines_of(path)]
     good = sorted((row for row in rows if row is not None), key=lambda row: row[0])
     return [Trade(n, *row) for n, row in enumerate(good, 1)], len(rows) - len(good)
+
+
+def minute_bars(trades: Iterable[Trade], minutes: int) -> list[Bar]:
+    """Return the bars of some minutes, each of at least one trade, in order of time."""
+    found: dict[int, Bar] = {}
+    for trade in trades:
+        start, price = trade.time_us - trade.time_us % (minutes * 60_000_000), trade.price
+        bar = found.get(start, Bar(start, price, price, price, price, 0.0))
+        high, low = max(bar.high, price), min(bar.low, price)
+        found[start] = Bar(start, bar.open, high, low, price, bar.volume + trade.volume)
+    return list(found.values())
 
 
 def month_of(time_us: int) -> int:
