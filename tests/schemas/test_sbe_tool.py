@@ -25,7 +25,17 @@ from qd_schemas.arrays import BAR, TRADE, Rows
 from qd_schemas.codec import encode
 from qd_schemas.enums import DataType, Resolution
 from qd_schemas.frames import bar_frames, bar_messages, trade_frames, trade_messages
-from qd_schemas.messages import ExactBar, ExactTrade, FrameHeader, Message, OHLCVBar, TradeBar
+from qd_schemas.identity import mac_of, signed
+from qd_schemas.messages import (
+    ExactBar,
+    ExactTrade,
+    FrameHeader,
+    Message,
+    OHLCVBar,
+    Signed,
+    StartData,
+    TradeBar,
+)
 from qd_schemas.table import LAYOUTS, Field, Layout, layout_of
 from qd_schemas.wire import VERSION, VERSION_REFERENCE, Kind
 
@@ -166,6 +176,15 @@ def test_its_decoders_read_single_rows(
     messages: list[Message] = [TradeBar(5, *row[1:]) for row in trades.tolist()]
     messages += [OHLCVBar(5, *row) for row in bars.tolist()]
     assert found == [[line_of(message, version)] for message in messages]
+
+
+def test_its_decoders_walk_a_signed_request(read: Callable[[Iterable[bytes]], Reading]) -> None:
+    chance = random.Random(SEED)
+    request = any_of(layout_of(StartData), chance)
+    key, counter = chance.randbytes(32), 2**40
+    (lines,) = read([signed(key, 278, counter, encode(request))])
+    mac = mac_of(key, 278, counter, encode(request))
+    assert lines == [line_of(one, VERSION) for one in (Signed(278, counter, mac), request)]
 
 
 def any_of(layout: Layout, chance: random.Random) -> Message:
