@@ -29,8 +29,7 @@ from qd_schemas.topics import CLIENT_ID_MAX, CLIENT_ID_MIN
 LEASE_MS_DEFAULT: Final = 6_000
 LEASE_MS_MIN: Final = 300
 LEASE_MS_MAX: Final = 3_600_000
-ANALYTICS_CLIENT_ID: Final = 65_000
-"""Far from the ids that users tend to choose."""
+ANALYTICS_CLIENT_ID: Final = 65_000  # far from what users tend to choose
 POLL_SECONDS_DEFAULT: Final = 1.0
 POLL_SECONDS_MIN: Final = 0.01
 POLL_SECONDS_MAX: Final = 3_600.0
@@ -199,20 +198,15 @@ class DatabaseSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class SymdbSettings:
-    """Where symdb is, from QD_SYMDB; to the service itself port 0 means a free one."""
+class Address:
+    """A host and a port; where something listens, port 0 means a free one."""
 
     host: str
     port: int
 
     @classmethod
-    def from_env(cls, env: Environment) -> SymdbSettings:
-        """Read QD_SYMDB."""
-        return cls(*endpoint(env, "QD_SYMDB", port_min=0))
-
-    @classmethod
-    def find(cls, env: Environment, name: str) -> SymdbSettings | None:
-        """Read another address to listen on; None where it is not set."""
+    def find(cls, env: Environment, name: str) -> Address | None:
+        """Read an address to listen on; None where it is not set."""
         return cls(*endpoint(env, name, port_min=0)) if env.get(name, "").strip() else None
 
     @property
@@ -222,13 +216,23 @@ class SymdbSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SymdbSettings(Address):
+    """Where symdb is, from QD_SYMDB; to the service itself port 0 means a free one."""
+
+    @classmethod
+    def from_env(cls, env: Environment) -> SymdbSettings:
+        """Read QD_SYMDB."""
+        return cls(*endpoint(env, "QD_SYMDB", port_min=0))
+
+
+@dataclass(frozen=True, slots=True)
 class ServerTlsSettings:
     """What a server shows its clients, and which clients it trusts.
 
     Attributes
     ----------
     cert, key : str
-        Paths of its PEM certificate and key (QD_SYMDB_TLS_CERT, QD_SYMDB_TLS_KEY).
+        Its PEM certificate and key (QD_SYMDB_TLS_CERT, QD_SYMDB_TLS_KEY).
     client_ca : str
         Path of the PEM file with the certificates that sign clients'
         (QD_SYMDB_TLS_CLIENT_CA); empty takes clients without one.
@@ -266,7 +270,7 @@ class SymdbServiceSettings:
         Where the markets are.
     tls : ServerTlsSettings or None
         None speaks without TLS.
-    metrics : SymdbSettings or None
+    metrics : Address or None
         Where Prometheus asks for metrics (QD_SYMDB_METRICS, host:port); None means nowhere.
     connections_max : int
         Clients connected at once (QD_SYMDB_CONNECTIONS_MAX).
@@ -279,7 +283,7 @@ class SymdbServiceSettings:
     listen: SymdbSettings
     database: DatabaseSettings
     tls: ServerTlsSettings | None = None
-    metrics: SymdbSettings | None = None
+    metrics: Address | None = None
     connections_max: int = CONNECTIONS_MAX_DEFAULT
     calls_max: int = CALLS_MAX_DEFAULT
     watches_max: int = WATCHES_MAX_DEFAULT
@@ -291,7 +295,7 @@ class SymdbServiceSettings:
             SymdbSettings.from_env(env),
             DatabaseSettings.from_env(env),
             ServerTlsSettings.from_env(env),
-            SymdbSettings.find(env, "QD_SYMDB_METRICS"),
+            Address.find(env, "QD_SYMDB_METRICS"),
             limit(env, "QD_SYMDB_CONNECTIONS_MAX", CONNECTIONS_MAX_DEFAULT),
             limit(env, "QD_SYMDB_CALLS_MAX", CALLS_MAX_DEFAULT),
             limit(env, "QD_SYMDB_WATCHES_MAX", WATCHES_MAX_DEFAULT),
@@ -332,7 +336,7 @@ class GatewaySettings:
         Whether clients must have tokens (QD_GATEWAY_TOKENS).
     version_1 : Version1Rule
         Whether version 1 is served (QD_GATEWAY_VERSION_1; by default where tokens are optional).
-    metrics : SymdbSettings or None
+    metrics : Address or None
         Where metrics and health are served (QD_GATEWAY_METRICS, host:port); None: nowhere.
     sessions_max : int
         Clients logged in at once (QD_GATEWAY_SESSIONS_MAX).
@@ -350,7 +354,7 @@ class GatewaySettings:
     group: str = ""
     tokens: TokenRule = TokenRule.OPTIONAL
     version_1: Version1Rule = Version1Rule.ALLOW
-    metrics: SymdbSettings | None = None
+    metrics: Address | None = None
     sessions_max: int = SESSIONS_MAX_DEFAULT
     streams_max: int = STREAMS_MAX_DEFAULT
     streams_per_client_max: int = STREAMS_PER_CLIENT_MAX_DEFAULT
@@ -369,7 +373,7 @@ class GatewaySettings:
             group=(env.get("QD_GATEWAY_GROUP", "").strip() or env["QD_FLUVIO"].strip()),
             tokens=tokens,
             version_1=choice(env, "QD_GATEWAY_VERSION_1", Version1Rule, by_tokens),
-            metrics=SymdbSettings.find(env, "QD_GATEWAY_METRICS"),
+            metrics=Address.find(env, "QD_GATEWAY_METRICS"),
             sessions_max=limit(env, "QD_GATEWAY_SESSIONS_MAX", SESSIONS_MAX_DEFAULT),
             streams_max=limit(env, "QD_GATEWAY_STREAMS_MAX", STREAMS_MAX_DEFAULT),
             streams_per_client_max=limit(
@@ -453,7 +457,7 @@ class AnalyticsSettings:
         How it speaks TLS to symdb; None speaks without.
     token : TokenSettings
         What proves its client id (QD_ANALYTICS_TOKEN or QD_ANALYTICS_TOKEN_FILE).
-    metrics : SymdbSettings or None
+    metrics : Address or None
         Where metrics and health are served (QD_ANALYTICS_METRICS, host:port); None: nowhere.
     """
 
@@ -466,7 +470,7 @@ class AnalyticsSettings:
     markets_at_once: int = MARKETS_AT_ONCE_DEFAULT
     symdb_tls: TlsSettings | None = None
     token: TokenSettings = TokenSettings()
-    metrics: SymdbSettings | None = None
+    metrics: Address | None = None
 
     @classmethod
     def from_env(cls, env: Environment) -> AnalyticsSettings:
@@ -488,7 +492,7 @@ class AnalyticsSettings:
             ),
             symdb_tls=TlsSettings.from_env(env, SYMDB_TLS_NAMES),
             token=TokenSettings.from_env(env, "QD_ANALYTICS_TOKEN"),
-            metrics=SymdbSettings.find(env, "QD_ANALYTICS_METRICS"),
+            metrics=Address.find(env, "QD_ANALYTICS_METRICS"),
         )
 
     def watches(self, symbol: str) -> bool:

@@ -124,13 +124,13 @@ class Follower:
                 ask.set_result(None)
 
     def _found(self) -> None:
-        self._metrics.database(up=True)
+        self._metrics.database_found()
         if self._lost:
             _log.info("the database answers again")
         self._lost = False
 
     def _fail(self, error: QdError) -> None:
-        self._metrics.database(up=False)
+        self._metrics.database_failed(str(error))
         if not self._lost:
             _log.warning("the database cannot be asked: %s", error)
         self._lost = True

@@ -1,22 +1,13 @@
-"""What the symbol master counts, and where Prometheus reads it."""
+"""What the symbol master counts, for Prometheus, and whether it can answer. It serves nothing."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    start_http_server,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from qd_schemas.specs import SymdbSettings
-from qd_symdb.errors import CannotListen
+from qd_fluvio.telemetry import Health
 
 _SECONDS: Final = (
     0.0005,
@@ -37,10 +28,11 @@ _SECONDS: Final = (
 
 
 class Metrics:
-    """All counters of one service."""
+    """All counters of one service, and its health."""
 
     def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
+        self.health = Health({"database": "it was not reached yet"})
+        self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._calls = Counter(
             "qd_symdb_calls", "Calls that ended.", ["method", "status"], registry=registry
@@ -64,7 +56,7 @@ class Metrics:
 
     def show(self, what: str, text: str, value: Callable[[], float]) -> None:
         """Show a number that is asked for when Prometheus asks."""
-        Gauge(f"qd_symdb_{what}", text, registry=self._registry).set_function(value)
+        Gauge(f"qd_symdb_{what}", text, registry=self.registry).set_function(value)
 
     def call(self, method: str, status: str, seconds: float | None) -> None:
         """Count a call; a stream has no time."""
@@ -77,38 +69,17 @@ class Metrics:
         self._changes.inc(changes)
         self._symbols.set(symbols)
 
-    def database(self, *, up: bool) -> None:
-        """Note that the database answers, or count that it does not."""
-        self._up.set(up)
-        if not up:
-            self._losses.inc()
+    def database_found(self) -> None:
+        """Note that the database answers."""
+        self._up.set(True)
+        self.health.good("database")
+
+    def database_failed(self, why: str) -> None:
+        """Note that the database does not answer, and count it."""
+        self._up.set(False)
+        self._losses.inc()
+        self.health.bad("database", why)
 
     def refused(self) -> None:
         """Count a refused connection."""
         self._refused.inc()
-
-    @contextlib.contextmanager
-    def served(self, where: SymdbSettings | None) -> Iterator[str]:
-        """Serve them over HTTP while the block runs; gives ``host:port``, empty for nowhere.
-
-        Raises
-        ------
-        CannotListen
-            The address is taken, or not this machine's.
-        """
-        if where is None:
-            yield ""
-            return
-        try:
-            server, thread = start_http_server(where.port, where.host, self._registry)
-        except OSError as error:
-            raise CannotListen(
-                f"cannot listen on {where.endpoint} ({error.strerror}); "
-                "expected a free port of this machine in QD_SYMDB_METRICS, or port 0"
-            ) from error
-        try:
-            yield SymdbSettings(where.host, server.server_port).endpoint
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()

@@ -13,6 +13,7 @@ from grpclib.health.service import OVERALL, Health
 from grpclib.server import Server
 
 from qd_fluvio.service import ready
+from qd_fluvio.telemetry import telemetry
 from qd_schemas.specs import SymdbServiceSettings, SymdbSettings
 from qd_store.credentials import dsn_of
 from qd_symdb.following import Follower
@@ -56,17 +57,21 @@ async def serve(settings: SymdbServiceSettings) -> None:
     server = BoundedServer(services, settings.connections_max, metrics)
     guard = Guard(services, settings.calls_max, settings.watches_max, metrics)
     guard.install(server)
-    with metrics.served(settings.metrics) as metrics_at:
-        async with _running(follower) as following, _listening(server, settings) as endpoint:
-            _log.info("listening on %s", endpoint)
-            ready(endpoint=endpoint, **({"metrics": metrics_at} if metrics_at else {}))
-            try:
-                await asyncio.wait([following])
-                following.result()  # it ends by a defect only
-            finally:
-                watchers.end("the service stops")
-                await guard.drain(DRAIN_SECONDS_MAX)
-                server.close_connections()
+    told = telemetry(settings.metrics, "QD_SYMDB_METRICS", metrics.registry, metrics.health)
+    async with (
+        told as metrics_at,
+        _running(follower) as following,
+        _listening(server, settings) as endpoint,
+    ):
+        _log.info("listening on %s", endpoint)
+        ready(endpoint=endpoint, **({"metrics": metrics_at} if metrics_at else {}))
+        try:
+            await asyncio.wait([following])
+            following.result()  # it ends by a defect only
+        finally:
+            watchers.end("the service stops")
+            await guard.drain(DRAIN_SECONDS_MAX)
+            server.close_connections()
 
 
 @contextlib.asynccontextmanager

@@ -15,6 +15,7 @@ from qd_schemas.errors import SettingError
 from qd_schemas.specs import (
     SERVICES,
     SYMDB_TLS_NAMES,
+    Address,
     AnalyticsSettings,
     ClientKind,
     DatabaseSettings,
@@ -187,7 +188,7 @@ def test_symdb_with_all_settings() -> None:
         }
     )
     assert found.tls == ServerTlsSettings("c", "k", "a")
-    assert found.metrics == SymdbSettings("::1", 9100)
+    assert found.metrics == Address("::1", 9100)
     assert (found.connections_max, found.calls_max, found.watches_max) == (1, 2, 3)
 
 
