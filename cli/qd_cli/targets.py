@@ -20,16 +20,15 @@ from qd_cli import console
 from qd_cli.errors import NoStack, PartDied, RequestRefused
 from qd_cli.interrupts import Interrupts, run
 from qd_cli.stack.parts import DATABASE, DATABASE_FILE, FLUVIO, SYMDB
-from qd_cli.stack.processes import is_alive
 from qd_cli.stack.record import StateFolder
+from qd_client.local import is_alive, state_path
 from qd_schemas.errors import QdError, SettingError
 
 if TYPE_CHECKING:
     from qd_cli.profiles import Profile
-    from qd_cli.stack.record import StackRecord
+    from qd_client.local import StackRecord
     from qd_schemas.specs import FluvioSettings
 
-STATE = "QD_STATE"
 T = TypeVar("T")
 _LOOK_SECONDS = 0.5
 
@@ -41,12 +40,7 @@ def died(parts: str) -> str:
 
 def state_folder(given: Path | None) -> StateFolder:
     """Return the state folder: ``--state``, QD_STATE, or the user's data folder."""
-    chosen = given or os.environ.get(STATE) or None
-    if chosen is None:
-        from platformdirs import user_data_path
-
-        chosen = user_data_path("qd", appauthor=False)
-    return StateFolder(Path(chosen))
+    return StateFolder(state_path(given))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +147,7 @@ class Targets:
             return found
         record = self.folder.read()
         value = record.settings.get(setting)
-        alive = any(is_alive(part.identity) for part in record.parts.values())
-        if not alive or value is None:
+        if not record.is_running or value is None:
             raise self._no_stack(setting)
         return value
 

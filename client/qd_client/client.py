@@ -11,10 +11,11 @@ from contextlib import AsyncExitStack, aclosing
 from types import TracebackType
 from typing import TypeAlias
 
-from qd_client.alerts import alerts
 from qd_client.assembly import Assembly, ExactAssembly, ReferenceAssembly
+from qd_client.breakout_alerts import alerts
 from qd_client.errors import AlreadyLoggedIn, UsageError
 from qd_client.limits import LEASE_MS_DEFAULT, LOGIN_TRIES_MAX
+from qd_client.local import endpoints
 from qd_client.request import Range, StreamRequest, Time
 from qd_client.session import Session
 from qd_client.symdb import SymdbClient
@@ -39,10 +40,12 @@ class QDClient:
     ----------
     client_id : int, optional
         21 to 65534, used by nobody else. Without one, a free one is chosen.
-    endpoint : FluvioSettings or str
+    endpoint : FluvioSettings or str, optional
         The Fluvio cluster; ``host:port`` of its SC alone means the official client without TLS.
+        Without one, cluster and symbol master are those of QD_FLUVIO and QD_SYMDB, or else of
+        the stack that ``qd up`` started.
     symdb : str, optional
-        ``host:port`` of the symbol master; without it, symbols are given as ids.
+        ``host:port`` of the symbol master; where none is known, symbols are given as ids.
     symdb_tls : TlsSettings, optional
         How to speak TLS to it; None speaks without.
     exchange : ExchangeId
@@ -60,6 +63,8 @@ class QDClient:
         On entering: no gateway answered.
     ClusterUnreachable
         On entering: no cluster at `endpoint`.
+    NoStack
+        No endpoint is given, none is in the environment, and no stack runs.
 
     Examples
     --------
@@ -73,7 +78,7 @@ class QDClient:
         self,
         client_id: int | None = None,
         *,
-        endpoint: FluvioSettings | str,
+        endpoint: FluvioSettings | str | None = None,
         symdb: str | None = None,
         symdb_tls: TlsSettings | None = None,
         exchange: ExchangeId = ExchangeId.KRAKEN,
@@ -85,6 +90,11 @@ class QDClient:
         _check_number("version", version, 1, 2)
         if symdb is not None and not symdb.rpartition(":")[2].isdecimal():
             raise UsageError(f"symdb is {symdb!r}; expected host:port, such as 127.0.0.1:7070")
+        if endpoint is None:
+            found = endpoints()
+            endpoint = found.fluvio
+            if symdb is None:
+                symdb, symdb_tls = found.symdb, symdb_tls or found.symdb_tls
         self._wanted_id = client_id
         self._cluster = endpoint
         self._symdb_endpoint = symdb
@@ -279,7 +289,7 @@ class QDClient:
                     yield kind(symbol_id, *values)
 
     def alerts(self, *, follow: bool = True) -> AsyncGenerator[BreakoutAlert, None]:
-        """Read the alerts from the first on; see `qd_client.alerts.alerts`."""
+        """Read the alerts from the first on; see `qd_client.alerts`."""
         return alerts(self.fluvio, follow=follow)
 
     async def _stream(

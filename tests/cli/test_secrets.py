@@ -8,7 +8,7 @@ import pytest
 
 from qd_cli.stack import StateFolder, qd_parts, read_status
 from qd_cli.stack.parts import DATABASE
-from qd_cli.stack.record import StackRecord
+from qd_client.local import StackRecord
 from support.commands import Qd
 
 DSNS = [

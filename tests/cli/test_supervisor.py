@@ -23,7 +23,8 @@ from qd_cli.stack import (
     qd_parts,
     read_status,
 )
-from qd_cli.stack.processes import Identity, identify, is_alive, send
+from qd_cli.stack.processes import send
+from qd_client.local import Identity, identify, is_alive
 from qd_schemas.errors import QdError
 from support.stacks import MakePart, left_over
 

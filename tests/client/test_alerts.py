@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qd_client.alerts import Deduplicator, alert_key, alerts
+from qd_client.breakout_alerts import Deduplicator, alert_key, alerts
 from qd_fluvio import Offset, TopicNotFound, connect
 from qd_schemas.codec import encode
 from qd_schemas.messages import BreakoutAlert, ClientLogin

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qd_cli.stack.parts import DATABASE, FLUVIO, SYMDB, Choices
-from qd_cli.stack.processes import is_alive
-from qd_cli.stack.record import StackRecord
 from qd_cli.stack.supervisor import Supervisor
 from qd_client import QDClient, until_evaluated
+from qd_client.local import StackRecord, is_alive
 from qd_client.symdb import SymdbClient
 from qd_fluvio import connect
 from qd_schemas.codec import decode

@@ -8,7 +8,7 @@ import os
 from qd_cli.errors import PartFailed
 from qd_cli.stack import Part, PartState, StateFolder, read_status
 from qd_cli.stack.memory import measure
-from qd_cli.stack.processes import Identity
+from qd_client.local import Identity
 
 _EVERY_SECONDS = 0.5
 _LOG_LINES = 5

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from qd_cli.stack.events import Event, EventKind
 from qd_cli.stack.parts import Choices, Part, qd_parts
-from qd_cli.stack.processes import Identity
-from qd_cli.stack.record import PartRecord, StackRecord, StateFolder
+from qd_cli.stack.record import StateFolder
 from qd_cli.stack.status import PartState, PartStatus, read_status
 from qd_cli.stack.supervisor import Supervisor
+from qd_client.local import Identity, PartRecord, StackRecord
 
 __all__ = [
     "Choices",

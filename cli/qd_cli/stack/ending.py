@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterable, Sequence
 
 from qd_cli.stack.events import Event, EventKind, Tell
-from qd_cli.stack.processes import Identity, family, has_ended, is_alive, send
+from qd_cli.stack.processes import family, has_ended, send
+from qd_client.local import Identity, is_alive
 
 KILL_SECONDS_MAX = 5.0
 _POLL_SECONDS = 0.02

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from qd_cli.stack.processes import Identity
+from qd_client.local import Identity
 
 _KIB = 1024
 _FIELDS = ("VmHWM", "VmRSS", "RssShmem")

@@ -1,4 +1,4 @@
-"""Processes by identity: start, recognise, measure, end. Knows nothing of stacks.
+"""Processes by identity: start, measure, end. Knows nothing of stacks.
 
 A pid alone may belong to somebody else by the time it is used, so a process is known by
 its pid *and* its start: the kernel's boot id and the start in clock ticks since boot.
@@ -11,50 +11,13 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import psutil
 
+from qd_client.local import Identity, identify, is_alive
+
 LOG_BYTES_MAX = 16 * 1024 * 1024
-_STAT_STARTTIME = 19  # field 22 of proc(5) stat, counted after the command's name
-_STAT_STATE = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """One process, never confused with a later one of the same pid."""
-
-    pid: int
-    start: str
-
-
-@cache
-def _boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def _stat(pid: int) -> list[str] | None:
-    """Fields of ``/proc/PID/stat`` after the name (which may hold anything), if it lives."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return text.rpartition(")")[2].split()
-
-
-def identify(pid: int) -> Identity | None:
-    """Return the identity of the process that has `pid` now, or None for none or a zombie."""
-    stat = _stat(pid)
-    if stat is None or stat[_STAT_STATE] in "ZX":
-        return None
-    return Identity(pid, f"{_boot_id()}:{stat[_STAT_STARTTIME]}")
-
-
-def is_alive(identity: Identity) -> bool:
-    """Tell whether this very process still runs (a zombie does not)."""
-    return identify(identity.pid) == identity
 
 
 def send(identity: Identity, number: signal.Signals) -> bool:

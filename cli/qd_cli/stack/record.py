@@ -1,4 +1,4 @@
-"""``stack.json``: what a state folder remembers of its stack. It reads and writes one file.
+"""A state folder: where a stack keeps its things, its record ``stack.json``, and its lock.
 
 The file is replaced whole, so a reader sees the old or the new one; it may hold a
 database password, so only its owner can read it.
@@ -8,62 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import fcntl
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 from qd_cli.errors import StackBusy, StateBroken
-from qd_cli.stack.processes import Identity
+from qd_client.local import RECORD_NAME, StackRecord, read_record
 
-FORMAT = 1
 PART_LABEL = "QD_PART"
 """Variable in every process of a stack: the part to which it belongs."""
 LOCK_SECONDS_MAX = 90.0
 _LOCK_POLL_SECONDS = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class PartRecord:
-    """What was started for one part."""
-
-    pid: int
-    start: str
-    started_at: float
-    """Seconds since the epoch, for people; `start` tells processes apart."""
-    settings: Mapping[str, str]
-    ready: Mapping[str, Any] | None = None
-    """What the part wrote when it became ready; None before."""
-
-    @property
-    def identity(self) -> Identity:
-        """The process."""
-        return Identity(self.pid, self.start)
-
-
-@dataclass(frozen=True, slots=True)
-class StackRecord:
-    """All parts that were started and not stopped, and the settings of external ones."""
-
-    parts: Mapping[str, PartRecord] = field(default_factory=dict)
-    external: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """Where everything can be reached: QD_FLUVIO, QD_DATABASE, QD_SYMDB."""
-
-    def with_part(self, name: str, part: PartRecord) -> StackRecord:
-        """Return a copy with this part's record."""
-        return dataclasses.replace(self, parts={**self.parts, name: part})
-
-    def without_part(self, name: str) -> StackRecord:
-        """Return a copy that has forgotten a part."""
-        return dataclasses.replace(
-            self, parts={key: part for key, part in self.parts.items() if key != name}
-        )
 
 
 class StateFolder:
@@ -71,7 +29,7 @@ class StateFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().resolve()
-        self.record_file = self.path / "stack.json"
+        self.record_file = self.path / RECORD_NAME
         self.lock_file = self.path / "stack.lock"
         self.logs = self.path / "logs"
         self.run = self.path / "run"
@@ -108,26 +66,14 @@ class StateFolder:
 
     def read(self) -> StackRecord:
         """Read the record; an empty one where there is none."""
-        try:
-            text = self.record_file.read_text()
-        except (FileNotFoundError, NotADirectoryError):
-            return StackRecord()
-        except OSError as error:
-            raise StateBroken(f"{self.record_file} cannot be read: {error.strerror}") from error
-        try:
-            return _parse(json.loads(text))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise StateBroken(
-                f"{self.record_file} is not a stack's record of format {FORMAT} ({error}): "
-                "end its processes and remove the file"
-            ) from error
+        return read_record(self.record_file)
 
     def write(self, record: StackRecord) -> None:
         """Replace the record."""
         part = self.record_file.with_suffix(".json.part")
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w") as file:
-            json.dump({"format": FORMAT, **dataclasses.asdict(record)}, file, indent=1)
+            json.dump(record.to_json(), file, indent=1)
         part.replace(self.record_file)
 
     @contextlib.asynccontextmanager
@@ -159,13 +105,3 @@ class StateFolder:
                 await asyncio.sleep(_LOCK_POLL_SECONDS)
             else:
                 return
-
-
-def _parse(document: Mapping[str, Any]) -> StackRecord:
-    if document["format"] != FORMAT:
-        raise ValueError(f"format {document['format']}")
-    return StackRecord(
-        parts={name: PartRecord(**part) for name, part in document["parts"].items()},
-        external=dict(document["external"]),
-        settings=dict(document["settings"]),
-    )

@@ -15,8 +15,9 @@ from typing import Any
 
 from qd_cli.errors import PartFailed
 from qd_cli.stack.parts import DATABASE, DATABASE_FILE, FLUVIO, SYMDB, Choices, Part
-from qd_cli.stack.processes import Identity, exit_code, is_alive, start
-from qd_cli.stack.record import PART_LABEL, PartRecord, StackRecord, StateFolder
+from qd_cli.stack.processes import exit_code, start
+from qd_cli.stack.record import PART_LABEL, StateFolder
+from qd_client.local import Identity, PartRecord, StackRecord, is_alive
 from qd_schemas.specs import FLUVIO_TLS_NAMES
 
 LOG_LINES_IN_ERROR = 12

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from qd_cli.stack.memory import Memory, measure
 from qd_cli.stack.parts import Part
-from qd_cli.stack.processes import Identity, family, is_alive, marked
-from qd_cli.stack.record import PART_LABEL, PartRecord, StackRecord, StateFolder
+from qd_cli.stack.processes import family, marked
+from qd_cli.stack.record import PART_LABEL, StateFolder
+from qd_client.local import Identity, PartRecord, StackRecord, is_alive
 
 
 class PartState(enum.StrEnum):

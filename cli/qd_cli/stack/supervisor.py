@@ -16,9 +16,10 @@ from qd_cli.stack.ending import Ender
 from qd_cli.stack.events import Event, EventKind, Tell, tell_nobody
 from qd_cli.stack.order import in_order
 from qd_cli.stack.parts import Choices, Part
-from qd_cli.stack.processes import Identity, is_alive, marked
-from qd_cli.stack.record import PART_LABEL, StackRecord, StateFolder
+from qd_cli.stack.processes import marked
+from qd_cli.stack.record import PART_LABEL, StateFolder
 from qd_cli.stack.starting import Starter
+from qd_client.local import Identity, StackRecord, is_alive
 
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 10.0

@@ -1,0 +1,227 @@
+"""Where the cluster and the symbol master are: the environment says so, else a running stack.
+
+``qd up`` remembers its stack in ``stack.json`` of a state folder; this module knows that file's
+form and reads it, for clients and for the command line, which alone writes it. It connects to
+nothing. Imports are few: ``qd --help`` waits for them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from qd_client.errors import NoStack, StackUnreadable
+
+if TYPE_CHECKING:
+    from qd_schemas.specs import FluvioSettings, TlsSettings
+
+STATE: Final = "QD_STATE"
+FLUVIO: Final = "QD_FLUVIO"
+SYMDB: Final = "QD_SYMDB"
+RECORD_NAME: Final = "stack.json"
+FORMAT: Final = 1
+
+_STAT_STARTTIME = 19  # field 22 of proc(5) stat, counted after the command's name
+_STAT_STATE = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One process, never confused with a later one of the same pid.
+
+    That is its pid *and* its start: the kernel's boot id and the ticks from boot to start.
+    """
+
+    pid: int
+    start: str
+
+
+def identify(pid: int) -> Identity | None:
+    """Return the identity of the process that has `pid` now, or None for none or a zombie."""
+    stat = _stat(pid)
+    if stat is None or stat[_STAT_STATE] in "ZX":
+        return None
+    return Identity(pid, f"{_boot_id()}:{stat[_STAT_STARTTIME]}")
+
+
+def is_alive(identity: Identity) -> bool:
+    """Tell whether this very process still runs (a zombie does not)."""
+    return identify(identity.pid) == identity
+
+
+@cache
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Fields of ``/proc/PID/stat`` after the name (which may hold anything), if it lives."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return text.rpartition(")")[2].split()
+
+
+@dataclass(frozen=True, slots=True)
+class PartRecord:
+    """What was started for one part of a stack."""
+
+    pid: int
+    start: str
+    started_at: float
+    """Seconds since the epoch, for people; `start` tells processes apart."""
+    settings: Mapping[str, str]
+    ready: Mapping[str, Any] | None = None
+    """What the part wrote when it became ready; None before."""
+
+    @property
+    def identity(self) -> Identity:
+        """The process."""
+        return Identity(self.pid, self.start)
+
+
+@dataclass(frozen=True, slots=True)
+class StackRecord:
+    """All parts that were started and not stopped, and the settings of external ones."""
+
+    parts: Mapping[str, PartRecord] = field(default_factory=dict)
+    external: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Where everything can be reached: QD_FLUVIO, QD_DATABASE, QD_SYMDB."""
+
+    @property
+    def is_running(self) -> bool:
+        """True where at least one part lives."""
+        return any(is_alive(part.identity) for part in self.parts.values())
+
+    def with_part(self, name: str, part: PartRecord) -> StackRecord:
+        """Return a copy with this part's record."""
+        return dataclasses.replace(self, parts={**self.parts, name: part})
+
+    def without_part(self, name: str) -> StackRecord:
+        """Return a copy that has forgotten a part."""
+        return dataclasses.replace(
+            self, parts={key: part for key, part in self.parts.items() if key != name}
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What the file holds."""
+        return {"format": FORMAT, **dataclasses.asdict(self)}
+
+
+def state_path(given: Path | None = None) -> Path:
+    """Return the state folder: the one that was given, QD_STATE, or the user's data folder."""
+    chosen = given or os.environ.get(STATE) or None
+    if chosen is None:
+        from platformdirs import user_data_path
+
+        chosen = user_data_path("qd", appauthor=False)
+    return Path(chosen).expanduser().resolve()
+
+
+def read_record(file: Path) -> StackRecord:
+    """Read a stack's record; an empty one where there is none.
+
+    Raises
+    ------
+    StackUnreadable
+        The file cannot be read, or is not what ``qd`` wrote there.
+    """
+    try:
+        text = file.read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        return StackRecord()
+    except OSError as error:
+        raise StackUnreadable(f"{file} cannot be read: {error.strerror}") from error
+    try:
+        return _parse(json.loads(text))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StackUnreadable(
+            f"{file} is not a stack's record of format {FORMAT} ({error}): "
+            "end its processes and remove the file"
+        ) from error
+
+
+def _parse(document: Mapping[str, Any]) -> StackRecord:
+    if document["format"] != FORMAT:
+        raise ValueError(f"format {document['format']}")
+    return StackRecord(
+        parts={name: PartRecord(**part) for name, part in document["parts"].items()},
+        external=dict(document["external"]),
+        settings=dict(document["settings"]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where a client connects.
+
+    Attributes
+    ----------
+    fluvio : FluvioSettings
+        The cluster.
+    symdb : str or None
+        ``host:port`` of the symbol master; None where only a cluster is known.
+    symdb_tls : TlsSettings or None
+        How to speak TLS to it.
+    """
+
+    fluvio: FluvioSettings
+    symdb: str | None
+    symdb_tls: TlsSettings | None
+
+
+def endpoints(env: Mapping[str, str] | None = None) -> Endpoints:
+    """Find the cluster and the symbol master.
+
+    QD_FLUVIO and QD_SYMDB of the environment say where they are; without QD_FLUVIO it is the
+    stack that ``qd up`` started and that still runs.
+
+    Raises
+    ------
+    NoStack
+        Nothing is named, and no stack runs.
+    SettingError
+        A setting of the environment makes no sense.
+    StackUnreadable
+        The stack's file is not what ``qd`` wrote.
+    """
+    from qd_schemas.specs import (
+        FLUVIO_TLS_NAMES,
+        SYMDB_TLS_NAMES,
+        FluvioSettings,
+        SymdbSettings,
+        TlsSettings,
+    )
+
+    env = os.environ if env is None else env
+    stack: Mapping[str, str] = {}
+    if not env.get(FLUVIO, "").strip():
+        record = _running_stack()
+        stack = record.settings
+        if FLUVIO not in record.external:  # the stack's own broker speaks without TLS
+            env = {name: value for name, value in env.items() if name not in FLUVIO_TLS_NAMES}
+    found = {**stack, **{name: value for name, value in env.items() if value.strip()}}
+    return Endpoints(
+        FluvioSettings.from_env(found),
+        SymdbSettings.from_env(found).endpoint if SYMDB in found else None,
+        TlsSettings.from_env(found, SYMDB_TLS_NAMES),
+    )
+
+
+def _running_stack() -> StackRecord:
+    folder = state_path()
+    record = read_record(folder / RECORD_NAME)
+    if not record.is_running or FLUVIO not in record.settings:
+        raise NoStack(
+            f"no stack runs in {folder} and {FLUVIO} is not set: start one with `qd up`, or set "
+            f"{FLUVIO} and {SYMDB} to host:port of a cluster and its symbol master"
+        )
+    return record
