@@ -19,12 +19,15 @@ from qd_store.tables import BAR_TABLES, TableKind, kind_of
 _BARS: Final = tuple(BAR_TABLES.values())
 _SYMBOLS: Final = ("schema_version", "exchange", "symbol")
 _TRADES: Final = ("table_kind", "trade", "trade_mark")
+_SHARED_BY_GATEWAYS: Final = ("gateway_member", "gateway_slot", "gateway_session")
+_TOLD_TO_GATEWAYS: Final = ("gateway_token", "gateway_order")
 _TABLES: Final = (*_SYMBOLS, *_TRADES, "import_file")
+_ALL_TABLES: Final = (*_TABLES, *_SHARED_BY_GATEWAYS, *_TOLD_TO_GATEWAYS)
 _FUNCTIONS: Final = {
     TableKind.PLAIN: ("make_trade_table(integer)", "attach_trade_table(integer)"),
     TableKind.TIMESCALEDB: ("make_trade_chunk(bigint)", "compress_trade_chunk(bigint, bigint)"),
 }
-_TRIGGERS: Final = ("tell_of_symbol()", "tell_of_symbols()")
+_TRIGGERS: Final = ("tell_of_symbol()", "tell_of_symbols()", "tell_gateways()")
 _SYMBOL_STATE: Final = "UPDATE (trades, first_time, last_time, bars_sequence, bars_time)"
 
 _PARTITIONS: Final = """
@@ -48,14 +51,17 @@ def grant_rights(connection: Connection, names: Names) -> None:
     if not version_of(connection):
         return
     kind = kind_of(connection)
-    tables = [*_TABLES, *(_BARS if kind is TableKind.PLAIN else ())]
+    tables = [*_ALL_TABLES, *(_BARS if kind is TableKind.PLAIN else ())]
     _own(connection, names, kind, tables)
     for purpose in ("importer", "gateway", "symdb"):
-        for table in (*_TABLES, *_BARS, *_partitions(connection, kind)):
+        for table in (*_ALL_TABLES, *_BARS, *_partitions(connection, kind)):
             if kind is TableKind.PLAIN or purpose != "importer" or table not in _BARS:
                 _run(connection, "REVOKE ALL ON {} FROM {}", _name(table), names[purpose])
     _grant(connection, "SELECT", _SYMBOLS, names["symdb"])
     _grant(connection, "SELECT", (*_SYMBOLS, *_TRADES, *_BARS), names["gateway"])
+    _grant(connection, "SELECT, INSERT, UPDATE, DELETE", _SHARED_BY_GATEWAYS, names["gateway"])
+    _grant(connection, "SELECT", _TOLD_TO_GATEWAYS, names["gateway"])
+    _grant(connection, "DELETE", ["gateway_order"], names["gateway"])  # once it is done
     _grant_import(connection, names["importer"], kind)
 
 

@@ -4,7 +4,7 @@
 
     owner      owns the tables and migrates them
     importer   adds trades, and makes bars of them; changes and deletes no trade
-    gateway    reads exchanges, symbols, trades and bars
+    gateway    reads exchanges, symbols, trades and bars; keeps its sessions and slots
     symdb      reads exchanges and symbols
 
 `apply_roles` may be called any number of times: it makes what is missing and takes away what
@@ -62,7 +62,8 @@ class Role:
     password: PasswordState
 
 
-# An importer holds one transaction for as long as a file takes; the others only read.
+# An importer holds one transaction for as long as a file takes; the others read, and a gateway
+# says so where it writes what it shares with others.
 _SETTINGS: Final[Mapping[Purpose, Mapping[str, str]]] = {
     Purpose.OWNER: {},
     Purpose.IMPORTER: {},
