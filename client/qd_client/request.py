@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from qd_client.errors import UsageError
-from qd_schemas.enums import DataType, Resolution
+from qd_schemas.enums import DataType, Resolution, UnfinishedBar
 from qd_schemas.messages import StartData, StopData
 from qd_schemas.wire import NO_STREAM, NO_TIME
 
@@ -59,7 +59,15 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class StreamRequest:
-    """A stream of one market's trades, or bars at a resolution."""
+    """A stream of one market's trades, or bars at a resolution.
+
+    Attributes
+    ----------
+    window_rows : int
+        How many rows the gateway may send beyond those that were taken; 0 any number.
+    unfinished : bool
+        True has the market's last bar sent as it is so far.
+    """
 
     client_id: int
     exchange_id: int
@@ -69,6 +77,8 @@ class StreamRequest:
     resolution: Resolution
     stream_id: int
     range: Range
+    window_rows: int = 0
+    unfinished: bool = False
 
     @property
     def is_bars(self) -> bool:
@@ -93,6 +103,8 @@ class StreamRequest:
             start_time=microseconds(self.range.start),
             end_time=microseconds(self.range.end),
             pace=self.range.pace,
+            window_rows=self.window_rows,
+            unfinished=UnfinishedBar.INCLUDED if self.unfinished else UnfinishedBar.LEFT_OUT,
         )
 
     def stop_message(self) -> StopData:
