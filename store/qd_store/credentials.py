@@ -8,16 +8,16 @@ or its passfile.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import psycopg
 from psycopg import conninfo
 
 from qd_schemas.errors import SettingError
+from qd_schemas.settings.secrets import secret_of
+from qd_schemas.settings.table import DATABASE
 from qd_schemas.specs import DatabaseSettings
 from qd_store.errors import DatabaseUnreachable
 
-FILE_BYTES_MAX = 65_536
 _SECRETS = ("password", "sslpassword")
 
 
@@ -32,42 +32,13 @@ def dsn_of(settings: DatabaseSettings) -> str:
     if not settings.file:
         return settings.dsn
     text = secret_of("QD_DATABASE_FILE", settings.file)
-    return DatabaseSettings.from_env({"QD_DATABASE": text}, name=f"the file {settings.file}").dsn
-
-
-def secret_of(setting: str, path: str) -> str:
-    """The one line of text in a file.
-
-    Parameters
-    ----------
-    setting : str
-        Who names the file, for the error.
-    path : str
-        The file.
-
-    Raises
-    ------
-    SettingError
-        It cannot be read, or is empty, or is something else; its text is never repeated.
-    """
     try:
-        with Path(path).open("rb") as file:
-            found = file.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
+        return DATABASE.kind.parse(text)
+    except ValueError:
         raise SettingError(
-            f"{setting} names {path}, which cannot be read ({error.strerror}): "
-            "expected a file with one line"
+            f"the file {settings.file} {DATABASE.kind.wrong(text)}; "
+            f"expected {DATABASE.kind.expected}"
         ) from None
-    lines = found.strip().splitlines()
-    if len(lines) != 1 or len(found) > FILE_BYTES_MAX:
-        raise SettingError(
-            f"{setting} names {path}, which has {len(lines)} lines in {len(found)} bytes: "
-            "expected one line"
-        )
-    try:
-        return lines[0].decode()
-    except UnicodeDecodeError:
-        raise SettingError(f"{setting} names {path}, which is not UTF-8: save it so") from None
 
 
 def given_secret(env: Mapping[str, str], name: str) -> str | None:

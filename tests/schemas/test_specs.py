@@ -125,7 +125,11 @@ ERRORS: list[tuple[Settings, dict[str, str], str]] = [
     (GatewaySettings.from_env, {"QD_LEASE_MS": "soon"}, "QD_LEASE_MS is 'soon'; expected a whole"),
     (GatewaySettings.from_env, {"QD_LEASE_MS": "1"}, "from 300 to 3600000"),
     (GatewaySettings.from_env, {"QD_LEASE_MS": "9" * 5000}, "expected a whole number"),
-    (AnalyticsSettings.from_env, {"QD_EXCHANGE": "nyse"}, "QD_EXCHANGE is 'nyse'; expected one of"),
+    (
+        AnalyticsSettings.from_env,
+        {"QD_EXCHANGE": "nyse"},
+        "'nyse'; expected kraken or",
+    ),
     (AnalyticsSettings.from_env, {"QD_POLL_SECONDS": "nan"}, "QD_POLL_SECONDS is 'nan'"),
     (AnalyticsSettings.from_env, {"QD_POLL_SECONDS": "x"}, "expected seconds from 0.01 to 3600"),
     (AnalyticsSettings.from_env, {"QD_ANALYTICS_CLIENT_ID": "3"}, "from 21 to 65534"),

@@ -1,0 +1,46 @@
+"""The closed sets that settings choose from."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class ClientKind(Enum):
+    """Which client speaks to Fluvio."""
+
+    OFFICIAL = "official"
+    """Fluvio's own Python client, in processes of its own."""
+    NATIVE = "native"
+    """This project's client: asyncio on the wire protocol itself."""
+
+
+class TokenRule(Enum):
+    """Whether a client must have a token to log in; one that has a token must always prove it."""
+
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+class Version1Rule(Enum):
+    """Whether clients of protocol version 1, which cannot prove who they are, may log in."""
+
+    ALLOW = "allow"
+    REFUSE = "refuse"
+
+
+class LogFormat(Enum):
+    """How services write their log lines."""
+
+    TEXT = "text"
+    """For people: time, level, logger, event and fields."""
+    JSON = "json"
+    """For programs: one object a line."""
+
+
+class LogLevel(Enum):
+    """The least grave lines that services write."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
