@@ -14,8 +14,8 @@ from pathlib import Path
 _POLL_SECONDS = 0.2
 _TAIL_BYTES_MAX = 8 * 1024 * 1024
 _NAME_WIDTH = 9
-_STAMP = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)[T ](?P<time>\d\d:\d\d:\d\d(\.\d+)?)")
-"""How the services write the time (with T and Z), and PostgreSQL (with a blank and UTC)."""
+_STAMP = re.compile(r'(\{"time": ")?(?P<day>\d{4}-\d\d-\d\d)[T ](?P<time>\d\d:\d\d:\d\d(\.\d+)?)')
+"""How the services write the time (with T and Z, also as JSON), and PostgreSQL (a blank, UTC)."""
 
 
 def last_lines(files: Mapping[str, Path], lines_max: int) -> list[str]:

@@ -2,12 +2,13 @@
 
 A service is one coroutine. This module runs it, turns SIGTERM and SIGINT into its
 cancellation, reports errors in one line, and never knows what the service does.
-The starter passes three variables, all optional:
+The starter passes two variables, both optional:
 
 * ``QD_READY_FILE``: written once the service can be used, as one JSON object.
 * ``QD_DIE_WITH_PARENT``: the starter's process id; ends this process when that one dies,
   however it dies.
-* ``QD_LOG_LEVEL``: ``DEBUG``, ``INFO`` (default), ``WARNING`` or ``ERROR``.
+
+What it logs, and how, is set by QD_LOG_LEVEL and QD_LOG_FORMAT (`qd_fluvio.logs`).
 """
 
 from __future__ import annotations
@@ -16,19 +17,17 @@ import asyncio
 import ctypes
 import gc
 import json
-import logging
 import os
 import signal
-import sys
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from qd_schemas.errors import QdError
+from qd_fluvio.logs import FieldLogger, configure_logging
+from qd_schemas.errors import QdError, SettingError
+from qd_schemas.specs import LogSettings
 
 _PR_SET_PDEATHSIG = 1
 CANCEL_AGAIN_SECONDS = 3.0
-LOG_LINES_PER_SECOND_MAX = 500  # what a flood of requests may write; errors are always written
 EXIT_FAILED = 1
 EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
 
@@ -59,53 +58,6 @@ def _die_with(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-class _LineFormatter(logging.Formatter):
-    """One line an event: time, level, logger, text; a traceback is folded into the line."""
-
-    converter = staticmethod(time.gmtime)
-
-    def format(self, record: logging.LogRecord) -> str:
-        return super().format(record).replace("\n", " | ")
-
-
-class FloodFilter(logging.Filter):
-    """Leaves out what is over the limit of a second; the next line that passes says how much."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._second = 0
-        self._lines = 0
-        self._left_out = 0
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is written."""
-        if int(record.created) != self._second:
-            self._second, self._lines = int(record.created), 0
-        if record.levelno < logging.ERROR and self._lines >= LOG_LINES_PER_SECOND_MAX:
-            self._left_out += 1
-            return False
-        self._lines += 1
-        if self._left_out:
-            record.msg = f"{record.getMessage()} ({self._left_out} lines before it left out)"
-            record.args = ()
-            self._left_out = 0
-        return True
-
-
-def configure_logging(name: str) -> logging.Logger:
-    """Send log lines to standard error and return the service's logger."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(FloodFilter())
-    handler.setFormatter(
-        _LineFormatter(
-            "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S"
-        )
-    )
-    level = os.environ.get("QD_LOG_LEVEL", "INFO").upper()
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    return logging.getLogger(name)
-
-
 def run(name: str, main: Callable[[], Awaitable[None]]) -> int:
     """Run a service until it ends or is asked to stop.
 
@@ -125,7 +77,11 @@ def run(name: str, main: Callable[[], Awaitable[None]]) -> int:
     """
     if parent := os.environ.get("QD_DIE_WITH_PARENT"):
         _die_with(int(parent))
-    log = configure_logging(name)
+    try:
+        log = configure_logging(name, LogSettings.from_env(os.environ))
+    except SettingError as error:
+        configure_logging(name).error("failed: %s", error)
+        return EXIT_FAILED
     try:
         asyncio.run(_until_stopped(main, log))
     except QdError as error:
@@ -138,7 +94,7 @@ def run(name: str, main: Callable[[], Awaitable[None]]) -> int:
     return 0
 
 
-async def _until_stopped(main: Callable[[], Awaitable[None]], log: logging.Logger) -> None:
+async def _until_stopped(main: Callable[[], Awaitable[None]], log: FieldLogger) -> None:
     """Run the coroutine; SIGTERM and SIGINT cancel it, again and again if it goes on."""
     task = asyncio.ensure_future(main())
     loop = asyncio.get_running_loop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,6 +91,8 @@ def broker(
     from qd_fluvio import service
     from qd_fluvio.broker.server import serve
     from qd_fluvio.broker.settings import BrokerSettings, parse_faults
+    from qd_fluvio.logs import configure_logging
+    from qd_schemas.specs import LogSettings
 
     settings = BrokerSettings(
         data=(data or state_folder(state).data("broker")).expanduser(),
@@ -106,7 +109,7 @@ def broker(
         service.ready(endpoint=endpoints.sc, spu=endpoints.spu)
         _tell(endpoints, settings, json=json)
 
-    service.configure_logging("broker")
+    configure_logging("broker", LogSettings.from_env(os.environ))
     run(lambda _: serve(settings, started))
 
 
