@@ -219,6 +219,10 @@ class AnalyticsSettings(Readable):
         How often it asks symdb for new trades (QD_POLL_SECONDS).
     markets_at_once : int
         How many markets it streams at the same time (QD_MARKETS_AT_ONCE).
+    models : str
+        Which models watch each market, with their settings (QD_MODELS).
+    checkpoint_seconds : float
+        How often it saves where a market is (QD_CHECKPOINT_SECONDS).
     symdb_tls : TlsSettings or None
         How it speaks TLS to symdb; None speaks without.
     token : TokenSettings
@@ -234,6 +238,8 @@ class AnalyticsSettings(Readable):
     watch: tuple[str, ...] = ()
     poll_seconds: float = table.POLL_SECONDS.usual
     markets_at_once: int = table.MARKETS_AT_ONCE.usual
+    models: str = table.MODELS.usual
+    checkpoint_seconds: float = table.CHECKPOINT_SECONDS.usual
     symdb_tls: TlsSettings | None = None
     token: TokenSettings = NO_TOKEN
     metrics: Address | None = None
@@ -249,6 +255,8 @@ class AnalyticsSettings(Readable):
             watch=given.find(table.WATCH) or (),
             poll_seconds=given.get(table.POLL_SECONDS),
             markets_at_once=given.get(table.MARKETS_AT_ONCE),
+            models=given.get(table.MODELS),
+            checkpoint_seconds=given.get(table.CHECKPOINT_SECONDS),
             symdb_tls=TlsSettings.read(given, SYMDB_TLS_NAMES),
             token=TokenSettings.read(given, table.ANALYTICS_TOKEN, table.ANALYTICS_TOKEN_FILE),
             metrics=given.find(table.ANALYTICS_METRICS),

@@ -16,6 +16,8 @@ ALERTS: Final = "breakout-alerts"
 """What the analytics service publishes."""
 PROGRESS: Final = "analytics-progress"
 """How far the analytics service is with each market: whose alerts are complete until where."""
+ANALYTICS_STATE: Final = "analytics-state"
+"""Where the analytics service can go on: the newest record of each model and market counts."""
 
 _HOUR_S: Final = 3_600
 _DAY_S: Final = 24 * _HOUR_S
@@ -54,6 +56,12 @@ SYSTEM_TOPICS: Final[Mapping[str, TopicLayout]] = {
     ALERTS: TopicLayout(retention_s=10 * _YEAR_S),
     # A restart says all of it again.
     PROGRESS: TopicLayout(retention_s=7 * _DAY_S, segment_bytes=_SEGMENT_BYTES),
+    # By size alone: what still counts is written again before it is among the oldest.
+    ANALYTICS_STATE: TopicLayout(
+        retention_s=10 * _YEAR_S,
+        segment_bytes=_SEGMENT_BYTES,
+        max_partition_bytes=16 * _SEGMENT_BYTES,
+    ),
 }
 """Every topic that outlives its users, by name. Each has one partition: its order counts."""
 

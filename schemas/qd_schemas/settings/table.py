@@ -355,6 +355,22 @@ POLL_SECONDS: Final = Setting(
     _ANALYTICS,
     1.0,
 )
+MODELS: Final = Setting(
+    "QD_MODELS",
+    "analytics.models",
+    Text("models with their settings, such as 'monthly-breakout signals=both; volatility days=10'"),
+    "The models that watch each market, each with its settings, with semicolons between them.",
+    _ANALYTICS,
+    "monthly-breakout",
+)
+CHECKPOINT_SECONDS: Final = Setting(
+    "QD_CHECKPOINT_SECONDS",
+    "analytics.checkpoint_seconds",
+    Seconds(0.05, 3_600.0),
+    "How often it saves where a market is, while there are new trades.",
+    _ANALYTICS,
+    10.0,
+)
 MARKETS_AT_ONCE: Final = Setting(
     "QD_MARKETS_AT_ONCE",
     "analytics.markets_at_once",
