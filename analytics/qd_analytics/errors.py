@@ -3,15 +3,30 @@
 ::
 
     AnalyticsError(QdError)        root, with the library's errors: `qd_analytics.causal.errors`
-     └─ TradesRefused              trades the model must not see (order, gap, NaN)
+     ├─ TradesRefused              trades no model must see (order, gap, NaN)
+     ├─ BadModel                   a name, a setting or a model that cannot be used
+     ├─ ModelFailed                a model failed at a market's trades
+     └─ StateUnusable              a saved state that is damaged, or another model's
 """
 
 from __future__ import annotations
 
 from qd_analytics.causal.errors import AnalyticsError
 
-__all__ = ["AnalyticsError", "TradesRefused"]
+__all__ = ["AnalyticsError", "BadModel", "ModelFailed", "StateUnusable", "TradesRefused"]
 
 
 class TradesRefused(AnalyticsError):
     """Trades that a model must not see: out of order, with a gap, or not finite."""
+
+
+class BadModel(AnalyticsError):
+    """A model that cannot be found, built or run as it was asked for."""
+
+
+class ModelFailed(AnalyticsError):
+    """A model failed at a market's trades: its rules or its code raised, or gave no answer."""
+
+
+class StateUnusable(AnalyticsError):
+    """A saved state that is damaged, or that belongs to another model."""
