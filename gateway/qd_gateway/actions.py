@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from qd_gateway.plans import StreamPlan
+from qd_schemas.enums import ClientErrorType, DataErrorType, EndReason, Reason
 
 
 class Channel(Enum):
@@ -16,11 +17,13 @@ class Channel(Enum):
 
 
 class EndCause(Enum):
-    """Why a session ended."""
+    """Why a session ended here."""
 
     LOGOUT = "logout"
     LEASE_EXPIRED = "lease expired"
     CLIENT_GONE = "its topics are gone"
+    OPERATOR = "ended by an operator"
+    MOVED = "another gateway serves it"
 
 
 class IgnoreReason(Enum):
@@ -30,15 +33,20 @@ class IgnoreReason(Enum):
     NOT_A_MESSAGE = "not a message of the schema"
     NOT_A_REQUEST = "not a request"
     BAD_CLIENT_ID = "client id out of range"
+    UNSIGNED = "not signed, in a session that began with a proof"
+    WRONG_MAC = "wrongly signed"
+    REPEATED = "signed with a counter that was used"
+    TOO_FAST = "one of too many in a second"
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A client logged in: open its topics. `session` is never used twice."""
+    """A client logged in, or is taken over: open its topics. `session` is never used twice."""
 
     client_id: int
     session: int
     version: int
+    restored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +67,18 @@ class DeleteTopics:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Send one message to a client; `session` is None for a client that has none."""
+    """Send one message to a client; `session` is None for a client that has none.
+
+    A refusal says what it refuses with in `error` and `reason`, for logs and metrics.
+    """
 
     client_id: int
     session: int | None
     channel: Channel
     payload: bytes
     text: str
+    error: ClientErrorType | DataErrorType | None = None
+    reason: Reason = Reason.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +91,23 @@ class StartStream:
 
 @dataclass(frozen=True, slots=True)
 class StopStream:
-    """End a stream soon; it tells its client so with a Last… message."""
+    """End a stream soon; it tells its client so with a Last… message and the reason."""
 
     ticket: int
+    reason: EndReason
+
+
+@dataclass(frozen=True, slots=True)
+class AdvanceStream:
+    """The client has taken all rows of a stream before `sequence`."""
+
+    ticket: int
+    sequence: int
 
 
 @dataclass(frozen=True, slots=True)
 class AbortStream:
-    """End a stream at once; nobody is left to be told."""
+    """End a stream at once; its client is told by other means, or is not there to be told."""
 
     ticket: int
 
@@ -105,6 +127,7 @@ Action = (
     | Reply
     | StartStream
     | StopStream
+    | AdvanceStream
     | AbortStream
     | Ignored
 )

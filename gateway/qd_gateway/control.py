@@ -41,6 +41,8 @@ class ControlReader:
         Told of each connection.
     on_records, on_connected, on_lost : callable
         Called with each batch, after each connection is made, and after it is lost.
+    on_new_log : callable
+        Called before the first batch of a topic that was made anew.
     """
 
     def __init__(
@@ -50,12 +52,14 @@ class ControlReader:
         on_records: Callable[[list[Record]], None],
         on_connected: Callable[[], None],
         on_lost: Callable[[], None],
+        on_new_log: Callable[[], None],
     ) -> None:
         self._cluster = cluster
         self._link = link
         self._on_records = on_records
         self._on_connected = on_connected
         self._on_lost = on_lost
+        self._on_new_log = on_new_log
         self._next_offset: int | None = None
         self._pause_s = RECONNECT_SECONDS_MIN
 
@@ -93,6 +97,7 @@ class ControlReader:
             except OffsetOutOfRange:
                 # The topic was made anew while the connection was down.
                 _log.warning("%s has no offset %d; reading all of it", CONTROL, self._next_offset)
+                self._on_new_log()
                 return await fluvio.consumer(CONTROL, offset=Offset.beginning())
         self._next_offset = await fluvio.end_offset(CONTROL)
         return await fluvio.consumer(CONTROL, offset=Offset.absolute(self._next_offset))

@@ -10,9 +10,9 @@ import logging
 
 from qd_gateway.errors import StreamRefused
 from qd_gateway.limits import BATCH_ROWS
-from qd_gateway.plans import StreamPlan
+from qd_gateway.plans import Refusal, StreamPlan
 from qd_gateway.stream import Feed
-from qd_schemas.enums import DataErrorType
+from qd_schemas.enums import DataErrorType, Reason
 from qd_store import Market, Store
 from qd_store.reading import BarQuery, TradeQuery, Unfinished
 
@@ -56,7 +56,7 @@ class Database:
         market = await self._store.market(plan.exchange_id, plan.symbol_id)
         if market is None:
             raise StreamRefused(
-                DataErrorType.TABLE_NOT_FOUND,
+                Refusal(DataErrorType.TABLE_NOT_FOUND, Reason.SYMBOL_UNKNOWN),
                 f"exchange {plan.exchange_id} has no market with symbol id {plan.symbol_id}",
             )
         return self._store.fetch(_query_of(plan, market), batch_rows=BATCH_ROWS)

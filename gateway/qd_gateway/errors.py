@@ -5,12 +5,13 @@
     QdError
      └─ GatewayError
          ├─ StreamRefused    what is asked cannot be streamed; its client is told why
-         └─ SinkLost         the client's topic was deleted, and is there again
+         ├─ SinkLost         the client's topic was deleted, and is there again
+         └─ SavedStateDamaged  a saved session cannot be read; its client logs in again
 """
 
 from __future__ import annotations
 
-from qd_schemas.enums import DataErrorType
+from qd_gateway.plans import Refusal
 from qd_schemas.errors import QdError
 
 
@@ -23,14 +24,18 @@ class StreamRefused(GatewayError):
 
     Attributes
     ----------
-    error : DataErrorType
+    refusal : Refusal
         What the client is told.
     """
 
-    def __init__(self, error: DataErrorType, text: str) -> None:
+    def __init__(self, refusal: Refusal, text: str) -> None:
         super().__init__(text)
-        self.error = error
+        self.refusal = refusal
 
 
 class SinkLost(GatewayError):
     """The client's topic was deleted under its stream, and is there again."""
+
+
+class SavedStateDamaged(GatewayError):
+    """What is saved of a session or stream cannot be read."""

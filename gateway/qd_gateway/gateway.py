@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections import Counter
 
@@ -12,6 +13,7 @@ from qd_fluvio.service import ready
 from qd_gateway.actions import (
     AbortStream,
     Action,
+    AdvanceStream,
     CloseSession,
     DeleteTopics,
     Ignored,
@@ -20,6 +22,7 @@ from qd_gateway.actions import (
     StartStream,
     StopStream,
 )
+from qd_gateway.admission import Policy
 from qd_gateway.channel import ClientChannel
 from qd_gateway.control import ControlReader
 from qd_gateway.database import Database
@@ -31,15 +34,18 @@ from qd_gateway.limits import (
 )
 from qd_gateway.link import Link
 from qd_gateway.machine import GatewayMachine
+from qd_gateway.plans import Refusal
 from qd_gateway.runner import StreamRunner
+from qd_gateway.slots import SLOTS
 from qd_gateway.strangers import Strangers
-from qd_schemas.enums import DataErrorType
 from qd_schemas.specs import GatewaySettings
 from qd_schemas.topics import client_topics
 from qd_store import StoreError
 from qd_store.credentials import dsn_of
 
 _log = logging.getLogger("qd_gateway")
+
+SECRET_BYTES = 32  # that challenges are made with
 
 
 class Gateway:
@@ -54,7 +60,12 @@ class Gateway:
     """
 
     def __init__(self, settings: GatewaySettings, limits: Limits | None = None) -> None:
-        self._machine = GatewayMachine(limits or Limits(lease_ms=settings.lease_ms))
+        self._machine = GatewayMachine(
+            limits or Limits(lease_ms=settings.lease_ms),
+            Policy(settings.tokens, settings.version_1),
+            secrets.token_bytes(SECRET_BYTES),
+        )
+        self._machine.own(range(SLOTS), [], time.time_ns(), time.monotonic())
         self._link = Link()
         self._database = Database(dsn_of(settings.database))
         self._streams = StreamRunner(self._database, self._on_stream_ended)
@@ -71,6 +82,7 @@ class Gateway:
             self._on_records,
             self._on_connected,
             self._on_lost,
+            self._machine.on_new_log,
         )
 
     async def run(self) -> None:
@@ -135,10 +147,10 @@ class Gateway:
     def _on_records(self, records: list[Record]) -> None:
         now = time.monotonic()
         for record in records:
-            self._apply(self._machine.on_record(record.value, now))
+            self._apply(self._machine.on_record(record.value, record.offset, now))
 
-    def _on_stream_ended(self, ticket: int, error: DataErrorType | None) -> None:
-        self._apply(self._machine.on_stream_ended(ticket, error))
+    def _on_stream_ended(self, ticket: int, refused: Refusal | None) -> None:
+        self._apply(self._machine.on_stream_ended(ticket, refused))
 
     # --- what is to be done -----------------------------------------------------------
 
@@ -158,7 +170,9 @@ class Gateway:
                 case StartStream():
                     self._streams.start(action.plan, self._channels[action.session])
                 case StopStream():
-                    self._streams.stop(action.ticket)
+                    self._streams.stop(action.ticket, action.reason)
+                case AdvanceStream():
+                    continue  # streams send on without waiting for it
                 case AbortStream():
                     self._streams.abort(action.ticket)
                 case Ignored():

@@ -3,286 +3,316 @@
 It does no I/O and reads no clock, so any history can be tested. Invariants:
 
 * Bytes that are no request from a client yield one `Ignored` and change nothing.
-* A refused request yields exactly one error, to the client that it names.
+* A record is handled at most once, and only in a slot that is served here.
+* A refused request yields at most one error, to the client that it names.
 * A client's records never change another client's session or streams, except that a
   waiting stream of another client may start when a place becomes free.
-* A stream starts at most once, and is stopped or aborted only while it runs.
-* No count passes its limit.
+* Where a session began with a proof, only its client's signed requests change it, each once.
+* A stream starts at most once, and is stopped, advanced or aborted only while it runs.
+* No count passes its limit, except that sessions taken over are all kept.
+* From what `changes` and `handled` gave, and the records after that, another machine makes
+  the same sessions: none is lost, none invented, and no record is handled twice.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 
-from qd_gateway.actions import (
-    AbortStream,
-    Action,
-    CloseSession,
-    DeleteTopics,
-    EndCause,
-    Ignored,
-    IgnoreReason,
-    OpenSession,
-    Reply,
-    StartStream,
-    StopStream,
-)
+from qd_gateway.actions import Action, CloseSession, DeleteTopics, EndCause, Ignored, IgnoreReason
+from qd_gateway.admission import Admission, Policy, check_signature, is_login
 from qd_gateway.limits import Limits
-from qd_gateway.plans import StreamPlan, plan_of
-from qd_gateway.replies import client_error, data_error, first_message, heartbeat, last_message
-from qd_schemas.codec import decode, version_of
-from qd_schemas.enums import ClientErrorType, DataErrorType, EndReason, ExchangeId
-from qd_schemas.errors import DecodeError
-from qd_schemas.messages import (
-    ClientLogin,
-    ClientLogout,
-    Heartbeat,
-    StartData,
-    StopAllData,
-    StopData,
-)
-from qd_schemas.topics import CLIENT_ID_MAX, CLIENT_ID_MIN
-from qd_schemas.wire import NO_STREAM, VERSION
+from qd_gateway.logins import Logins
+from qd_gateway.plans import Refusal, StreamPlan
+from qd_gateway.rates import Rate
+from qd_gateway.replies import client_error, refused, request_error
+from qd_gateway.requests import Asked, claimed_client, read_request
+from qd_gateway.saved import SavedSession
+from qd_gateway.sessions import Session, Sessions
+from qd_gateway.slots import NOTHING_HANDLED, Slots, slot_of
+from qd_gateway.streaming import Streaming
+from qd_schemas.enums import ClientErrorType, DataErrorType, Reason
+from qd_schemas.messages import ClientLogout, Heartbeat, StreamAck
 
-Request = ClientLogin | ClientLogout | Heartbeat | StartData | StopData | StopAllData
-
-
-@dataclass(slots=True)
-class Session:
-    """A logged-in client. `lease_s` is None where silence never ends the session."""
-
-    client_id: int
-    number: int
-    version: int
-    lease_s: float | None
-    heard_at: float
-    running: dict[int, StreamPlan] = field(default_factory=dict)
-    stopping: set[int] = field(default_factory=set)
-    waiting: deque[StreamPlan] = field(default_factory=deque)
-
-    def may_start(self, plan: StreamPlan) -> bool:
-        """True where the client could tell the stream's messages from its others'."""
-        return not any(plan.is_confused_with(other) for other in self.running.values())
+_FORGET_SECONDS = 1.0  # between the sweeps over what is remembered of clients
 
 
 class GatewayMachine:
-    """All sessions and streams of one gateway.
+    """All sessions and streams of one gateway; it serves no slot until told to `own` some.
+
+    Every `now` is in seconds, of one clock that never goes back.
 
     Parameters
     ----------
     limits : Limits
-        How many sessions and streams it takes.
+        How much it takes.
+    policy : Policy
+        Who is let in.
+    secret : bytes
+        What challenges are made with; nobody else knows it.
     """
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
-        self._sessions: dict[int, Session] = {}
+    def __init__(
+        self, limits: Limits | None = None, policy: Policy | None = None, secret: bytes = b""
+    ) -> None:
+        self._limits = limits = limits or Limits()
+        self._admission = Admission(policy or Policy(), secret, limits.proofs)
+        self._slots = Slots()
+        self._sessions = Sessions()
+        self._logins = Logins(limits, self._admission, self._sessions)
+        self._streaming = Streaming(limits, self._sessions)
         self._abandoned: dict[int, float] = {}  # client whose lease ran out: since when
-        self._running: dict[int, StreamPlan] = {}  # until the shell says that they ended
-        self._turns: deque[int] = deque()  # clients with waiting streams, next one first
-        self._session_numbers = itertools.count(1)
-        self._tickets = itertools.count(1)
+        self._requests = Rate(limits.requests_per_second)
+        self._heartbeats = Rate(limits.heartbeats_per_second)
+        self._strangers = Rate(limits.strangers_per_second)
+        self._refusals = Rate(limits.refusals_per_second)
+        self._forget_at = 0.0
 
     @property
     def sessions(self) -> tuple[Session, ...]:
         """The sessions, for looking at."""
-        return tuple(self._sessions.values())
+        return tuple(self._sessions)
 
     @property
     def running(self) -> tuple[StreamPlan, ...]:
         """The streams that have a place, for looking at."""
-        return tuple(self._running.values())
+        return tuple(self._streaming.places.running.values())
+
+    @property
+    def waiting(self) -> int:
+        """How many streams wait for a place."""
+        return self._streaming.places.waiting
+
+    @property
+    def others(self) -> int:
+        """Records passed over so far because another gateway serves their clients."""
+        return self._slots.others
+
+    @property
+    def repeated(self) -> int:
+        """Records passed over so far because they had been handled before."""
+        return self._slots.repeated
 
     # --- what happens -----------------------------------------------------------------
 
-    def on_record(self, payload: bytes, now: float) -> list[Action]:
-        """One record of the control topic; `now` is a clock that never goes back, in seconds."""
-        if len(payload) > self._limits.message_bytes:
-            detail = f"{len(payload)} bytes, at most {self._limits.message_bytes} are read"
-            return [Ignored(IgnoreReason.TOO_LONG, detail)]
-        try:
-            message, version = decode(payload), version_of(payload)
-        except DecodeError as error:
-            return [Ignored(IgnoreReason.NOT_A_MESSAGE, str(error))]
-        if not isinstance(message, Request):
-            return [Ignored(IgnoreReason.NOT_A_REQUEST, type(message).__name__)]
-        if not CLIENT_ID_MIN <= message.client_id <= CLIENT_ID_MAX:
-            detail = f"{type(message).__name__} of client {message.client_id}"
-            return [Ignored(IgnoreReason.BAD_CLIENT_ID, detail)]
-        return list(self._on_request(message, min(version, VERSION), now))
+    def on_record(self, payload: bytes, offset: int, now: float) -> list[Action]:
+        """One record of the control topic; those that were handled are passed over."""
+        client_id = claimed_client(payload)
+        if not self._slots.take(client_id, offset):
+            return []
+        session = None if client_id is None else self._sessions.get(client_id)
+        if session is not None and offset <= session.offset:
+            self._slots.repeated += 1
+            return []
+        asked = read_request(payload, self._limits.message_bytes)
+        if isinstance(asked, Ignored):
+            return [asked]
+        actions = self._on_request(asked, session, now)
+        after = self._sessions.get(asked.request.client_id)
+        if after is not None:
+            after.offset = offset
+        return actions
 
     def on_tick(self, now: float) -> list[Action]:
         """Time passed: sessions whose clients were silent for their lease end.
 
         Their topics go later, unless the clients come back.
         """
-        silent = [
-            session
-            for session in self._sessions.values()
-            if session.lease_s is not None and now - session.heard_at >= session.lease_s
-        ]
+        silent = [session for session in self._sessions if session.is_silent(now)]
         actions: list[Action] = []
         for session in silent:
-            actions.extend(self._end(session, EndCause.LEASE_EXPIRED))
-            self._abandoned[session.client_id] = now
+            if self._slots.serves(session.client_id):
+                actions += self._end(session, EndCause.LEASE_EXPIRED)
+                self._abandoned[session.client_id] = now
         for client_id, since in list(self._abandoned.items()):
-            if now - since >= self._limits.abandoned_s:
+            if self._sessions.get(client_id) is not None:
+                del self._abandoned[client_id]
+            elif now - since >= self._limits.abandoned_s:
                 del self._abandoned[client_id]
                 actions.append(DeleteTopics(client_id))
+        self._forget_old(now)
         return actions
 
     def on_reconnected(self, now: float) -> None:
         """The gateway was deaf until `now`: no client's silence before counts against it."""
-        for session in self._sessions.values():
+        for session in self._sessions:
             session.heard_at = now
         self._abandoned = dict.fromkeys(self._abandoned, now)
+
+    def on_new_log(self) -> None:
+        """The control topic was made anew: its offsets begin again."""
+        self._slots.restart()
+        for session in self._sessions:
+            session.offset = NOTHING_HANDLED
+            self._sessions.mark(session.client_id)
 
     def on_client_gone(self, client_id: int, session: int) -> list[Action]:
         """The topics of a session's client cannot be written any more."""
         found = self._sessions.get(client_id)
         if found is None or found.number != session:
             return []
-        return list(self._end(found, EndCause.CLIENT_GONE))
+        return self._end(found, EndCause.CLIENT_GONE)
 
-    def on_stream_ended(self, ticket: int, error: DataErrorType | None = None) -> list[Action]:
-        """A stream's task ended; `error` is what its client must be told, if anything."""
-        plan = self._running.pop(ticket, None)
-        if plan is None:
-            return []
-        actions: list[Action] = []
-        session = self._sessions.get(plan.client_id)
-        if session is not None and ticket in session.running:
-            del session.running[ticket]
-            session.stopping.discard(ticket)
-            if error is not None:
-                actions.append(data_error(plan, session.number, error))
-        actions.extend(self._start_waiting())
+    def on_stream_ended(self, ticket: int, refused: Refusal | None = None) -> list[Action]:
+        """A stream's task ended; `refused` is what its client must be told, if anything."""
+        return self._streaming.on_ended(ticket, refused)
+
+    # --- what the shell decides -------------------------------------------------------
+
+    def set_keys(self, keys: Mapping[int, bytes]) -> None:
+        """The ids that have a token, and the key of each; sessions that are open go on."""
+        self._admission.set_keys(keys)
+
+    def own(
+        self,
+        slots: Iterable[int],
+        saved: Sequence[SavedSession],
+        epoch: int,
+        now: float,
+        handled: Mapping[int, int] | None = None,
+    ) -> list[Action]:
+        """Serve slots from now on, and go on with the sessions that are saved of them.
+
+        Parameters
+        ----------
+        slots : iterable of int
+            Which; one that is held already is given up first.
+        saved : sequence of SavedSession
+            As they were when the offsets of `handled` were saved.
+        epoch : int
+            What tells clients that another process serves them.
+        handled : mapping
+            For each slot, the offset up to which its records were handled. The next record
+            that is fed is to be at most one above the lowest; those that were handled for
+            other slots are passed over. A slot that is not there goes on with the next record.
+        """
+        owned = frozenset(slots)
+        actions = self.disown(owned)
+        self._slots.hold(owned, epoch, handled or {})
+        self._admission.on_taken_over(now)
+        for one in saved:
+            if slot_of(one.client_id) in owned:
+                session, opened = self._logins.restore(one, epoch, now)
+                actions += opened
+                actions += [self._streaming.lost(stream.plan, session) for stream in one.streams]
         return actions
+
+    def park(self, slots: Iterable[int]) -> list[Action]:
+        """Handle nothing more for slots; their streams end, their sessions wait to be moved."""
+        parked = frozenset(slots)
+        self._slots.park(parked)
+        actions: list[Action] = []
+        for session in self._sessions:
+            if slot_of(session.client_id) in parked:
+                actions += self._streaming.interrupt(session)
+        return actions
+
+    def disown(self, slots: Iterable[int]) -> list[Action]:
+        """Forget slots and their sessions, which are another gateway's; nobody is told."""
+        given = frozenset(slots)
+        self._slots.release(given)
+        actions: list[Action] = []
+        for session in self.sessions:
+            if slot_of(session.client_id) in given:
+                self._sessions.forget(session)
+                actions += self._drop(session, EndCause.MOVED)
+        for client_id in list(self._abandoned):
+            if slot_of(client_id) in given:
+                del self._abandoned[client_id]
+        self._sessions.unmark(lambda client_id: slot_of(client_id) in given)
+        return actions
+
+    def end_client(self, client_id: int) -> list[Action]:
+        """An operator ends a client's session, if it is served here."""
+        session = self._sessions.get(client_id)
+        if session is None or not self._slots.serves(client_id):
+            return []
+        error, reason = ClientErrorType.NOT_LOGGED_IN, Reason.ENDED_BY_OPERATOR
+        told = client_error(client_id, session.number, error, session.version, reason)
+        return [told, *self._end(session, EndCause.OPERATOR)]
+
+    def end_stream(self, client_id: int, ticket: int) -> list[Action]:
+        """An operator ends a stream, if its client is served here."""
+        session = self._sessions.get(client_id)
+        if session is None or not self._slots.serves(client_id):
+            return []
+        return self._streaming.end(session, ticket)
+
+    def changes(self) -> list[SavedSession | int]:
+        """Each session that changed since the last call; of one that is over, its client."""
+        return self._sessions.changes()
+
+    def handled(self) -> dict[int, int]:
+        """For each slot that is held: the offset up to which its records were handled.
+
+        To be saved together with `changes`, for `own` after a restart.
+        """
+        return self._slots.handled()
 
     # --- requests ---------------------------------------------------------------------
 
-    def _on_request(self, message: Request, version: int, now: float) -> Iterator[Action]:
-        session = self._sessions.get(message.client_id)
-        if isinstance(message, ClientLogin):
-            yield from self._login(message, session, version, now)
-            return
-        if session is None:
-            yield client_error(message.client_id, None, ClientErrorType.NOT_LOGGED_IN, version)
-            return
+    def _on_request(self, asked: Asked, session: Session | None, now: float) -> list[Action]:
+        client_id = asked.request.client_id
+        if session is None or is_login(asked):
+            if not self._strangers.take(client_id, now):
+                return [_too_fast(asked)]
+            return self._logins.on_request(asked, session, self._slots.epoch_of(client_id), now)
+        if (ignored := check_signature(session, asked)) is not None:
+            return [ignored]
         session.heard_at = now
-        match message:
-            case ClientLogout():
-                yield from self._end(session, EndCause.LOGOUT)
+        if session.key is not None:
+            self._sessions.mark(client_id)  # so that its counter never goes back
+        match asked.request:
             case Heartbeat():
-                yield self._beat(session)
-            case StartData():
-                yield from self._start(message, session, version)
-            case StopData():
-                yield from self._stop(session, lambda plan: _is_named(plan, message))
-            case StopAllData():
-                yield from self._stop(session, lambda plan: _is_on(plan, message.exchange_id))
+                return [self._beat(asked, session, now)]
+            case StreamAck() as ack:
+                return self._streaming.advance(session, ack)
+            case ClientLogout():
+                return self._end(session, EndCause.LOGOUT)
+            case _ if self._requests.take(client_id, now):
+                return self._streaming.on_request(asked, session)
+            case _:
+                return [self._slow_down(asked, session, now)]
 
-    @staticmethod
-    def _beat(session: Session) -> Reply:
+    def _beat(self, asked: Asked, session: Session, now: float) -> Action:
         """Answer a heartbeat, but not on the data topic of a version 1 client.
 
         That one knows no such message; whoever beats in its name is told that the id is taken.
         """
-        if session.version == 1:
-            error = ClientErrorType.ALREADY_LOGGED_IN
-            return client_error(session.client_id, session.number, error, VERSION)
-        return heartbeat(session.client_id, session.number)
+        if not self._heartbeats.take(session.client_id, now):
+            return _too_fast(asked)
+        if session.version > 1:
+            return session.beat
+        error, reason = ClientErrorType.ALREADY_LOGGED_IN, Reason.ID_IN_USE
+        return refused(asked, session.number, error, reason)
 
-    def _login(
-        self, message: ClientLogin, session: Session | None, version: int, now: float
-    ) -> Iterator[Action]:
-        client_id = message.client_id
-        if session is not None:
-            error = ClientErrorType.ALREADY_LOGGED_IN
-            yield client_error(client_id, session.number, error, version)
+    def _slow_down(self, asked: Asked, session: Session, now: float) -> Action:
+        """Tell a client that it asks too often, unless it was just told."""
+        if not self._refusals.take(session.client_id, now):
+            return _too_fast(asked)
+        limit = self._limits.requests_per_second
+        refusal = Refusal(DataErrorType.CHANNEL_FAILED, Reason.TOO_FAST, limit)
+        return request_error(asked, session.number, refusal)
+
+    # --- ends -------------------------------------------------------------------------
+
+    def _end(self, session: Session, cause: EndCause) -> list[Action]:
+        self._sessions.remove(session)
+        return self._drop(session, cause)
+
+    def _drop(self, session: Session, cause: EndCause) -> list[Action]:
+        aborted = self._streaming.abort(session)
+        return [*aborted, CloseSession(session.client_id, session.number, cause)]
+
+    def _forget_old(self, now: float) -> None:
+        """Keep no more in mind than the last seconds need."""
+        if now < self._forget_at:
             return
-        if len(self._sessions) >= self._limits.sessions:
-            yield client_error(client_id, None, ClientErrorType.LOGIN_FAILED, version)
-            return
-        self._abandoned.pop(client_id, None)
-        number = next(self._session_numbers)
-        lease_s = self._limits.lease_s(message.lease_ms) if version > 1 else None
-        self._sessions[client_id] = Session(client_id, number, version, lease_s, now)
-        yield OpenSession(client_id, number, version)
-        if version > 1:
-            yield heartbeat(client_id, number)
-
-    def _start(self, message: StartData, session: Session, version: int) -> Iterator[Action]:
-        plan = plan_of(message, version, next(self._tickets))
-        if isinstance(plan, StreamPlan) and self._is_full(session):
-            plan = DataErrorType.CHANNEL_FAILED
-        if isinstance(plan, DataErrorType):
-            yield data_error(message, session.number, plan, version)
-            return
-        session.waiting.append(plan)
-        if session.client_id not in self._turns:
-            self._turns.append(session.client_id)
-        yield from self._start_waiting()
-
-    def _is_full(self, session: Session) -> bool:
-        return len(session.waiting) >= self._limits.waiting_per_client
-
-    def _stop(self, session: Session, named: Callable[[StreamPlan], bool]) -> Iterator[Action]:
-        """Stop what is named; nothing to stop is no error, the stream may just have ended."""
-        for plan in [plan for plan in session.waiting if named(plan)]:
-            session.waiting.remove(plan)
-            if plan.version > 1:  # in version 1 they would seem to be another stream's
-                yield first_message(plan, session.number)
-                yield last_message(plan, session.number, EndReason.STOPPED, 0)
-        for ticket, plan in session.running.items():
-            if named(plan) and ticket not in session.stopping:
-                session.stopping.add(ticket)
-                yield StopStream(ticket)
-
-    # --- places -----------------------------------------------------------------------
-
-    def _end(self, session: Session, cause: EndCause) -> Iterator[Action]:
-        del self._sessions[session.client_id]
-        if session.client_id in self._turns:
-            self._turns.remove(session.client_id)
-        for ticket in session.running:
-            yield AbortStream(ticket)
-        yield CloseSession(session.client_id, session.number, cause)
-
-    def _start_waiting(self) -> Iterator[Action]:
-        """Give free places to waiting streams, one for each client in turn."""
-        passed = 0  # clients in a row that could not use a place
-        while len(self._running) < self._limits.running and passed < len(self._turns):
-            session = self._sessions[self._turns.popleft()]
-            plan = self._next_plan(session)
-            if plan is not None:
-                session.waiting.remove(plan)
-                session.running[plan.ticket] = self._running[plan.ticket] = plan
-                yield StartStream(plan, session.number)
-            passed = 0 if plan is not None else passed + 1
-            if session.waiting:
-                self._turns.append(session.client_id)
-
-    def _next_plan(self, session: Session) -> StreamPlan | None:
-        if len(session.running) >= self._limits.running_per_client:
-            return None
-        return next((plan for plan in session.waiting if session.may_start(plan)), None)
+        self._forget_at = now + _FORGET_SECONDS
+        for rate in (self._requests, self._heartbeats, self._strangers, self._refusals):
+            rate.forget_full(now)
+        self._admission.forget_old(now)
 
 
-def _is_named(plan: StreamPlan, message: StopData) -> bool:
-    """True where a StopData means this stream: by its id, or by market and data type."""
-    if message.stream_id != NO_STREAM:
-        return plan.version > 1 and plan.stream_id == message.stream_id
-    return (plan.exchange_id, plan.symbol_id, plan.data_type) == (
-        message.exchange_id,
-        message.symbol_id,
-        message.data_type_id,
-    )
-
-
-def _is_on(plan: StreamPlan, exchange_id: int) -> bool:
-    """True for every stream of the exchange; the null exchange means all."""
-    return exchange_id in (ExchangeId.NULL, plan.exchange_id)
+def _too_fast(asked: Asked) -> Ignored:
+    detail = f"{type(asked.request).__name__} of client {asked.request.client_id}"
+    return Ignored(IgnoreReason.TOO_FAST, detail)

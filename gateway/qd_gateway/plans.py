@@ -8,18 +8,29 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from qd_schemas.enums import DataErrorType, DataType, Resolution
+from qd_schemas.enums import DataErrorType, DataType, Reason, Resolution, UnfinishedBar
 from qd_schemas.messages import StartData
-from qd_schemas.wire import NO_TIME
+from qd_schemas.wire import NO_COUNT, NO_TIME
 
 TIME_US_MAX = 9_000_000_000_000_000  # in the year 2255; no trade is later, none before 1970
 
 _BARS = frozenset({DataType.OHLCV, DataType.OHLCV_EXACT})
 _PACKED = frozenset({DataType.TRADES_EXACT, DataType.OHLCV_EXACT})
+Mark = tuple[str, int]
+
 _BY_VERSION = {
     1: frozenset({DataType.TRADES, DataType.OHLCV}),
     2: frozenset({DataType.TRADES, DataType.OHLCV}) | _PACKED,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a stream is refused, or ended early: what its client is told."""
+
+    error: DataErrorType
+    reason: Reason
+    limit: int = NO_COUNT
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,10 @@ class StreamPlan:
         The first trade's (or bar's) number, from 1.
     pace : float
         0 as fast as possible, 1 real time, N times real time.
+    window_rows : int
+        Rows that may be sent beyond the client's last acknowledgement; 0 is any number.
+    unfinished : UnfinishedBar
+        Whether a bar into which a trade may still fall is sent.
     """
 
     ticket: int
@@ -52,6 +67,8 @@ class StreamPlan:
     start_time: int | None
     end_time: int | None
     pace: float
+    window_rows: int = 0
+    unfinished: UnfinishedBar = UnfinishedBar.INCLUDED
 
     @property
     def is_bars(self) -> bool:
@@ -63,32 +80,41 @@ class StreamPlan:
         """True where a record holds a frame of many messages."""
         return self.data_type in _PACKED
 
-    def is_confused_with(self, other: StreamPlan) -> bool:
-        """True where one client could not tell the two streams' messages apart.
+    @property
+    def marks(self) -> frozenset[Mark]:
+        """What its client knows the stream's messages by.
 
+        Two streams that share a mark cannot be told apart, so they never run at once.
         Version 2 goes by the stream's id. Unpacked rows carry only their symbol.
         """
-        if self.version > 1 and other.version > 1 and self.stream_id == other.stream_id:
-            return True
-        return (
-            not (self.is_packed or other.is_packed)
-            and self.symbol_id == other.symbol_id
-            and self.is_bars == other.is_bars
-        )
+        marks: list[Mark] = []
+        if self.version > 1:
+            marks.append(("id", self.stream_id))
+        if not self.is_packed:
+            marks.append(("bars" if self.is_bars else "trades", self.symbol_id))
+        return frozenset(marks)
 
 
-def plan_of(request: StartData, version: int, ticket: int) -> StreamPlan | DataErrorType:
-    """The plan of a request, or the error that refuses it."""
+_UNKNOWN_TYPE = Refusal(DataErrorType.DATA_TYPE_UNKNOWN, Reason.DATA_TYPE_UNKNOWN)
+_UNKNOWN_RESOLUTION = Refusal(DataErrorType.DATA_TYPE_UNKNOWN, Reason.RESOLUTION_UNKNOWN)
+_BAD_PACE = Refusal(DataErrorType.DATA_UNAVAILABLE, Reason.BAD_PACE)
+_BAD_SEQUENCE = Refusal(DataErrorType.DATA_UNAVAILABLE, Reason.BAD_SEQUENCE)
+
+
+def plan_of(request: StartData, version: int, ticket: int) -> StreamPlan | Refusal:
+    """The plan of a request, or what refuses it."""
     if request.data_type_id not in _BY_VERSION[version]:
-        return DataErrorType.DATA_TYPE_UNKNOWN
+        return _UNKNOWN_TYPE
     data_type = DataType(request.data_type_id)
     resolution = Resolution.NONE
     if data_type in _BARS:
         if not Resolution.M1 <= request.time_resolution <= Resolution.Y1:
-            return DataErrorType.DATA_TYPE_UNKNOWN
+            return _UNKNOWN_RESOLUTION
         resolution = Resolution(request.time_resolution)
-    if not (math.isfinite(request.pace) and request.pace >= 0 and request.first_sequence >= 0):
-        return DataErrorType.DATA_UNAVAILABLE
+    if not (math.isfinite(request.pace) and request.pace >= 0):
+        return _BAD_PACE
+    if request.first_sequence < 0:
+        return _BAD_SEQUENCE
     return StreamPlan(
         ticket=ticket,
         client_id=request.client_id,
@@ -102,7 +128,15 @@ def plan_of(request: StartData, version: int, ticket: int) -> StreamPlan | DataE
         start_time=_time(request.start_time),
         end_time=_time(request.end_time),
         pace=request.pace,
+        window_rows=request.window_rows,
+        unfinished=_unfinished(request.unfinished),
     )
+
+
+def _unfinished(choice: int) -> UnfinishedBar:
+    """Whether unfinished bars are sent: also where nothing is said that is known here."""
+    left_out = choice == UnfinishedBar.LEFT_OUT
+    return UnfinishedBar.LEFT_OUT if left_out else UnfinishedBar.INCLUDED
 
 
 def _time(microseconds: int) -> int | None:

@@ -13,16 +13,16 @@ from qd_gateway.channel import ClientChannel
 from qd_gateway.database import Database
 from qd_gateway.errors import SinkLost, StreamRefused
 from qd_gateway.limits import STREAMS_STOP_SECONDS_MAX
-from qd_gateway.plans import StreamPlan
+from qd_gateway.plans import Refusal, StreamPlan
 from qd_gateway.stream import Stream
-from qd_schemas.enums import DataErrorType, EndReason
+from qd_schemas.enums import DataErrorType, EndReason, Reason
 from qd_schemas.errors import EncodeError
 from qd_schemas.wire import NO_STREAM
 from qd_store import StoreError
 
 _log = logging.getLogger("qd_gateway.stream")
 
-Ended = Callable[[int, DataErrorType | None], None]
+Ended = Callable[[int, Refusal | None], None]
 
 
 class StreamRunner:
@@ -40,7 +40,7 @@ class StreamRunner:
     def __init__(self, database: Database, on_ended: Ended) -> None:
         self._database = database
         self._on_ended = on_ended
-        self._streams: dict[int, tuple[Stream, asyncio.Task[DataErrorType | None]]] = {}
+        self._streams: dict[int, tuple[Stream, asyncio.Task[Refusal | None]]] = {}
         self._closed = False
 
     def start(self, plan: StreamPlan, channel: ClientChannel) -> None:
@@ -57,10 +57,10 @@ class StreamRunner:
         # A callback, because a task that is cancelled before it begins runs none of its code.
         task.add_done_callback(lambda done: self._finish(done, stream, started_at))
 
-    def stop(self, ticket: int) -> None:
-        """End a stream soon, with its Last… message."""
+    def stop(self, ticket: int, reason: EndReason) -> None:
+        """End a stream soon, with its Last… message, which says why."""
         if ticket in self._streams:
-            self._streams[ticket][0].stop()
+            self._streams[ticket][0].stop(reason)
 
     def abort(self, ticket: int) -> None:
         """End a stream at once."""
@@ -72,7 +72,7 @@ class StreamRunner:
         self._closed = True
         tasks = [task for _, task in self._streams.values()]
         for stream, _ in self._streams.values():
-            stream.stop()
+            stream.stop(EndReason.INTERRUPTED)
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=STREAMS_STOP_SECONDS_MAX)
             for task in late:
@@ -80,10 +80,10 @@ class StreamRunner:
             await asyncio.gather(*late, return_exceptions=True)
 
     def _finish(
-        self, task: asyncio.Task[DataErrorType | None], stream: Stream, started_at: float
+        self, task: asyncio.Task[Refusal | None], stream: Stream, started_at: float
     ) -> None:
         """Log what a stream did and report its end."""
-        error = None if task.cancelled() else task.result()
+        refusal = None if task.cancelled() else task.result()
         totals, seconds = stream.totals, max(time.monotonic() - started_at, 1e-9)
         _log.info(
             "%s ended: %s rows=%d records=%d bytes=%d seconds=%.3f rows_per_second=%.0f",
@@ -96,31 +96,31 @@ class StreamRunner:
             totals.rows / seconds,
         )
         del self._streams[stream.plan.ticket]
-        self._on_ended(stream.plan.ticket, error)
+        self._on_ended(stream.plan.ticket, refusal)
 
-    async def _run(self, name: str, stream: Stream, channel: ClientChannel) -> DataErrorType | None:
+    async def _run(self, name: str, stream: Stream, channel: ClientChannel) -> Refusal | None:
         """Run a stream; each failure becomes what its client is told."""
         try:
             await self._send(stream, channel)
         except StreamRefused as error:
             _log.warning("%s refused: %s", name, error)
-            return error.error
+            return error.refusal
         except EncodeError as error:
             _log.error("%s cannot be encoded: %s", name, error)
-            return DataErrorType.ENCODING_FAILED
+            return Refusal(DataErrorType.ENCODING_FAILED, Reason.NOT_ENCODABLE)
         except StoreError as error:
             _log.error("%s has no database: %s", name, error)
-            return DataErrorType.CHANNEL_FAILED
+            return Refusal(DataErrorType.CHANNEL_FAILED, Reason.DATABASE_FAILED)
         except TopicNotFound as error:
             _log.warning("%s has no topic: %s", name, error)
             return None  # the session ends with it
         except (FluvioError, SinkLost) as error:
             _log.warning("%s could not be sent: %s", name, error)
-            return DataErrorType.SEND_FAILED
+            return Refusal(DataErrorType.SEND_FAILED, Reason.NOT_SENT)
         except Exception:
             # A defect must cost one stream, not the service.
             _log.exception("%s failed by a defect", name)
-            return DataErrorType.UNKNOWN
+            return Refusal(DataErrorType.UNKNOWN, Reason.DEFECT)
         return None
 
     async def _send(self, stream: Stream, channel: ClientChannel) -> None:
@@ -137,11 +137,11 @@ class StreamRunner:
             raise
 
 
-def _outcome(task: asyncio.Task[DataErrorType | None], reason: EndReason) -> str:
+def _outcome(task: asyncio.Task[Refusal | None], reason: EndReason) -> str:
     if task.cancelled():
         return "aborted"
-    error = task.result()
-    return (reason if error is None else error).name.lower()
+    refusal = task.result()
+    return (reason if refusal is None else refusal.reason).name.lower()
 
 
 def _describe(plan: StreamPlan) -> str:

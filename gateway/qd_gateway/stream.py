@@ -14,11 +14,11 @@ from typing import Protocol
 
 from qd_gateway.errors import StreamRefused
 from qd_gateway.pacing import Pacer, times_of
-from qd_gateway.plans import StreamPlan
+from qd_gateway.plans import Refusal, StreamPlan
 from qd_gateway.records import records_of
 from qd_gateway.replies import first_bytes, last_bytes
 from qd_schemas.arrays import Rows
-from qd_schemas.enums import DataErrorType, EndReason
+from qd_schemas.enums import DataErrorType, EndReason, Reason
 
 
 class Feed(Protocol):
@@ -71,10 +71,12 @@ class Stream:
         self._clock = clock
         self._pacer = Pacer(plan.pace)
         self._stop = asyncio.Event()
+        self._stop_reason = EndReason.STOPPED
         self._began = False
 
-    def stop(self) -> None:
-        """End the stream soon, with its Last… message."""
+    def stop(self, reason: EndReason) -> None:
+        """End the stream soon, with its Last… message, which says why."""
+        self._stop_reason = reason
         self._stop.set()
 
     async def run(self, feed: Feed, sink: Sink) -> None:
@@ -93,9 +95,10 @@ class Stream:
                 if self._stop.is_set():
                     break
         if self._stop.is_set():
-            self.totals.reason = EndReason.STOPPED
+            self.totals.reason = self._stop_reason
         elif not self._began:
-            raise StreamRefused(DataErrorType.DATA_UNAVAILABLE, "there is no row for the request")
+            refusal = Refusal(DataErrorType.DATA_UNAVAILABLE, Reason.NO_ROWS)
+            raise StreamRefused(refusal, "there is no row for the request")
         await self._begin(sink)
         await sink.send(last_bytes(self.plan, self.totals.reason, self.totals.rows))
         await sink.flush()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from qd_gateway.actions import (
@@ -20,8 +22,10 @@ from qd_gateway.actions import (
 )
 from qd_gateway.limits import Limits
 from qd_gateway.machine import GatewayMachine
+from qd_gateway.plans import Refusal
+from qd_gateway.slots import SLOTS
 from qd_schemas.codec import decode, encode, version_of
-from qd_schemas.enums import ClientErrorType, DataErrorType, DataType, EndReason, Resolution
+from qd_schemas.enums import ClientErrorType, DataErrorType, DataType, EndReason, Reason, Resolution
 from qd_schemas.messages import (
     ClientError,
     ClientLogin,
@@ -37,6 +41,9 @@ from qd_schemas.messages import (
 )
 
 CLIENT, OTHER = 21, 22
+EPOCH = 7
+NOT_SENT = Refusal(DataErrorType.SEND_FAILED, Reason.NOT_SENT)
+NO_MARKET = Refusal(DataErrorType.TABLE_NOT_FOUND, Reason.SYMBOL_UNKNOWN)
 
 
 class Gateway:
@@ -44,9 +51,14 @@ class Gateway:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.machine = GatewayMachine(limits)
+        self.machine.own(range(SLOTS), [], EPOCH, 0.0)
+        self.offsets = itertools.count()
 
     def send(self, message: Message, version: int = 2, now: float = 0.0) -> list[Action]:
-        return self.machine.on_record(encode(message, version), now)
+        return self.put(encode(message, version), now)
+
+    def put(self, payload: bytes, now: float = 0.0) -> list[Action]:
+        return self.machine.on_record(payload, next(self.offsets), now)
 
 
 @pytest.fixture
@@ -68,6 +80,21 @@ def sent(actions: list[Action]) -> list[Message]:
     return [decode(action.payload) for action in actions if isinstance(action, Reply)]
 
 
+def coarse(actions: list[Action]) -> list[Message]:
+    """What is sent, as a version 1 client would read it, but with stream ids."""
+    bare: list[Message] = []
+    for message in sent(actions):
+        match message:
+            case ClientError():
+                bare.append(ClientError(message.client_id, message.client_error_type))
+            case DataError():
+                error = message.data_error_type
+                bare.append(DataError(message.client_id, error, message.stream_id))
+            case _:
+                bare.append(message)
+    return bare
+
+
 def test_a_version_1_login_is_not_answered(gateway: Gateway) -> None:
     assert gateway.send(ClientLogin(CLIENT), 1) == [OpenSession(CLIENT, 1, 1)]
 
@@ -76,26 +103,26 @@ def test_a_version_2_login_is_answered_with_a_heartbeat(gateway: Gateway) -> Non
     opened, reply = gateway.send(ClientLogin(CLIENT))
     assert opened == OpenSession(CLIENT, 1, 2)
     assert isinstance(reply, Reply)
-    assert (reply.channel, decode(reply.payload)) == (Channel.DATA, Heartbeat(CLIENT))
+    assert (reply.channel, decode(reply.payload)) == (Channel.DATA, Heartbeat(CLIENT, EPOCH))
 
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_second_login_is_refused(gateway: Gateway, version: int) -> None:
     gateway.send(ClientLogin(CLIENT), 1)
     actions = gateway.send(ClientLogin(CLIENT), version)
-    assert sent(actions) == [ClientError(CLIENT, ClientErrorType.ALREADY_LOGGED_IN)]
+    assert coarse(actions) == [ClientError(CLIENT, ClientErrorType.ALREADY_LOGGED_IN)]
     assert isinstance(actions[0], Reply)
     assert version_of(actions[0].payload) == version
 
 
 def test_a_heartbeat_says_whether_the_id_is_in_use(gateway: Gateway) -> None:
-    assert sent(gateway.send(Heartbeat(CLIENT))) == [
+    assert coarse(gateway.send(Heartbeat(CLIENT))) == [
         ClientError(CLIENT, ClientErrorType.NOT_LOGGED_IN)
     ]
     gateway.send(ClientLogin(CLIENT), 2)
-    assert sent(gateway.send(Heartbeat(CLIENT))) == [Heartbeat(CLIENT)]
+    assert sent(gateway.send(Heartbeat(CLIENT))) == [Heartbeat(CLIENT, EPOCH)]
     gateway.send(ClientLogin(OTHER), 1)
-    assert sent(gateway.send(Heartbeat(OTHER))) == [
+    assert coarse(gateway.send(Heartbeat(OTHER))) == [
         ClientError(OTHER, ClientErrorType.ALREADY_LOGGED_IN)
     ]
 
@@ -104,7 +131,7 @@ def test_logins_over_the_limit_fail() -> None:
     gateway = Gateway(Limits(sessions=1))
     gateway.send(ClientLogin(CLIENT))
     actions = gateway.send(ClientLogin(OTHER))
-    assert sent(actions) == [ClientError(OTHER, ClientErrorType.LOGIN_FAILED)]
+    assert coarse(actions) == [ClientError(OTHER, ClientErrorType.LOGIN_FAILED)]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +149,7 @@ def test_without_a_login_everything_is_refused(
     gateway: Gateway, request_: Message, version: int
 ) -> None:
     actions = gateway.send(request_, version)
-    assert sent(actions) == [ClientError(CLIENT, ClientErrorType.NOT_LOGGED_IN)]
+    assert coarse(actions) == [ClientError(CLIENT, ClientErrorType.NOT_LOGGED_IN)]
 
 
 @pytest.mark.parametrize("client_id", [0, 1, 2, 20, 65_535])
@@ -146,7 +173,7 @@ def test_an_invalid_client_id_is_only_noted(gateway: Gateway, client_id: int) ->
 def test_what_is_no_request_is_only_noted(
     gateway: Gateway, payload: bytes, reason: IgnoreReason
 ) -> None:
-    (action,) = gateway.machine.on_record(payload, 0.0)
+    (action,) = gateway.put(payload)
     assert isinstance(action, Ignored)
     assert action.reason is reason
 
@@ -168,7 +195,7 @@ def test_an_unknown_kind_of_data_is_refused(
     gateway.send(ClientLogin(CLIENT), version)
     request = StartData(CLIENT, 1, 1, resolution, kind, 5)
     stream_id = 5 if version == 2 else DataError(0, 0).stream_id
-    assert sent(gateway.send(request, version)) == [DataError(CLIENT, error, stream_id)]
+    assert coarse(gateway.send(request, version)) == [DataError(CLIENT, error, stream_id)]
 
 
 @pytest.mark.parametrize("resolution", [r for r in Resolution if r])
@@ -223,7 +250,7 @@ def test_waiting_streams_are_limited() -> None:
     gateway.send(ClientLogin(CLIENT))
     gateway.send(start(stream=1))
     assert gateway.send(start(stream=2)) == []
-    assert sent(gateway.send(start(stream=3))) == [
+    assert coarse(gateway.send(start(stream=3))) == [
         DataError(CLIENT, DataErrorType.CHANNEL_FAILED, 3)
     ]
 
@@ -233,7 +260,7 @@ def test_stop_ends_the_named_stream_once(gateway: Gateway) -> None:
     (one,) = tickets(gateway.send(start(stream=1)))
     gateway.send(start(stream=2))
     stop = StopData(CLIENT, 1, 1, DataType.TRADES_EXACT, 1)
-    assert gateway.send(stop) == [StopStream(one)]
+    assert gateway.send(stop) == [StopStream(one, EndReason.STOPPED)]
     assert gateway.send(stop) == []
 
 
@@ -242,8 +269,10 @@ def test_a_version_1_stop_names_market_and_data_type(gateway: Gateway) -> None:
     (trades,) = tickets(gateway.send(start(kind=DataType.TRADES), 1))
     (bars,) = tickets(gateway.send(start(kind=DataType.OHLCV), 1))
     assert gateway.send(StopData(CLIENT, 1, 2, DataType.TRADES), 1) == []
-    assert gateway.send(StopData(CLIENT, 1, 1, DataType.OHLCV), 1) == [StopStream(bars)]
-    assert gateway.send(StopAllData(CLIENT, 1), 1) == [StopStream(trades)]
+    assert gateway.send(StopData(CLIENT, 1, 1, DataType.OHLCV), 1) == [
+        StopStream(bars, EndReason.STOPPED)
+    ]
+    assert gateway.send(StopAllData(CLIENT, 1), 1) == [StopStream(trades, EndReason.STOPPED)]
 
 
 @pytest.mark.parametrize(("exchange", "stopped"), [(1, 1), (0, 1), (2, 0)])
@@ -277,7 +306,7 @@ def test_logout_aborts_streams_and_frees_the_id(gateway: Gateway) -> None:
         CloseSession(CLIENT, 1, EndCause.LOGOUT),
     ]
     assert gateway.send(ClientLogin(CLIENT), 1) == [OpenSession(CLIENT, 2, 1)]
-    assert gateway.machine.on_stream_ended(ticket, DataErrorType.SEND_FAILED) == []
+    assert gateway.machine.on_stream_ended(ticket, NOT_SENT) == []
 
 
 def test_a_silent_version_2_client_loses_its_session(gateway: Gateway) -> None:
@@ -320,7 +349,7 @@ def test_being_deaf_does_not_cost_the_clients_their_lease(gateway: Gateway) -> N
 def test_a_failed_stream_is_told_in_the_version_of_its_request(gateway: Gateway) -> None:
     gateway.send(ClientLogin(CLIENT), 1)
     (ticket,) = tickets(gateway.send(start(kind=DataType.TRADES), 1))
-    (reply,) = gateway.machine.on_stream_ended(ticket, DataErrorType.TABLE_NOT_FOUND)
+    (reply,) = gateway.machine.on_stream_ended(ticket, NO_MARKET)
     assert isinstance(reply, Reply)
     assert version_of(reply.payload) == 1
     assert decode(reply.payload) == DataError(CLIENT, DataErrorType.TABLE_NOT_FOUND)

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from qd_gateway.actions import (
     AbortStream,
     Action,
+    AdvanceStream,
     Channel,
     CloseSession,
     DeleteTopics,
@@ -20,8 +21,10 @@ from qd_gateway.actions import (
 )
 from qd_gateway.limits import Limits
 from qd_gateway.machine import GatewayMachine, Session
+from qd_gateway.plans import Refusal
+from qd_gateway.slots import SLOTS
 from qd_schemas.codec import decode, encode
-from qd_schemas.enums import DataErrorType
+from qd_schemas.enums import DataErrorType, Reason
 from qd_schemas.errors import DecodeError
 from qd_schemas.messages import (
     MESSAGES,
@@ -98,7 +101,9 @@ unasked = st.sampled_from(
     ]
 )
 garbage = st.one_of(st.binary(max_size=64), damaged_bytes(), unasked, st.just(b"\0" * 5_000))
-errors = st.one_of(st.none(), st.sampled_from(DataErrorType))
+errors = st.one_of(
+    st.none(), st.builds(Refusal, st.sampled_from(DataErrorType), st.sampled_from(Reason))
+)
 
 
 LIMITS = Limits(sessions=3, running=4, running_per_client=3, waiting_per_client=2)
@@ -118,11 +123,17 @@ class Histories(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.machine = GatewayMachine(LIMITS)
+        self.machine.own(range(SLOTS), [], 1, 0.0)
+        self.offset = 0
         self.now = 0.0
         self.open: dict[int, int] = {}  # client -> session number
         self.live: dict[int, int] = {}  # ticket -> client, streams the shell runs
         self.tickets: set[int] = set()
         self.numbers: set[int] = set()
+
+    def next_offset(self) -> int:
+        self.offset += 1
+        return self.offset
 
     def shapes(self, but: int | None) -> dict[int, Shape]:
         return {s.client_id: shape(s) for s in self.machine.sessions if s.client_id != but}
@@ -145,7 +156,7 @@ class Histories(RuleBasedStateMachine):
                     assert self.open[action.plan.client_id] == action.session
                     self.tickets.add(action.plan.ticket)
                     self.live[action.plan.ticket] = action.plan.client_id
-                case StopStream() | AbortStream():
+                case StopStream() | AbortStream() | AdvanceStream():
                     assert action.ticket in self.live
                 case Reply():
                     assert 21 <= action.client_id < 65_535
@@ -158,7 +169,7 @@ class Histories(RuleBasedStateMachine):
     def request(self, payload: bytes) -> None:
         client = self.client_of(payload)
         before = self.shapes(but=client)
-        actions = self.machine.on_record(payload, self.now)
+        actions = self.machine.on_record(payload, self.next_offset(), self.now)
         assert self.shapes(but=client) == before
         self.book(actions)
         replies = [action for action in actions if isinstance(action, Reply)]
@@ -172,7 +183,7 @@ class Histories(RuleBasedStateMachine):
     @rule(payload=garbage)
     def garbled(self, payload: bytes) -> None:
         before = self.shapes(but=self.client_of(payload))
-        actions = self.machine.on_record(payload, self.now)
+        actions = self.machine.on_record(payload, self.next_offset(), self.now)
         assert self.shapes(but=self.client_of(payload)) == before
         self.book(actions)
         if self.client_of(payload) is None:
@@ -181,15 +192,15 @@ class Histories(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.1, 1.0, 100.0]))
     def tick(self, seconds: float) -> None:
         self.now += seconds
-        patient = {s.client_id for s in self.machine.sessions if s.lease_s is None}
+        patient = {s.client_id for s in self.machine.sessions if not s.lease_ms}
         self.book(self.machine.on_tick(self.now))
         left = self.machine.sessions
         assert patient <= {s.client_id for s in left}
-        assert all(s.lease_s is None or self.now - s.heard_at < s.lease_s for s in left)
+        assert all(not s.is_silent(self.now) for s in left)
 
     @precondition(lambda self: self.live)
     @rule(data=st.data(), error=errors)
-    def stream_ends(self, data: st.DataObject, error: DataErrorType | None) -> None:
+    def stream_ends(self, data: st.DataObject, error: Refusal | None) -> None:
         ticket = data.draw(st.sampled_from(sorted(self.live)))
         client = self.live.pop(ticket)
         told = any(ticket in s.running for s in self.machine.sessions) and error is not None
@@ -219,7 +230,6 @@ class Histories(RuleBasedStateMachine):
         for session in self.machine.sessions:
             assert len(session.running) <= LIMITS.running_per_client
             assert len(session.waiting) <= LIMITS.waiting_per_client
-            assert session.stopping <= set(session.running)
 
     @invariant()
     def books_agree(self) -> None:

@@ -9,7 +9,7 @@ from qd_gateway.limits import STRANGERS_WAITING_MAX
 from qd_gateway.link import Link
 from qd_gateway.replies import client_error
 from qd_gateway.strangers import Strangers
-from qd_schemas.enums import ClientErrorType
+from qd_schemas.enums import ClientErrorType, Reason
 
 FLOOD = 44
 
@@ -34,7 +34,8 @@ async def test_a_flood_pushes_out_the_oldest() -> None:
     strangers = Strangers(link)
     ids = range(1_000, 1_000 + STRANGERS_WAITING_MAX + FLOOD)
     for client_id in ids:
-        strangers.put(client_error(client_id, None, ClientErrorType.NOT_LOGGED_IN, 1))
+        error, reason = ClientErrorType.NOT_LOGGED_IN, Reason.NO_SESSION
+        strangers.put(client_error(client_id, None, error, 1, reason))
     assert strangers.dropped == FLOOD
     running = asyncio.create_task(strangers.run())
     await link.all_asked.wait()

@@ -91,7 +91,7 @@ async def test_no_rows_are_a_refusal_without_a_first_message(batches: list[Rows]
     sink = ListSink()
     with pytest.raises(StreamRefused) as refused:
         await Stream(PLAN, Clock()).run(feed(*batches), sink)
-    assert refused.value.error is DataErrorType.DATA_UNAVAILABLE
+    assert refused.value.refusal.error is DataErrorType.DATA_UNAVAILABLE
     assert sink.records == []
 
 
@@ -100,7 +100,7 @@ async def test_a_stop_between_batches_is_told_with_the_count() -> None:
 
     async def stopping() -> AsyncGenerator[Rows, None]:
         yield rows_of(100)
-        stream.stop()
+        stream.stop(EndReason.STOPPED)
         yield rows_of(100, 101)
         raise AssertionError("a stopped stream reads no further")
 
@@ -110,7 +110,7 @@ async def test_a_stop_between_batches_is_told_with_the_count() -> None:
 
 async def test_a_stop_before_the_first_row() -> None:
     sink, stream = ListSink(), Stream(PLAN, Clock())
-    stream.stop()
+    stream.stop(EndReason.STOPPED)
     await stream.run(feed(rows_of(100)), sink)
     assert [decode(record) for record in sink.records] == [
         FirstTradeBar(7, 3),
@@ -124,7 +124,7 @@ async def test_a_paced_stream_sends_what_is_due_and_wakes_for_a_stop() -> None:
     running = asyncio.create_task(stream.run(feed(rows_of(100)), sink))
     await sink.was_flushed.wait()
     assert sink.flushed == 2  # paced rows are not left waiting for a batch to fill
-    stream.stop()
+    stream.stop(EndReason.STOPPED)
     await running
     assert decode(sink.records[-1]) == LastTradeBar(7, 3, EndReason.STOPPED, 1)
 
