@@ -2,6 +2,9 @@
 
 ``… symdb`` measures look-ups at the symbol master only.
 
+``python -m bench gateway [rates|clients|pacing|memory] [COUNT…]`` measures the gateway only: one
+client, many of them, paced replays, memory.
+
 ``python -m bench store [TRADES…]`` measures the store alone, with markets of so many generated
 trades; by default a million and ten millions.
 
@@ -29,6 +32,7 @@ from bench.databases import fresh_database
 from bench.decoding import decoding
 from bench.end_to_end import end_to_end
 from bench.fluvio import fluvio
+from bench.gateway import gateway
 from bench.memory import memory
 from bench.report import show
 from bench.store import LENGTHS, store
@@ -101,6 +105,9 @@ def main() -> None:
             return
         if sys.argv[1:] == ["symdb"]:
             asyncio.run(symdb(folder))
+            return
+        if sys.argv[1:2] == ["gateway"]:
+            asyncio.run(gateway(folder, sys.argv[2:]))
             return
         if sys.argv[1:2] == ["store"]:
             asyncio.run(store(folder, [int(text) for text in sys.argv[2:]] or LENGTHS))
