@@ -16,8 +16,8 @@ import psutil
 
 from bench.report import Row, compared
 from qd_cli.stack.parts import FLUVIO, SYMDB
-from qd_cli.stack.record import StackRecord
 from qd_client import QDClient
+from qd_client.local import StackRecord
 
 RUST_ORIGINAL = Row("Rust original (published: 0.15 to 0.18 M)", 0.18e6, "trades/s")
 NAUTILUS = Row("NautilusTrader in one process (published)", 0.14e6, "trades/s")

@@ -16,8 +16,9 @@ from bench.fluvio_memory import memory_rows
 from bench.fluvio_rates import cluster_sides, lossless_rows, measure_rates, native_rows, raw_rows
 from bench.report import show
 from qd_cli.stack.parts import FLUVIO, Choices, qd_parts
-from qd_cli.stack.record import StackRecord, StateFolder
+from qd_cli.stack.record import StateFolder
 from qd_cli.stack.supervisor import Supervisor
+from qd_client.local import StackRecord
 
 LOCAL, REAL = "local broker", "real cluster"
 

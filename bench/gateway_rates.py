@@ -93,7 +93,7 @@ def _rows(name: str, trades: int, seconds: float, used: dict[str, float], raw: R
     rows.append(
         compared(f"  {name}", rate, UNIT, Row(f"bottleneck: {lowest}", limits[lowest], UNIT))
     )
-    if not STAGES <= used.keys():
+    if not used.keys() >= STAGES:
         return rows
     cpus = len(psutil.Process(os.getpid()).cpu_affinity() or [0])
     machine = Row(f"limit of {cpus} processors", trades * cpus / total, UNIT)

@@ -12,8 +12,8 @@ from pathlib import Path
 from bench.end_to_end import family
 from bench.report import Row, compared
 from qd_cli.stack.parts import DATABASE, FLUVIO, SYMDB
-from qd_cli.stack.record import StackRecord
 from qd_client import QDClient
+from qd_client.local import StackRecord
 
 KIB = 1024
 SHORT = 4  # the shorter length is a fourth of the longer one

@@ -18,9 +18,10 @@ import psycopg
 
 from bench.report import Row, compared, show
 from qd_cli.stack.parts import DATABASE, SYMDB, Choices, qd_parts
-from qd_cli.stack.record import StackRecord, StateFolder
+from qd_cli.stack.record import StateFolder
 from qd_cli.stack.supervisor import Supervisor
 from qd_client import SymdbClient
+from qd_client.local import StackRecord
 from qd_schemas.enums import ExchangeId
 from qd_schemas.specs import SymdbSettings
 
