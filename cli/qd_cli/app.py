@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Annotated
 
 import typer
+
+from qd_cli.configuration import join_environment
 
 _GROUPS = (
     *("demo", "stack", "importing", "data", "db", "produce", "consume"),
@@ -56,9 +59,11 @@ def make_app() -> typer.Typer:
 
 
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version."),
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand != "config":  # which tells where each setting comes from
+        join_environment(os.environ)

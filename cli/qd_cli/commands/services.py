@@ -1,4 +1,4 @@
-"""``qd run PART``: one service in the foreground, with settings from the environment."""
+"""``qd run PART``: one service in the foreground, with its own settings."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from qd_cli import console
 from qd_cli.errors import RequestRefused
 from qd_cli.options import State
 from qd_cli.stack import qd_parts
+from qd_cli.stack.environment import inherited
+from qd_cli.stack.record import PART_LABEL
 from qd_cli.targets import state_folder
 
 
@@ -25,7 +27,8 @@ def run(
 ) -> None:
     """Run one service in the foreground, until Ctrl-C.
 
-    Its settings come from the environment alone, as in a container.
+    Its settings come from the environment, and from the file that QD_CONFIG names; it gets its
+    own alone (`qd config show gateway`).
 
     \b
     Examples:
@@ -45,8 +48,14 @@ def run(
     os.execve(
         sys.executable,
         [Path(sys.executable).name, "-m", chosen.module, *arguments],
-        {**settings, **os.environ},
+        {**settings, **inherited(chosen, os.environ), **_of_starter()},
     )
+
+
+def _of_starter() -> dict[str, str]:
+    """How whoever runs this command is told of the service, and marks its process."""
+    names = ("QD_READY_FILE", "QD_DIE_WITH_PARENT", "QD_STACK", PART_LABEL)
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def add_to(app: typer.Typer) -> None:

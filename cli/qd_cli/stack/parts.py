@@ -10,6 +10,8 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from qd_schemas.enums import ServiceId
+
 FLUVIO = "QD_FLUVIO"
 DATABASE = "QD_DATABASE"
 DATABASE_FILE = "QD_DATABASE_FILE"
@@ -41,6 +43,8 @@ class Part:
     prepare: Prepare | None = None
     reach: Prepare | None = None
     """Runs instead of starting the part where it runs elsewhere; raises if nobody is there."""
+    service: ServiceId | None = None
+    """Whose settings it gets, and no others; None gets what its needs provide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,13 @@ def qd_parts() -> tuple[Part, ...]:
             settings={SYMDB: "127.0.0.1:{port}"},
             needs=("database",),
             provides=Provides(SYMDB, "endpoint"),
+            service=ServiceId.SYMDB,
         ),
-        Part("gateway", "qd_gateway", needs=("database", "broker")),
-        Part("analytics", "qd_analytics", needs=("broker", "symdb", "gateway")),
+        Part("gateway", "qd_gateway", needs=("database", "broker"), service=ServiceId.QDGW),
+        Part(
+            "analytics",
+            "qd_analytics",
+            needs=("broker", "symdb", "gateway"),
+            service=ServiceId.ANALYTICS,
+        ),
     )

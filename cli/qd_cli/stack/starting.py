@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from qd_cli.errors import PartFailed
+from qd_cli.stack.environment import inherited
 from qd_cli.stack.parts import DATABASE, DATABASE_FILE, FLUVIO, SYMDB, Choices, Part
 from qd_cli.stack.processes import exit_code, start
 from qd_cli.stack.record import PART_LABEL, StateFolder
@@ -24,10 +25,7 @@ LOG_LINES_IN_ERROR = 12
 _POLL_SECONDS = 0.02
 # What a part gets comes from the stack alone, whatever the user's shell has. So do the settings
 # of TLS, unless the cluster is the user's: the stack's own broker speaks without.
-_OWN_SETTINGS = (
-    *(FLUVIO, DATABASE, DATABASE_FILE, SYMDB),
-    *("QD_READY_FILE", "QD_DIE_WITH_PARENT"),
-)
+_OWN_SETTINGS = (FLUVIO, DATABASE, DATABASE_FILE, SYMDB)
 _PORT = re.compile(r":(\d+)(?=$|[/?])")
 
 
@@ -108,10 +106,10 @@ class Starter:
         self, part: Part, settings: Mapping[str, str], words: Mapping[str, str]
     ) -> dict[str, str]:
         own = _OWN_SETTINGS if FLUVIO in self.choices.external else _OWN_SETTINGS + FLUVIO_TLS_NAMES
-        inherited = {name: value for name, value in os.environ.items() if name not in own}
+        given = inherited(part, os.environ)
         name, _, folder = self.folder.mark.partition("=")
         return {
-            **inherited,
+            **{name: value for name, value in given.items() if name not in own},
             **settings,
             **{key: value.format(**words) for key, value in part.settings.items()},
             **({"QD_DIE_WITH_PARENT": str(os.getpid())} if self.choices.die_with_starter else {}),

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from qd_cli.stack.ending import Ender
+from qd_cli.stack.environment import takes
 from qd_cli.stack.events import Event, EventKind, Tell, tell_nobody
 from qd_cli.stack.order import in_order
 from qd_cli.stack.parts import Choices, Part
@@ -136,12 +137,12 @@ class Supervisor:
             await part.prepare(self._record.settings)
 
     def _needed(self, part: Part) -> list[str]:
-        """Names of the settings that a part gets, its needs' needs included."""
+        """Names of the settings of other parts that a part gets, its needs' needs included."""
         found: list[str] = []
         for need in (self._parts[name] for name in part.needs):
             found += [need.provides.setting] if need.provides else []
             found += self._needed(need)
-        return sorted(set(found))
+        return sorted(name for name in set(found) if takes(part, name))
 
     def _runs_with(self, part: Part, settings: Mapping[str, str]) -> bool:
         known = self._record.parts.get(part.name)
