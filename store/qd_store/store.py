@@ -22,8 +22,9 @@ from qd_store.markets import Exchange, Market
 from qd_store.migrate import Migration, check_version, migrate
 from qd_store.reading.fetch import Fetch, Q
 from qd_store.reading.manager import BATCH_ROWS_DEFAULT, QueryManager
-from qd_store.reading.pool import ReadPool
+from qd_store.reading.pool import IDLE_MAX_DEFAULT, ReadPool
 from qd_store.reading.queries import BarQuery, Query, TradeQuery
+from qd_store.reading.statements import first_trade
 from qd_store.threads import in_thread
 
 STREAMS_MAX_DEFAULT = 64
@@ -41,11 +42,19 @@ class Store:
         ``postgresql://user:password@host:port/name``; any PostgreSQL from 15.
     streams_max : int
         How many streams may be open at the same time, each with a connection.
+    idle_max : int
+        How many of their connections stay open for the streams to come.
     """
 
-    def __init__(self, dsn: str, *, streams_max: int = STREAMS_MAX_DEFAULT) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        streams_max: int = STREAMS_MAX_DEFAULT,
+        idle_max: int = IDLE_MAX_DEFAULT,
+    ) -> None:
         self._dsn = dsn
-        self._pool = ReadPool(dsn, streams_max)
+        self._pool = ReadPool(dsn, streams_max, idle_max)
         self._manager = QueryManager(self._pool, self._rows)
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._turn = asyncio.Lock()
@@ -112,6 +121,17 @@ class Store:
             return None
         rows = await self._rows(markets.MARKET_BY_SYMBOL, exchange_id, symbol)
         return markets.market_of(rows[0]) if rows else None
+
+    async def first_sequence(self, market: Market, start_time: int) -> int | None:
+        """The sequence of a market's first trade at or after a time; None where there is none.
+
+        Parameters
+        ----------
+        start_time : int
+            Microseconds since the epoch.
+        """
+        rows = await self._rows(first_trade(market.key, start_time))
+        return int(rows[0][0]) if rows else None
 
     async def query(self, query: Query) -> Rows:
         """All rows of a query at once.

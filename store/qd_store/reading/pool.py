@@ -1,6 +1,6 @@
 """The connections of the readers: a bounded number, each for one reader at a time.
 
-A few that were read to their end stay open for the next reader.
+Those that were read to their end stay open for the next reader, up to a number.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 from qd_store.errors import QueryFailed, TooManyStreams
 from qd_store.reading.connection import ReadConnection, connect_to_read
 
-IDLE_MAX: Final = 4
+IDLE_MAX_DEFAULT: Final = 4
 
 
 class ReadPool:
@@ -23,11 +23,14 @@ class ReadPool:
         The database.
     readers_max : int
         How many readers there may be at the same time.
+    idle_max : int
+        How many connections to keep for the next readers.
     """
 
-    def __init__(self, dsn: str, readers_max: int) -> None:
+    def __init__(self, dsn: str, readers_max: int, idle_max: int = IDLE_MAX_DEFAULT) -> None:
         self._dsn = dsn
         self._readers_max = readers_max
+        self._idle_max = idle_max
         self._readers = 0
         self._idle: list[ReadConnection] = []
         self._lent: set[ReadConnection] = set()
@@ -63,7 +66,7 @@ class ReadPool:
         """Take a connection back; one that was not read to its end is closed."""
         self._readers -= 1
         self._lent.discard(connection)
-        if not self._is_closed and len(self._idle) < IDLE_MAX and connection.is_reusable:
+        if not self._is_closed and len(self._idle) < self._idle_max and connection.is_reusable:
             self._idle.append(connection)
         else:
             await connection.aclose()

@@ -35,8 +35,8 @@ class PieceReader(Protocol):
     ) -> AsyncGenerator[Rows]:
         """Trades from the first sequence and time on, before the second ones."""
 
-    def bars(self, market: int, piece: Piece) -> AsyncGenerator[Rows]:
-        """Stored bars."""
+    def bars(self, market: int, piece: Piece, bars_max: int | None = None) -> AsyncGenerator[Rows]:
+        """Stored bars, at least so many of them; who takes no more need not stop the server."""
 
 
 class Streamed:
@@ -53,11 +53,11 @@ class Streamed:
         select = statements.trades(market, sequences, times)
         return self._connection.rows(select, TRADE, self._batch_rows)
 
-    def bars(self, market: int, piece: Piece) -> AsyncGenerator[Rows]:
+    def bars(self, market: int, piece: Piece, bars_max: int | None = None) -> AsyncGenerator[Rows]:
         """See `PieceReader`."""
         assert piece.resolution is not None
         times = (piece.start_time, piece.end_time)
-        select = statements.bars(market, piece.resolution, times)
+        select = statements.bars(market, piece.resolution, times, bars_max)
         return self._connection.rows(select, BAR, self._batch_rows)
 
 
@@ -83,8 +83,10 @@ class Paged:
                 return
             first, start = int(rows["sequence"][-1]) + 1, int(rows["time"][-1])
 
-    async def bars(self, market: int, piece: Piece) -> AsyncGenerator[Rows]:
-        """See `PieceReader`."""
+    async def bars(
+        self, market: int, piece: Piece, bars_max: int | None = None
+    ) -> AsyncGenerator[Rows]:
+        """See `PieceReader`; what is not wanted is not asked for."""
         assert piece.resolution is not None
         start = piece.start_time
         while True:
@@ -150,7 +152,10 @@ async def bar_rows(query: BarQuery, reader: PieceReader, ask: Ask) -> AsyncGener
         return
     last = state.unfinished_start(query.resolution)
     times, number = await _from_number(query, bar_range(query, state), state, ask)
-    bars = _bars(query, times, state, reader)
+    bars_max = None
+    if query.end_sequence is not None:
+        bars_max = min(query.end_sequence - number, NUMBER_MAX)
+    bars = _bars(query, times, state, reader, bars_max)
     async with contextlib.aclosing(bars):
         async for rows in bars:
             end = number + len(rows)
@@ -159,8 +164,6 @@ async def bar_rows(query: BarQuery, reader: PieceReader, ask: Ask) -> AsyncGener
             if len(wanted):
                 yield _marked(wanted, last) if query.unfinished is Unfinished.MARKED else wanted
             number = end
-            if query.end_sequence is not None and number >= query.end_sequence:
-                return
 
 
 async def _from_number(
@@ -180,26 +183,37 @@ async def _from_number(
 
 
 async def _bars(
-    query: BarQuery, times: _Bounds, state: MarketState, reader: PieceReader
+    query: BarQuery, times: _Bounds, state: MarketState, reader: PieceReader, bars_max: int | None
 ) -> AsyncGenerator[Rows]:
-    """Whole bars that start between the times, of what is stored and what follows from it."""
-    resampler = Resampler(query.resolution)
+    """Whole bars that start between the times, of what is stored and what follows from it.
+
+    Where so many are enough, the server is asked for no more of those that are stored: an answer
+    that is read to its end leaves its connection for the next query.
+    """
+    resampler, given = Resampler(query.resolution), 0
     for piece in bar_pieces(query.resolution, times, state):
-        async with contextlib.aclosing(_piece(query.market.key, piece, state, reader)) as parts:
+        is_own = piece.resolution is query.resolution
+        if bars_max is not None and given >= bars_max:
+            return
+        parts = _piece(query.market.key, piece, state, reader, bars_max if is_own else None)
+        async with contextlib.aclosing(parts):
             async for rows in parts:
                 bars = _fed(resampler, query, piece, rows)
+                given += len(bars)
                 if len(bars):
                     yield bars
+                if not is_own and bars_max is not None and given >= bars_max:
+                    return
     bars = resampler.finish()
     if len(bars):
         yield bars
 
 
 def _piece(
-    market: int, piece: Piece, state: MarketState, reader: PieceReader
+    market: int, piece: Piece, state: MarketState, reader: PieceReader, bars_max: int | None
 ) -> AsyncGenerator[Rows]:
     if piece.resolution is not None:
-        return reader.bars(market, piece)
+        return reader.bars(market, piece, bars_max)
     times = (piece.start_time, piece.end_time)
     return reader.trades(market, (1, state.trades + 1), times)
 

@@ -66,6 +66,12 @@ def trades(
     )
 
 
+def first_trade(market: int, start_time: int) -> str:
+    """The sequence of a market's first trade at or after a time."""
+    conditions = [f"market = {market:d}", *_between((start_time, None))]
+    return _ordered("sequence", "trade", conditions, "time, sequence", 1)
+
+
 def bars(
     market: int,
     resolution: Resolution,

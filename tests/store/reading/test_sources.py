@@ -42,6 +42,7 @@ class Tables:
         bars_time = int(trades["time"][bars_trades - 1]) if bars_trades else None
         self.state = MarketState(len(trades), int(trades["time"][-1]), bars_time)
         self.trades_read = 0
+        self.answers_left = 0  # of stored bars: read from, but not to the end
         self.stored: dict[Resolution, Rows] = {}
         for resolution in CHAIN:
             bars = bars_of(trades[:bars_trades], resolution)
@@ -63,11 +64,16 @@ class Tables:
         for start in range(0, len(rows), 7):
             yield rows[start : start + 7]
 
-    async def bars(self, market: int, piece: Piece) -> AsyncGenerator[Rows]:
+    async def bars(
+        self, market: int, piece: Piece, bars_max: int | None = None
+    ) -> AsyncGenerator[Rows]:
         assert piece.resolution is not None
         rows = _between(self.stored[piece.resolution], (piece.start_time, piece.end_time))
+        rows = rows[:bars_max]
+        self.answers_left += 1
         for start in range(0, len(rows), 5):
             yield rows[start : start + 5]
+        self.answers_left -= 1
 
 
 def _between(rows: Rows, times: Any) -> Rows:
@@ -146,6 +152,7 @@ def test_bars_are_those_of_all_trades(given_query: tuple[Tables, BarQuery]) -> N
     found = read(tables, query)
     assert found.dtype == query.dtype
     assert found.tobytes() == expected(tables, query).tobytes()
+    assert tables.answers_left == 0  # one that is left costs its connection
 
 
 @pytest.mark.parametrize("resolution", CHAIN)
