@@ -8,7 +8,8 @@ from types import TracebackType
 
 from qd_fluvio import Consumer, Fluvio, Producer, connect
 from qd_schemas.codec import decode, encode
-from qd_schemas.messages import LastOHLCVBar, LastTradeBar, Message
+from qd_schemas.enums import ClientErrorType
+from qd_schemas.messages import ClientError, LastOHLCVBar, LastTradeBar, Message, StopAllData
 from qd_schemas.topics import CONTROL, client_topics
 
 ANSWER_SECONDS_MAX = 30.0
@@ -67,6 +68,13 @@ class RawClient:
         """The next record of the error topic."""
         async with asyncio.timeout(ANSWER_SECONDS_MAX):
             return (await anext(self._errors)).value
+
+    async def wait_read(self) -> None:
+        """Wait until the gateway has read all that was sent before; without a session only."""
+        await self.send(StopAllData(self.client_id, 0))
+        expected = ClientError(self.client_id, ClientErrorType.NOT_LOGGED_IN)
+        while await self.error() != expected:
+            pass
 
     async def held(self, topic: str) -> list[bytes]:
         """All records that one of the client's topics holds."""
