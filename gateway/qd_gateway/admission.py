@@ -16,7 +16,7 @@ from qd_gateway.requests import Asked
 from qd_gateway.sessions import Session
 from qd_schemas.enums import Reason
 from qd_schemas.identity import PERIOD_S, challenge, is_same, login_proof, mac_of, session_key
-from qd_schemas.messages import ClientLogin, LoginProof
+from qd_schemas.messages import LoginProof
 from qd_schemas.specs import TokenRule, Version1Rule
 
 CHALLENGE_SECONDS_MAX = 2 * PERIOD_S  # for which the answer to a challenge may be right
@@ -122,24 +122,23 @@ class Admission:
 def check_signature(session: Session, asked: Asked) -> Ignored | None:
     """Whether a session's request is its client's; None where it is, and its counter is noted."""
     signed, key = asked.signed, session.key
-    detail = f"{type(asked.request).__name__} of client {session.client_id}"
     if signed is None:
-        return None if key is None else Ignored(IgnoreReason.UNSIGNED, detail)
+        return None if key is None else _ignored(IgnoreReason.UNSIGNED, asked)
     if key is None:
-        return Ignored(IgnoreReason.WRONG_MAC, f"{detail}, whose session began without a proof")
+        return _ignored(IgnoreReason.WRONG_MAC, asked, ", whose session began without a proof")
     if signed.counter <= session.counter:
-        detail = f"{detail}, counter {signed.counter} after {session.counter}"
-        return Ignored(IgnoreReason.REPEATED, detail)
+        more = f", counter {signed.counter} after {session.counter}"
+        return _ignored(IgnoreReason.REPEATED, asked, more)
     mac = mac_of(key, session.client_id, signed.counter, asked.body)
     if not is_same(signed.mac, mac):
-        return Ignored(IgnoreReason.WRONG_MAC, detail)
+        return _ignored(IgnoreReason.WRONG_MAC, asked)
     session.counter = signed.counter
     return None
 
 
-def is_login(asked: Asked) -> bool:
-    """True for the requests that no session is needed for, and that are never signed."""
-    return isinstance(asked.request, ClientLogin | LoginProof)
+def _ignored(reason: IgnoreReason, asked: Asked, more: str = "") -> Ignored:
+    request = asked.request
+    return Ignored(reason, f"{type(request).__name__} of client {request.client_id}{more}")
 
 
 def _period(now: float) -> int:

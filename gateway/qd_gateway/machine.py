@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from qd_gateway.actions import Action, CloseSession, DeleteTopics, EndCause, Ignored, IgnoreReason
-from qd_gateway.admission import Admission, Policy, check_signature, is_login
+from qd_gateway.admission import Admission, Policy, check_signature
 from qd_gateway.limits import Limits
 from qd_gateway.logins import Logins
 from qd_gateway.plans import Refusal, StreamPlan
@@ -175,7 +175,8 @@ class GatewayMachine:
         Parameters
         ----------
         slots : iterable of int
-            Which; one that is held already is given up first.
+            Which. Those that are served already go on as they are, and what is saved of them
+            is added for clients of whom nothing is known here; a parked one is forgotten first.
         saved : sequence of SavedSession
             As they were when the offsets of `handled` were saved.
         epoch : int
@@ -186,14 +187,12 @@ class GatewayMachine:
             other slots are passed over. A slot that is not there goes on with the next record.
         """
         owned = frozenset(slots)
-        actions = self.disown(owned)
-        self._slots.hold(owned, epoch, handled or {})
+        actions = self.disown(owned & self._slots.held(parked=True))
+        self._slots.hold(owned - self._slots.held(parked=False), epoch, handled or {})
         self._admission.on_taken_over(now)
         for one in saved:
-            if slot_of(one.client_id) in owned:
-                session, opened = self._logins.restore(one, epoch, now)
-                actions += opened
-                actions += [self._streaming.lost(stream.plan, session) for stream in one.streams]
+            if slot_of(one.client_id) in owned and not self._sessions.knows(one.client_id):
+                actions += self._restore(one, now)
         return actions
 
     def park(self, slots: Iterable[int]) -> list[Action]:
@@ -241,6 +240,13 @@ class GatewayMachine:
         """Each session that changed since the last call; of one that is over, its client."""
         return self._sessions.changes()
 
+    def unsaved(self, changes: Iterable[SavedSession | int]) -> None:
+        """What `changes` gave could not be saved: the next call gives it again, as it is then."""
+        for change in changes:
+            client_id = change if isinstance(change, int) else change.client_id
+            if self._slots.holds(client_id):
+                self._sessions.mark(client_id)
+
     def handled(self) -> dict[int, int]:
         """For each slot that is held: the offset up to which its records were handled.
 
@@ -252,7 +258,7 @@ class GatewayMachine:
 
     def _on_request(self, asked: Asked, session: Session | None, now: float) -> list[Action]:
         client_id = asked.request.client_id
-        if session is None or is_login(asked):
+        if session is None or asked.opens_session:
             if not self._strangers.take(client_id, now):
                 return [_too_fast(asked)]
             return self._logins.on_request(asked, session, self._slots.epoch_of(client_id), now)
@@ -293,7 +299,12 @@ class GatewayMachine:
         refusal = Refusal(DataErrorType.CHANNEL_FAILED, Reason.TOO_FAST, limit)
         return request_error(asked, session.number, refusal)
 
-    # --- ends -------------------------------------------------------------------------
+    # --- returns and ends -------------------------------------------------------------
+
+    def _restore(self, saved: SavedSession, now: float) -> list[Action]:
+        epoch = self._slots.epoch_of(saved.client_id)
+        session, opened = self._logins.restore(saved, epoch, now)
+        return opened + [self._streaming.lost(stream.plan, session) for stream in saved.streams]
 
     def _end(self, session: Session, cause: EndCause) -> list[Action]:
         self._sessions.remove(session)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeGuard
 
 from qd_gateway.actions import Ignored, IgnoreReason
 from qd_schemas.codec import decode, decode_at, version_of
@@ -23,8 +23,22 @@ from qd_schemas.messages import (
 from qd_schemas.topics import CLIENT_ID_MAX, CLIENT_ID_MIN
 from qd_schemas.wire import VERSION
 
-SessionRequest = ClientLogout | Heartbeat | StreamAck | StartData | StopData | StopAllData
-Request = ClientLogin | LoginProof | SessionRequest
+Request = (
+    ClientLogin
+    | LoginProof
+    | ClientLogout
+    | Heartbeat
+    | StreamAck
+    | StartData
+    | StopData
+    | StopAllData
+)
+
+_LOGINS: Final = frozenset({ClientLogin, LoginProof})
+_IN_SESSION: Final = frozenset(
+    {ClientLogout, Heartbeat, StreamAck, StartData, StopData, StopAllData}
+)
+_REQUESTS: Final = _LOGINS | _IN_SESSION
 
 # After header and messageType each request has its client id.
 _CLIENT_ID: Final = struct.Struct("<10xH")
@@ -42,6 +56,11 @@ class Asked(NamedTuple):
     version: int
     signed: Signed | None
     body: bytes
+
+    @property
+    def opens_session(self) -> bool:
+        """True for the requests that need no session, and are never signed."""
+        return type(self.request) in _LOGINS
 
 
 def claimed_client(payload: bytes) -> int | None:
@@ -62,7 +81,7 @@ def read_request(payload: bytes, bytes_max: int) -> Asked | Ignored:
         message, version = decode(body), version_of(body)
     except DecodeError as error:
         return Ignored(IgnoreReason.NOT_A_MESSAGE, str(error))
-    if not isinstance(message, SessionRequest if signed else Request):
+    if not _is_request(message, signed):
         return Ignored(IgnoreReason.NOT_A_REQUEST, _named(message, signed))
     if signed and signed.client_id != message.client_id:
         detail = f"{_named(message, signed)} of client {message.client_id}"
@@ -71,6 +90,10 @@ def read_request(payload: bytes, bytes_max: int) -> Asked | Ignored:
         detail = f"{_named(message, signed)} of client {message.client_id}"
         return Ignored(IgnoreReason.BAD_CLIENT_ID, detail)
     return Asked(message, min(version, VERSION), signed, body)
+
+
+def _is_request(message: Message, signed: Signed | None) -> TypeGuard[Request]:
+    return type(message) in (_REQUESTS if signed is None else _IN_SESSION)
 
 
 def _unwrap(payload: bytes) -> tuple[Signed | None, bytes]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 from qd_gateway.errors import SavedStateDamaged
 from qd_gateway.plans import StreamPlan
@@ -17,28 +18,6 @@ class SavedStream:
 
     plan: StreamPlan
     running: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """The stream as JSON's values."""
-        return {**asdict(self.plan), "running": self.running}
-
-    @classmethod
-    def from_json(cls, saved: Mapping[str, Any]) -> SavedStream:
-        """The stream of JSON's values.
-
-        Raises
-        ------
-        SavedStateDamaged
-            A value is missing or of a wrong type.
-        """
-        try:
-            values = {field.name: saved[field.name] for field in fields(StreamPlan)}
-            values["data_type"] = DataType(values["data_type"])
-            values["resolution"] = Resolution(values["resolution"])
-            values["unfinished"] = UnfinishedBar(values["unfinished"])
-            return cls(StreamPlan(**values), bool(saved["running"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise SavedStateDamaged(f"a saved stream is damaged: {error!r}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,39 +49,39 @@ class SavedSession:
     offset: int
     streams: tuple[SavedStream, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """The session as JSON's values (of the key: hexadecimal text)."""
-        return {
-            "client_id": self.client_id,
-            "version": self.version,
-            "lease_ms": self.lease_ms,
-            "login_id": self.login_id,
-            "key": None if self.key is None else self.key.hex(),
-            "counter": self.counter,
-            "offset": self.offset,
-            "streams": [stream.to_json() for stream in self.streams],
-        }
+    def to_json(self) -> str:
+        """The session as JSON; its key as hexadecimal text."""
+        streams = [{**asdict(one.plan), "running": one.running} for one in self.streams]
+        key = None if self.key is None else self.key.hex()
+        plain = {name: getattr(self, name) for name in _INTEGERS}
+        return json.dumps({**plain, "key": key, "streams": streams})
 
     @classmethod
-    def from_json(cls, saved: Mapping[str, Any]) -> SavedSession:
-        """The session of JSON's values.
+    def from_json(cls, text: str) -> SavedSession:
+        """The session of JSON's text.
 
         Raises
         ------
         SavedStateDamaged
-            A value is missing or of a wrong type.
+            It is no such text, or a value is missing or of a wrong type.
         """
         try:
-            key = saved["key"]
-            return cls(
-                client_id=int(saved["client_id"]),
-                version=int(saved["version"]),
-                lease_ms=int(saved["lease_ms"]),
-                login_id=int(saved["login_id"]),
-                key=None if key is None else bytes.fromhex(key),
-                counter=int(saved["counter"]),
-                offset=int(saved["offset"]),
-                streams=tuple(map(SavedStream.from_json, saved["streams"])),
-            )
+            saved = json.loads(text)
+            integers = {name: int(saved[name]) for name in _INTEGERS}
+            key = None if saved["key"] is None else bytes.fromhex(saved["key"])
+            streams = tuple(_stream_of(stream) for stream in saved["streams"])
+            return cls(**integers, key=key, streams=streams)
         except (KeyError, TypeError, ValueError) as error:
             raise SavedStateDamaged(f"a saved session is damaged: {error!r}") from None
+
+
+_INTEGERS: Final = ("client_id", "version", "lease_ms", "login_id", "counter", "offset")
+
+
+def _stream_of(saved: Mapping[str, Any]) -> SavedStream:
+    """A stream of JSON's values; what an older gateway did not know has its default."""
+    values = {field.name: saved[field.name] for field in fields(StreamPlan) if field.name in saved}
+    values["data_type"] = DataType(values["data_type"])
+    values["resolution"] = Resolution(values["resolution"])
+    values["unfinished"] = UnfinishedBar(values.get("unfinished", UnfinishedBar.INCLUDED))
+    return SavedStream(StreamPlan(**values), bool(saved["running"]))

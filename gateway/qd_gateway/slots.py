@@ -10,13 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-SLOTS: Final = 64
+from qd_store.gateway_state.slots import SLOTS, slot_of
+
+__all__ = ["NOTHING_HANDLED", "SLOTS", "Slots", "slot_of"]
+
 NOTHING_HANDLED: Final = -1
-
-
-def slot_of(client_id: int) -> int:
-    """The slot of a client."""
-    return client_id % SLOTS
 
 
 @dataclass(slots=True)
@@ -68,21 +66,30 @@ class Slots:
         slot = self._held.get(slot_of(client_id))
         return slot is not None and not slot.parked
 
+    def holds(self, client_id: int) -> bool:
+        """Whether the client is this gateway's, if only for a while."""
+        return slot_of(client_id) in self._held
+
     def epoch_of(self, client_id: int) -> int:
         """The epoch of a client that is served here."""
         return self._held[slot_of(client_id)].epoch
 
+    def held(self, *, parked: bool) -> frozenset[int]:
+        """The slots that are held and parked, or that are held and served."""
+        return frozenset(slot for slot, held in self._held.items() if held.parked is parked)
+
     def hold(self, slots: Iterable[int], epoch: int, handled: Mapping[int, int]) -> None:
-        """Hold slots from now on.
+        """Hold slots that were not held, from now on.
 
         `handled` says of slots how far they were handled before; a slot that it does not
         name goes on with the next record that comes.
         """
         self._settle()
+        before = self._position
         for slot in slots:
-            self._held[slot] = _Slot(epoch, handled.get(slot, self._position))
-        # What lies between is offered once more; the other slots have settled.
-        self._position = min([self._position, *(self._held[slot].handled for slot in handled)])
+            self._held[slot] = held = _Slot(epoch, handled.get(slot, before))
+            # What lies between is offered once more; the other slots have settled.
+            self._position = min(self._position, held.handled)
 
     def park(self, slots: Iterable[int]) -> None:
         """Handle nothing more for slots, but go on holding them."""
