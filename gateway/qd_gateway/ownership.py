@@ -114,7 +114,6 @@ class Ownership:
         self._is_unleased = False  # it serves what it never had a lease for
         self.is_stopping = False
         self._asked_at = 0.0
-        self._releasing: frozenset[int] = frozenset()
         self._confirmed: frozenset[int] = frozenset()
         self.next_renewal_s = RENEW_SECONDS
 
@@ -151,8 +150,7 @@ class Ownership:
     def ask(self, now: float) -> frozenset[int]:
         """A renewal is about to be sent; returns the slots to be given back with it."""
         self._asked_at = now
-        self._releasing = self._at(Stage.PARKED)
-        return self._releasing
+        return self._at(Stage.PARKED)
 
     def on_answer(self, answer: Answer, now: float) -> list[Step]:
         """The database answered the renewal that `ask` began."""
@@ -170,7 +168,7 @@ class Ownership:
                 return [Take(SLOTS)]  # and keep what it knows; see `on_taken`
             self._is_unleased = False
             steps += self._drop(self.held)
-        steps += self._load(answer.held - self._releasing)
+        steps += self._load(answer.held)
         return steps + self._balance(answer)
 
     def on_taken(self, slots: frozenset[int]) -> list[Step]:
