@@ -6,8 +6,11 @@ Calls wait for coroutines that run there; Ctrl-C ends the call and leaves the lo
 from __future__ import annotations
 
 import asyncio
+import inspect
+import sys
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from concurrent.futures import CancelledError, Future, wait
 from typing import Any, TypeVar
 
 from qd_client.errors import UsageError
@@ -16,35 +19,51 @@ T = TypeVar("T")
 
 
 class LoopThread:
-    """Runs coroutines for threads without a loop; end it with `close`."""
+    """Runs coroutines for threads without a loop; end it with `close`.
+
+    Notebooks run a loop in the thread of their cells, which stands still while a cell
+    runs. Cells may wait here, as may whatever else runs at the level of a module; coroutines
+    may not, because everything else of their loop would wait, too.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="qd", daemon=True)
         self._thread.start()
+        self._calls: set[Future[Any]] = set()
         self._closed = False
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Wait for a coroutine's result, or raise what it raises.
 
+        An interrupted wait cancels the coroutine and waits for its end; interrupting that,
+        too, leaves it to its fate.
+
         Raises
         ------
         UsageError
-            The thread is closed, or this is a thread with a running loop, which would stand
-            still meanwhile.
+            The thread is closed, or a coroutine called.
         """
         try:
             self._check()
         except UsageError:
             work.close()
             raise
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        call: Future[T] = Future()
+        tasks: list[asyncio.Task[T]] = []
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        self._loop.call_soon_threadsafe(lambda: tasks.append(_started(work, call)))
         try:
-            return future.result()
+            return call.result()
+        except CancelledError:
+            raise UsageError("the client was closed while this call waited") from None
         finally:
-            future.cancel()  # where the wait was interrupted
+            if not call.done():  # the wait was interrupted
+                self._loop.call_soon_threadsafe(lambda: tasks[0].cancel())
+                wait([call])
 
-    def iterate(self, values: AsyncGenerator[T, None]) -> Iterator[T]:
+    def iterate(self, values: AsyncGenerator[T, None]) -> Generator[T, None, None]:
         """Give what an asynchronous generator gives; leaving early closes it."""
         end = object()
 
@@ -55,8 +74,7 @@ class LoopThread:
             while (value := self.run(following())) is not end:
                 yield value  # type: ignore[misc]  # what is not the end is a value
         finally:
-            if not self._closed:
-                self.run(values.aclose())
+            self._end(values)
 
     def close(self) -> None:
         """End all that runs, and the thread."""
@@ -67,6 +85,17 @@ class LoopThread:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        for call in list(self._calls):  # of threads that began one at the last moment
+            call.cancel()
+
+    def _end(self, values: AsyncGenerator[Any, None]) -> None:
+        if self._closed:
+            return
+        if threading.current_thread() is self._thread:
+            # The garbage collector, which runs anywhere, closes an iterator that was dropped.
+            self._loop.create_task(_closed(values))
+        else:
+            self.run(values.aclose())
 
     def _check(self) -> None:
         if self._closed:
@@ -75,7 +104,27 @@ class LoopThread:
             asyncio.get_running_loop()
         except RuntimeError:
             return
-        raise UsageError("called from a coroutine; use the asynchronous client there")
+        if not _is_cell():
+            raise UsageError("called from a coroutine; use the asynchronous client there")
+
+
+def _started(work: Coroutine[Any, Any, T], call: Future[T]) -> asyncio.Task[T]:
+    task = asyncio.get_running_loop().create_task(work)
+
+    def settle(task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            call.cancel()
+        elif (error := task.exception()) is not None:
+            call.set_exception(error)
+        else:
+            call.set_result(task.result())
+
+    task.add_done_callback(settle)
+    return task
+
+
+async def _closed(values: AsyncGenerator[Any, None]) -> None:
+    await values.aclose()
 
 
 async def _end_others() -> None:
@@ -84,3 +133,22 @@ async def _end_others() -> None:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
     await asyncio.get_running_loop().shutdown_asyncgens()
+
+
+def _is_cell() -> bool:
+    """Tell whether a module's level, such as a notebook's cell, called before any coroutine.
+
+    In IPython what a widget calls back, too, has a coroutine of the kernel below it only.
+    """
+    shell = sys.modules.get("IPython")
+    if shell is not None and shell.get_ipython() is not None:
+        return True
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_name != "<module>":
+        if frame.f_code.co_flags & _COROUTINE:
+            return False
+        frame = frame.f_back
+    return frame is not None
+
+
+_COROUTINE = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE

@@ -160,8 +160,8 @@ def _parse(document: Mapping[str, Any]) -> StackRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoints:
-    """Where a client connects.
+class Surroundings:
+    """Where a client connects, and as whom.
 
     Attributes
     ----------
@@ -171,48 +171,62 @@ class Endpoints:
         ``host:port`` of the symbol master; None where only a cluster is known.
     symdb_tls : TlsSettings or None
         How to speak TLS to it.
+    client_id : int or None
+        The id to log in with; None takes a free one.
+    token : str or None
+        What proves the id.
     """
 
     fluvio: FluvioSettings
     symdb: str | None
     symdb_tls: TlsSettings | None
+    client_id: int | None
+    token: str | None = field(default=None, repr=False)
 
 
-def endpoints(env: Mapping[str, str] | None = None) -> Endpoints:
+def surroundings(env: Mapping[str, str] | None = None) -> Surroundings:
     """Find the cluster and the symbol master.
 
-    QD_FLUVIO and QD_SYMDB of the environment say where they are; without QD_FLUVIO it is the
-    stack that ``qd up`` started and that still runs.
+    QD_FLUVIO and QD_SYMDB, of the environment or the file that QD_CONFIG names, say where they
+    are; without QD_FLUVIO it is the stack that ``qd up`` started and that still runs.
 
     Raises
     ------
     NoStack
         Nothing is named, and no stack runs.
     SettingError
-        A setting of the environment makes no sense.
+        A setting makes no sense.
     StackUnreadable
         The stack's file is not what ``qd`` wrote.
     """
+    from qd_schemas.settings import table
+    from qd_schemas.settings.given import Given
     from qd_schemas.specs import (
-        FLUVIO_TLS_NAMES,
         SYMDB_TLS_NAMES,
+        ClientSettings,
         FluvioSettings,
         SymdbSettings,
         TlsSettings,
     )
 
     env = os.environ if env is None else env
-    stack: Mapping[str, str] = {}
-    if not env.get(FLUVIO, "").strip():
+    given = Given.of(env)
+    speaks_tls = True
+    if not given.text(table.FLUVIO):
         record = _running_stack()
-        stack = record.settings
-        if FLUVIO not in record.external:  # the stack's own broker speaks without TLS
-            env = {name: value for name, value in env.items() if name not in FLUVIO_TLS_NAMES}
-    found = {**stack, **{name: value for name, value in env.items() if value.strip()}}
-    return Endpoints(
-        FluvioSettings.from_env(found),
-        SymdbSettings.from_env(found).endpoint if SYMDB in found else None,
-        TlsSettings.from_env(found, SYMDB_TLS_NAMES),
+        speaks_tls = FLUVIO in record.external  # the stack's own broker does not
+        env = {**env, FLUVIO: record.settings[FLUVIO]}
+        if not given.text(table.SYMDB) and SYMDB in record.settings:
+            env = {**env, SYMDB: record.settings[SYMDB]}
+        given = Given.of(env)
+    fluvio = FluvioSettings.from_env(env)
+    client = ClientSettings.from_env(env)
+    return Surroundings(
+        fluvio if speaks_tls else dataclasses.replace(fluvio, tls=None),
+        SymdbSettings.from_env(env).endpoint if given.text(table.SYMDB) else None,
+        TlsSettings.from_env(env, SYMDB_TLS_NAMES),
+        client.client_id,
+        client.token.secret() or None,
     )
 
 
@@ -225,3 +239,6 @@ def _running_stack() -> StackRecord:
             f"{FLUVIO} and {SYMDB} to host:port of a cluster and its symbol master"
         )
     return record
+
+
+endpoints = surroundings

@@ -1,0 +1,53 @@
+"""Makes a replay of what a client streams."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol
+
+from qd_client.replay.events import Market, Trades
+from qd_client.replay.replay import Replay
+from qd_client.request import Time
+from qd_schemas.arrays import Rows
+from qd_schemas.enums import Resolution
+
+
+class Streams(Protocol):
+    """What streams a market's rows: `QDClient`."""
+
+    def trades(
+        self, symbol: str | int, *, start: Time | None = None, end: Time | None = None
+    ) -> AsyncGenerator[Rows, None]:
+        """Stream trades of a range of time."""
+        ...
+
+    def bars(
+        self,
+        symbol: str | int,
+        resolution: Resolution | str,
+        *,
+        start: Time | None = None,
+        end: Time | None = None,
+    ) -> AsyncGenerator[Rows, None]:
+        """Stream bars of a range of time, each once it is over, at its start's time."""
+        ...
+
+
+def replay_of(
+    streams: Streams,
+    markets: Sequence[Market | str | int],
+    *,
+    start: Time | None,
+    end: Time | None,
+    pace: float,
+    every: Resolution | str | None,
+) -> Replay:
+    """Make a replay of streams; a symbol or id alone means its trades."""
+
+    def opened(market: Market, start: Time | None, end: Time | None) -> AsyncGenerator[Rows, None]:
+        if isinstance(market, Trades):
+            return streams.trades(market.symbol, start=start, end=end)
+        return streams.bars(market.symbol, market.resolution, start=start, end=end)
+
+    wanted = [Trades(market) if isinstance(market, str | int) else market for market in markets]
+    return Replay(opened, wanted, start=start, end=end, pace=pace, every=every)
