@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from qd_client.breakout_alerts import alerts
+    from qd_client.calls import bars, trades
     from qd_client.client import BarMessage, QDClient, TradeMessage
+    from qd_client.consuming import collect, consume, consume_all
     from qd_client.errors import (
         AlreadyLoggedIn,
         ChannelFailed,
@@ -22,17 +24,40 @@ if TYPE_CHECKING:
         GatewayUnavailable,
         LibraryMissing,
         LoginFailed,
+        Lost,
         NoStack,
         NotLoggedIn,
         QdClientError,
         Refused,
         SendFailed,
+        SessionEnded,
+        SessionsFull,
         StackUnreadable,
         StreamIncomplete,
+        StreamInterrupted,
+        StreamsFull,
         SymbolUnknown,
+        TokenMissing,
+        TokenRefused,
+        TokenUnknown,
+        TooFast,
         UsageError,
+        VersionRefused,
     )
+    from qd_client.frames import to_arrow, to_pandas, to_polars
     from qd_client.model_progress import progress, until_evaluated
+    from qd_client.replay import (
+        BarRow,
+        Bars,
+        IntervalEnd,
+        Replay,
+        Single,
+        Slice,
+        SyncReplay,
+        TradeRow,
+        Trades,
+    )
+    from qd_client.stream import RowStream
     from qd_client.symdb import (
         ChangeKind,
         ExchangeInfo,
@@ -41,10 +66,13 @@ if TYPE_CHECKING:
         SymdbClient,
         SyncSymdbClient,
     )
+    from qd_client.sync import SyncQDClient, SyncRowStream
 
 __all__ = [
     "AlreadyLoggedIn",
     "BarMessage",
+    "BarRow",
+    "Bars",
     "ChangeKind",
     "ChannelFailed",
     "DataTypeUnknown",
@@ -53,8 +81,10 @@ __all__ = [
     "ExchangeInfo",
     "GatewayLost",
     "GatewayUnavailable",
+    "IntervalEnd",
     "LibraryMissing",
     "LoginFailed",
+    "Lost",
     "MarketChange",
     "MarketInfo",
     "NoStack",
@@ -62,20 +92,58 @@ __all__ = [
     "QDClient",
     "QdClientError",
     "Refused",
+    "Replay",
+    "RowStream",
     "SendFailed",
+    "SessionEnded",
+    "SessionsFull",
+    "Single",
+    "Slice",
     "StackUnreadable",
     "StreamIncomplete",
+    "StreamInterrupted",
+    "StreamsFull",
     "SymbolUnknown",
     "SymdbClient",
+    "SyncQDClient",
+    "SyncReplay",
+    "SyncRowStream",
     "SyncSymdbClient",
+    "TokenMissing",
+    "TokenRefused",
+    "TokenUnknown",
+    "TooFast",
     "TradeMessage",
+    "TradeRow",
+    "Trades",
     "UsageError",
+    "VersionRefused",
     "alerts",
+    "bars",
+    "collect",
+    "consume",
+    "consume_all",
     "progress",
+    "to_arrow",
+    "to_pandas",
+    "to_polars",
+    "trades",
     "until_evaluated",
 ]
 
-_MODULES: Final = ("errors", "client", "symdb", "breakout_alerts", "model_progress")
+_MODULES: Final = (
+    "errors",
+    "symdb",
+    "replay",
+    "client",
+    "stream",
+    "sync",
+    "calls",
+    "consuming",
+    "frames",
+    "breakout_alerts",
+    "model_progress",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,18 +1,21 @@
-"""Turns what one stream receives into arrays, and proves that nothing is missing.
+"""Turns what one request's stream receives into arrays, and proves that nothing is missing.
 
-Sans-IO: payloads in, arrays and errors out. A version 2 stream is whole when its frames'
-sequence numbers follow each other and their rows are as many as Last… says. Version 1
-carries neither, so there only First… and Last… can be checked.
+Sans-IO: payloads in, arrays and a fault out. A version 2 stream is whole when its frames'
+sequence numbers follow each other and their rows are as many as Last… says. Frames may come
+again, whole or in part: each sequence is taken once. What is no frame of this stream is passed
+over, since anyone can write to a topic; what it stood for shows as a gap. Version 1 carries
+neither numbers nor counts, so there only First… and Last… can be checked.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
 
-from qd_client.errors import StreamIncomplete
+from qd_client.errors import StreamIncomplete, StreamInterrupted
 from qd_client.request import StreamRequest
 from qd_schemas.arrays import BAR, TRADE, Rows, message_dtype
 from qd_schemas.codec import decode
@@ -28,25 +31,30 @@ from qd_schemas.messages import (
     OHLCVBar,
     TradeBar,
 )
+from qd_schemas.wire import NO_COUNT
 
 _FIRST = (FirstTradeBar.TEMPLATE, FirstOHLCVBar.TEMPLATE)
 _LAST = (LastTradeBar.TEMPLATE, LastOHLCVBar.TEMPLATE)
 
+_log = logging.getLogger("qd_client.stream")
+
 
 class Assembly(Protocol):
-    """What one stream has received."""
+    """What one request's stream has received."""
+
+    is_ended: bool
+    """True once Last… was taken in and all is there."""
+    fault: StreamIncomplete | None
+    """Why nothing more can be had of this request: a gap, or an early end."""
 
     @property
-    def is_ended(self) -> bool:
-        """True once Last… was taken in and all is there."""
+    def next_sequence(self) -> int:
+        """The row that comes next, as the stream itself numbers its rows."""
 
     def add(self, payloads: Sequence[bytes]) -> Rows | None:
-        """Take in records of this stream, in order; gives their rows, None if they have none.
+        """Take in records of this stream, in order, up to its end or a fault.
 
-        Raises
-        ------
-        StreamIncomplete
-            Something is missing, or the stream was ended early.
+        Gives their rows, None if they have none.
         """
 
 
@@ -65,16 +73,15 @@ class ExactAssembly:
 
     def __init__(self, request: StreamRequest) -> None:
         self._request = request
-        self._began = False
         self._next: int | None = None  # the sequence that must come next
         self._rows = 0
         self.is_ended = False
+        self.fault: StreamIncomplete | None = None
 
     @property
-    def _so_far(self) -> str:
-        if self._next is None:
-            return "before its first row"
-        return f"after {self._rows} rows, the last with sequence {self._next - 1}"
+    def next_sequence(self) -> int:
+        """See `Assembly`."""
+        return self._request.range.first_sequence if self._next is None else self._next
 
     def add(self, payloads: Sequence[bytes]) -> Rows | None:
         """Take in records; see `Assembly`."""
@@ -82,68 +89,86 @@ class ExactAssembly:
         for payload in payloads:
             template = template_of(payload)
             if template == FrameHeader.TEMPLATE:
-                parts.append(self._frame(payload))
-            elif template in _FIRST:
-                self._began = True
-            elif is_last(payload):
+                rows = self._frame(payload)
+                if rows is not None:
+                    parts.append(rows)
+            elif template in _LAST:
                 self._last(payload)
+            if self.is_ended or self.fault is not None:
+                break
         if not parts:
             return None
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _frame(self, payload: bytes) -> Rows:
+    def _frame(self, payload: bytes) -> Rows | None:
         frame = self._read(payload)
-        first, count = frame.header.first_sequence, frame.header.count
-        if self._next is None:
-            self._check_first(first)
-        elif first != self._next:
-            raise StreamIncomplete(
-                f"{self._request}: sequence {first} came where {self._next} was expected, "
-                f"{self._so_far}; ask again from sequence {self._next}"
-            )
-        self._next = first + count
-        self._rows += count
-        return frame.rows
+        if frame is None:
+            return None
+        first, rows = frame.header.first_sequence, frame.rows
+        if self._next is None and self._may_begin(first):
+            self._next = first
+        if first > self.next_sequence:
+            self._lack(first)
+            return None
+        fresh = rows[self.next_sequence - first :]
+        if not len(fresh):
+            return None
+        self._next = self.next_sequence + len(fresh)
+        self._rows += len(fresh)
+        return fresh
 
-    def _read(self, payload: bytes) -> Frame:
+    def _read(self, payload: bytes) -> Frame | None:
         try:
             frame = read_frame(payload)
         except DecodeError as error:
-            raise StreamIncomplete(
-                f"{self._request}: a frame is broken {self._so_far}: {error}"
-            ) from None
+            _log.warning("%s: ignored a frame that is broken: %s", self._request, error)
+            return None
         header, asked = frame.header, self._request
-        if not self._began or (header.symbol_id, header.data_type_id, header.time_resolution) != (
-            asked.symbol_id,
-            asked.data_type,
-            asked.resolution,
-        ):
-            raise StreamIncomplete(f"{asked}: a frame of something else came: {header}")
+        found = (header.symbol_id, header.data_type_id, header.time_resolution)
+        if found != (asked.symbol_id, asked.data_type, asked.resolution):
+            _log.warning("%s: ignored a frame of something else: %s", asked, header)
+            return None
         return frame
 
-    def _check_first(self, first: int) -> None:
-        """Without a time range, the first row is the one that was asked for."""
+    def _may_begin(self, first: int) -> bool:
+        """With a time range the first row may be any; without, it is the one asked for."""
         asked = self._request.range
-        if first < asked.first_sequence or (asked.start is None and first != asked.first_sequence):
-            raise StreamIncomplete(
-                f"{self._request}: begins with sequence {first}, "
-                f"not with {asked.first_sequence}; ask again"
-            )
+        return asked.start is not None and first >= asked.first_sequence
+
+    def _lack(self, found: int) -> None:
+        """Note that a row came, or is said to exist, before which others did not come."""
+        expected = self.next_sequence
+        so_far = f"after {self._rows} rows" if self._rows else "as the first one"
+        self.fault = StreamIncomplete(
+            f"{self._request}: sequence {found} came where {expected} was expected, {so_far}",
+            expected,
+            found,
+        )
 
     def _last(self, payload: bytes) -> None:
         last = decode(payload)
         assert isinstance(last, LastTradeBar | LastOHLCVBar)
-        if last.end_reason != EndReason.COMPLETE:
-            raise StreamIncomplete(
-                f"{self._request}: ended early by the gateway {self._so_far}; "
-                f"ask again from sequence {self._next or self._request.range.first_sequence}"
+        if last.end_reason == EndReason.INTERRUPTED:
+            self.fault = StreamInterrupted(
+                f"{self._request}: interrupted by the gateway, which stops, was started again or "
+                "gave this client to another one"
             )
-        if last.count != self._rows:
-            raise StreamIncomplete(
-                f"{self._request}: the gateway sent {last.count} rows, {self._rows} arrived; "
-                "ask again"
+        elif last.end_reason != EndReason.COMPLETE:
+            self.fault = StreamIncomplete(f"{self._request}: ended early by the gateway")
+        elif last.count == self._rows or last.count == NO_COUNT:
+            self.is_ended = True
+        else:
+            self._miscounted(last.count)
+
+    def _miscounted(self, count: int) -> None:
+        """Rows at the end did not come, or the gateway counts others than it sent."""
+        if count > self._rows:
+            self._lack(self.next_sequence + count - self._rows)
+        else:
+            self.fault = StreamIncomplete(
+                f"{self._request}: the gateway says that it sent {count} rows, "
+                f"{self._rows} arrived; its database was perhaps changed meanwhile"
             )
-        self.is_ended = True
 
 
 class ReferenceAssembly:
@@ -153,6 +178,12 @@ class ReferenceAssembly:
         self._request = request
         self._rows = 0
         self.is_ended = False
+        self.fault: StreamIncomplete | None = None
+
+    @property
+    def next_sequence(self) -> int:
+        """See `Assembly`."""
+        return self._rows + 1
 
     def add(self, payloads: Sequence[bytes]) -> Rows | None:
         """Take in records; see `Assembly`."""
@@ -161,18 +192,22 @@ class ReferenceAssembly:
         code = row.TEMPLATE.to_bytes(2, "little")
         messages = [payload for payload in payloads if payload[2:4] == code]
         if set(map(len, messages)) - {dtype.itemsize}:
-            raise StreamIncomplete(f"{self._request}: a {row.__name__} of a wrong length came")
+            self.fault = StreamIncomplete(
+                f"{self._request}: a {row.__name__} of a wrong length came; ask again, or use "
+                "version 2, which proves what is whole"
+            )
+            return None
         if len(messages) < len(payloads):
             self.is_ended = any(map(is_last, payloads))
         return self._unpack(np.frombuffer(b"".join(messages), dtype)) if messages else None
 
     def _unpack(self, messages: Rows) -> Rows:
+        first, self._rows = self._rows + 1, self._rows + len(messages)
         if self._request.is_bars:
             return _copied(messages, BAR, zip(BAR.names or (), _BAR_FIELDS, strict=True))
         names = (("time", "date_time"), ("price", "price"), ("volume", "volume"))
         rows = _copied(messages, TRADE, names)
-        rows["sequence"] = np.arange(self._rows + 1, self._rows + 1 + len(rows))
-        self._rows += len(rows)
+        rows["sequence"] = np.arange(first, self._rows + 1)
         return rows
 
 

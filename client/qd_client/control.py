@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 from qd_client.errors import GatewayUnavailable
-from qd_fluvio import Fluvio, FluvioError, Producer, TopicNotFound
-from qd_schemas.codec import encode
+from qd_client.limits import SEND_SECONDS_MAX
+from qd_fluvio import DeadlineExceeded, Fluvio, FluvioError, Producer, TopicNotFound
 from qd_schemas.messages import Message
 from qd_schemas.topics import CONTROL
 
@@ -19,57 +20,64 @@ class ControlSender:
     ----------
     fluvio : Fluvio
         The connection.
-    version : int
-        The protocol version that the client speaks.
+    record_of : callable
+        A request's bytes; called once for each, in the order in which they are sent.
     """
 
-    def __init__(self, fluvio: Fluvio, version: int) -> None:
+    def __init__(self, fluvio: Fluvio, record_of: Callable[[Message], bytes]) -> None:
         self._fluvio = fluvio
-        self._version = version
+        self._record_of = record_of
         self._producer: Producer | None = None
-        self._opening = asyncio.Lock()
+        self._turn = asyncio.Lock()
 
-    async def send(self, message: Message) -> None:
-        """Send one request and wait until the cluster has it.
+    async def send(self, *messages: Message) -> None:
+        """Send requests, a record each, and wait until the cluster has them.
 
         Raises
         ------
         GatewayUnavailable
             There is no control topic: no gateway has ever run on this cluster.
         FluvioError
-            It could not be sent; whether the cluster has it is then unknown.
+            They could not be sent; whether the cluster has them is then unknown.
         """
-        producer = await self._open()
         try:
-            await producer.send(encode(message, self._version))
-            await producer.flush()
+            async with asyncio.timeout(SEND_SECONDS_MAX):
+                async with self._turn:
+                    producer = await self._open()
+                    await producer.send_many([self._record_of(message) for message in messages])
+                await producer.flush()
         except FluvioError:
-            await self._drop(producer)
+            self.abandon()
             raise
-        except asyncio.CancelledError:
-            producer.close()  # it may hang: nobody waits for it any more
-            await self._drop(producer)
-            raise
+        except TimeoutError:
+            self.abandon()
+            raise DeadlineExceeded(
+                f"the cluster at {self._fluvio.endpoint} did not take a request within "
+                f"{SEND_SECONDS_MAX:g} s; look at it"
+            ) from None
 
     async def aclose(self) -> None:
         """Close the producer."""
-        if self._producer is not None:
-            await self._drop(self._producer)
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(FluvioError):
+                await producer.aclose()
+
+    def abandon(self) -> None:
+        """Give the producer up at once: it may hang, and nobody waits for it any more."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.close()
 
     async def _open(self) -> Producer:
-        async with self._opening:
-            if self._producer is None:
-                try:
-                    self._producer = await self._fluvio.producer(CONTROL)
-                except TopicNotFound:
-                    raise GatewayUnavailable(
-                        f"the cluster at {self._fluvio.endpoint} has no topic {CONTROL}, so no "
-                        "gateway runs on it; start one with `qd up` or `python -m qd_gateway`"
-                    ) from None
-            return self._producer
-
-    async def _drop(self, producer: Producer) -> None:
-        if self._producer is producer:
-            self._producer = None
-        with contextlib.suppress(FluvioError):
-            await producer.aclose()
+        if self._producer is not None and not self._producer.is_usable:
+            self.abandon()
+        if self._producer is None:
+            try:
+                self._producer = await self._fluvio.producer(CONTROL)
+            except TopicNotFound:
+                raise GatewayUnavailable(
+                    f"the cluster at {self._fluvio.endpoint} has no topic {CONTROL}, so no "
+                    "gateway runs on it; start one with `qd up` or `python -m qd_gateway`"
+                ) from None
+        return self._producer

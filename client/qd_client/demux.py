@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from qd_client.assembly import template_of
 from qd_client.request import StreamRequest
@@ -15,6 +15,7 @@ from qd_schemas.messages import (
     Heartbeat,
     LastOHLCVBar,
     LastTradeBar,
+    LoginChallenge,
     OHLCVBar,
     TradeBar,
 )
@@ -38,8 +39,8 @@ class StreamKey(NamedTuple):
     is_bars: bool
 
 
-HEARTBEAT = StreamKey(-1, -1, False)
-"""Not a stream: the gateway lives."""
+Word: TypeAlias = Heartbeat | LoginChallenge
+"""What the gateway says to the client itself, beside its streams."""
 
 
 def key_of_request(request: StreamRequest) -> StreamKey:
@@ -52,8 +53,8 @@ def is_row(payload: bytes) -> bool:
     return template_of(payload) in _ROWS
 
 
-def key_of_record(payload: bytes) -> StreamKey:
-    """The key of the stream that a record belongs to.
+def key_of_record(payload: bytes) -> StreamKey | Word:
+    """The key of the stream that a record belongs to, or what it says to the client itself.
 
     Raises
     ------
@@ -72,8 +73,8 @@ def key_of_record(payload: bytes) -> StreamKey:
     message = decode(payload)
     if isinstance(message, FirstTradeBar | FirstOHLCVBar | LastTradeBar | LastOHLCVBar):
         return _key(message.stream_id, message.symbol_id, template in _BAR_KINDS)
-    if isinstance(message, Heartbeat):
-        return HEARTBEAT
+    if isinstance(message, Word):
+        return message
     raise DecodeError(f"{type(message).__name__} on a data topic; expected a stream's messages")
 
 

@@ -16,6 +16,7 @@ LOGIN_SECONDS_V1 = 0.5
 LOGIN_TRIES_MAX = 5  # with ids chosen at random
 # A proof is right for ten seconds at least: after that the gateway asks with another nonce.
 PROOF_SECONDS_MAX = 8.0
+NONCES_MAX = 4  # that one login is asked with
 # A session that may still be there is asked for so long before another login.
 DOUBT_SECONDS_MAX = 3.0
 # For one step of tidying up; a cluster that misses it is not asked for another.

@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 from qd_client.assembly import is_last
 from qd_client.demux import (
-    HEARTBEAT,
     ROW_PREFIX_BYTES,
     StreamKey,
+    Word,
     is_row,
     key_of_record,
 )
@@ -35,23 +35,20 @@ class DataReader:
         Where detached streams get their consumers from.
     consumer : Consumer
         Of the client's data topic, from before the login on.
-    silence_s : float or None
-        How long the topic may be silent; None is for ever.
-    on_heartbeat : callable
-        Called for each heartbeat of the gateway.
+    on_word : callable
+        Called with what the gateway says to the client itself.
     """
 
     def __init__(
         self,
         fluvio: Fluvio,
         consumer: Consumer,
-        silence_s: float | None,
-        on_heartbeat: Callable[[], None],
+        on_word: Callable[[Word], None],
     ) -> None:
         self._fluvio = fluvio
         self._consumer = consumer
-        self._silence_s = silence_s
-        self._on_heartbeat = on_heartbeat
+        self._on_word = on_word
+        self._waits_since: float | None = None  # where it waits for a record
         self._changed = asyncio.Event()
         self._inboxes: dict[StreamKey, Inbox] = {}
         self._detached: dict[StreamKey, asyncio.Task[None]] = {}
@@ -78,20 +75,34 @@ class DataReader:
         if task is not None:
             task.cancel()
 
+    def interrupt(self, error: QdError) -> None:
+        """Nothing more comes for the streams that are open now."""
+        for inbox in self._inboxes.values():
+            inbox.fail(error)
+
+    def silent_s(self, now: float) -> float:
+        """For how many seconds nothing has come, though this reader waits; 0 where it does not."""
+        return 0.0 if self._waits_since is None else now - self._waits_since
+
+    def forgive(self, now: float) -> None:
+        """Count silence from now on only: nobody could listen before."""
+        if self._waits_since is not None:
+            self._waits_since = now
+
     async def run(self) -> None:
         """Read until cancelled.
 
         Raises
         ------
-        TimeoutError
-            Nothing came for `silence_s`.
         FluvioError
             The topic cannot be read any more.
         """
+        clock = asyncio.get_running_loop()
         batches = self._consumer.batches()
         while True:
-            async with asyncio.timeout(self._silence_s):
-                batch = await anext(batches)
+            self._waits_since = clock.time()
+            batch = await anext(batches)
+            self._waits_since = None
             for record in batch:
                 inbox = self._rows.get(record.value[:ROW_PREFIX_BYTES])
                 if inbox is not None and not inbox.is_full:
@@ -114,8 +125,8 @@ class DataReader:
             # Anyone can write here; what is missing from a stream shows in its sequence.
             _log.warning("ignored a record of %s: %s", self._consumer.topic, error)
             return
-        if key == HEARTBEAT:
-            self._on_heartbeat()
+        if isinstance(key, Word):
+            self._on_word(key)
             return
         inbox = self._inboxes.get(key)
         if inbox is None or inbox.is_detached:

@@ -1,6 +1,9 @@
-"""One login at the gateway: the client's topics, heartbeats, and what the gateway refuses.
+"""One client's way to the gateway: its topics, its login, and the streams' requests and records.
 
-It carries streams' records to their inboxes and knows nothing of their content.
+A thin shell: `presence` decides what is said about the session, this module says it, reads what
+comes, and begins again when the topics cannot be read any more. It carries streams' records to
+their inboxes and knows nothing of their content. Streams that are lost are told so; to ask for
+them again is their own affair.
 """
 
 from __future__ import annotations
@@ -8,84 +11,94 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
+import secrets
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from qd_client.acknowledging import Acknowledgements
 from qd_client.control import ControlSender
-from qd_client.demux import StreamKey, key_of_request
-from qd_client.errors import (
-    AlreadyLoggedIn,
-    GatewayLost,
-    GatewayUnavailable,
-    NotLoggedIn,
-    QdClientError,
-    UsageError,
-)
+from qd_client.demux import StreamKey, Word, key_of_request
+from qd_client.errors import GatewayLost, GatewayUnavailable, QdClientError, UsageError
 from qd_client.inbox import Inbox
 from qd_client.limits import (
-    HEARTBEATS_PER_LEASE,
+    LATE_TICKS,
     LOGIN_SECONDS_MAX,
-    LOGIN_SECONDS_V1,
     PROBE_SECONDS_MAX,
-    TIDY_SECONDS_MAX,
+    RETRY_SECONDS_FIRST,
+    RETRY_SECONDS_MAX,
+    TICK_SECONDS_MAX,
+    TICKS_PER_LEASE,
+)
+from qd_client.presence import (
+    CameIn,
+    CheckErrors,
+    Interrupted,
+    News,
+    Presence,
+    ReferencePresence,
+    Refuse,
+    Send,
 )
 from qd_client.reader import DataReader
-from qd_client.refusals import client_refusal, data_refusal
+from qd_client.refusals import data_refusal
 from qd_client.request import StreamRequest
-from qd_fluvio import Consumer, Fluvio, FluvioError, Offset, TopicExists, settings_of
+from qd_client.topics import OwnTopics, Tidier
+from qd_fluvio import Consumer, Fluvio, FluvioError, InvalidTopicName, TlsFailed
 from qd_schemas.codec import decode
 from qd_schemas.errors import DecodeError, QdError
-from qd_schemas.messages import (
-    ClientError,
-    ClientLogin,
-    ClientLogout,
-    DataError,
-    Heartbeat,
-    Message,
-)
-from qd_schemas.topics import CLIENT_TOPIC, CONTROL, client_topics
+from qd_schemas.messages import ClientError, ClientLogout, DataError, Heartbeat, Message
+from qd_schemas.topics import CONTROL
 from qd_schemas.wire import NO_STREAM
+
+_LASTING = (TlsFailed, InvalidTopicName)
 
 _log = logging.getLogger("qd_client.session")
 
 
 class Session:
-    """A client id's session.
+    """A client id's session, and its successors after whatever ends one.
 
     Parameters
     ----------
     fluvio : Fluvio
         The connection.
     client_id : int
-        The id, which only this session uses.
+        The id, which only this client uses.
     lease_ms : int
         How long either side may be silent.
     version : int
-        1 speaks the reference's protocol: no heartbeats, no lease.
+        1 speaks the reference's protocol: no heartbeats, no lease, and no coming back.
+    token : str or None
+        What proves that the id is this client's.
     """
 
-    def __init__(self, fluvio: Fluvio, client_id: int, lease_ms: int, version: int) -> None:
+    def __init__(
+        self, fluvio: Fluvio, client_id: int, lease_ms: int, version: int, token: str | None
+    ) -> None:
         self.client_id = client_id
         self._fluvio = fluvio
-        self._topics = client_topics(client_id)
-        self._lease_ms = lease_ms
+        self._lease_s = lease_ms / 1_000
         self._version = version
-        self._created: list[str] = []
-        self._control = ControlSender(fluvio, version)
+        kind = Presence if version > 1 else ReferencePresence
+        self._presence = kind(client_id, lease_ms, token, lambda: 1 + secrets.randbits(62))
+        self._clock = asyncio.get_running_loop().time
+        self._own = OwnTopics(fluvio, client_id)
+        self._control = ControlSender(fluvio, self._presence.record_of)
+        self._tidier = Tidier(client_id, fluvio.endpoint)
+        self._acks = Acknowledgements()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reading: list[asyncio.Task[None]] = []
         self._reader: DataReader | None = None
         self._errors: Consumer | None = None
-        self._tasks: list[asyncio.Task[None]] = []
         self._requests: dict[StreamKey, StreamRequest] = {}
         self._starting = asyncio.Lock()
-        self._answer = asyncio.Event()  # a heartbeat, a refusal or a failure came
+        self._outgoing: Message | None = None
+        self._post = asyncio.Event()
+        self._changed = asyncio.Event()  # the presence, or the failure
         self._error_came = asyncio.Event()
-        self._refusal: int | None = None  # of the login
         self._failure: QdError | None = None
-        self._beat_now = asyncio.Event()
-        self._is_doubted = False
-        self._is_logged_in = False
+        self._trouble: QdError | None = None
         self._may_have_session = False
-        self._is_mute = False  # the cluster: it let a step of tidying up wait for too long
 
     # --- begin and end ----------------------------------------------------------------
 
@@ -101,17 +114,20 @@ class Session:
         GatewayUnavailable
             Nobody answered.
         """
-        existed = await self._create_topics(may_exist)
-        await self._start_reading()
+        existed = await self._attach(may_exist)
         # From here on the gateway may have a session, unless the id can be somebody else's.
         self._may_have_session = not existed
-        seconds = LOGIN_SECONDS_MAX if self._version > 1 else LOGIN_SECONDS_V1
-        await self._answered(ClientLogin(self.client_id, self._lease_ms), seconds)
-        if existed and self._version > 1:
-            await self._make_sure()
-        self._is_logged_in = self._may_have_session = True
-        if self._version > 1:
-            self._start(self._beat())
+        for work in (self._keep_sending(), self._keep_ticking(), self._keep_reading()):
+            self._start(work)
+        try:
+            async with asyncio.timeout(LOGIN_SECONDS_MAX):
+                await self.ready()
+        except TimeoutError:
+            raise self._trouble or GatewayUnavailable(
+                f"no gateway answered client {self.client_id} on {CONTROL} at "
+                f"{self._fluvio.endpoint} within {LOGIN_SECONDS_MAX:g} s; start one with `qd up` "
+                "or `python -m qd_gateway`, or look at its log"
+            ) from None
 
     async def close(self) -> None:
         """Log out and delete the topics; never fails, but logs what could not be done.
@@ -122,79 +138,30 @@ class Session:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.fail(UsageError(f"client {self.client_id} is closed; open a new one"))
-        if self._may_have_session and self._refusal is None:
-            await self._tidy(self._control.send(ClientLogout(self.client_id)), "log out")
-        await self._tidy(self._control.aclose(), f"close its producer of {CONTROL}")
-        if self._reader is not None:
-            await self._reader.aclose()
-        if self._errors is not None:
-            await self._errors.aclose()
+        tidy, presence = self._tidier.attempt, self._presence
+        if self._may_have_session and not presence.is_taken:
+            await tidy(self._control.send(ClientLogout(self.client_id)), "log out")
+        await tidy(self._control.aclose(), f"close its producer of {CONTROL}")
+        self._control.abandon()  # where the cluster hangs
+        await self._detach()
         # The topics of an id that somebody else has are theirs to delete.
-        doomed = self._topics.all if self._is_logged_in else self._created
-        await asyncio.gather(*(self._delete(topic) for topic in doomed))
+        is_ours = presence.has_been_in and not presence.is_taken
+        await self._own.delete(self._tidier, all_=is_ours)
 
     def fail(self, error: QdError) -> None:
-        """The session is over: every stream raises the error."""
+        """The session is over for good: every stream raises the error."""
         if self._failure is None:
             self._failure = error
-        self._answer.set()
+        self._changed.set()
         if self._reader is not None:
             for key in list(self._reader.inboxes):
-                self._reader.close(key, error)
+                self._reader.close(key, self._failure)
 
-    async def _delete(self, topic: str) -> None:
-        await self._tidy(self._fluvio.delete_topic(topic, missing_ok=True), f"delete {topic}")
-
-    async def _try(self, step: Coroutine[Any, Any, None], what: str) -> None:
-        try:
-            await step
-        except QdError as error:
-            _log.warning("client %d could not %s: %s", self.client_id, what, error)
-
-    async def _tidy(self, step: Coroutine[Any, Any, None], what: str) -> None:
-        """Try a step that the gateway and the cluster can do without."""
-        if self._is_mute:
-            step.close()
-            return
-        try:
-            async with asyncio.timeout(TIDY_SECONDS_MAX):
-                await self._try(step, what)
-        except TimeoutError:
-            self._is_mute = True
-            _log.warning(
-                "client %d could not %s: the cluster at %s did not answer within %g s; leaving "
-                "the rest to its lease and to its topics' retention",
-                *(self.client_id, what, self._fluvio.endpoint, TIDY_SECONDS_MAX),
-            )
-
-    async def _create_topics(self, may_exist: bool) -> bool:
-        """Create the three topics; True where one was left by a client that died."""
-        existed = False
-        for topic in self._topics.all:
-            try:
-                await self._fluvio.create_topic(topic, settings_of(CLIENT_TOPIC))
-                self._created.append(topic)
-            except TopicExists:
-                if not may_exist:
-                    raise
-                existed = True
-        return existed
-
-    async def _start_reading(self) -> None:
-        silence_s = self._lease_ms / 1_000 if self._version > 1 else None
-        data = await self._consumer(self._topics.data)
-        self._reader = DataReader(self._fluvio, data, silence_s, self._on_heartbeat)
-        self._errors = await self._consumer(self._topics.error)
-        self._start(self._read_data(self._reader))
-        self._start(self._read_errors(self._errors))
-
-    async def _consumer(self, topic: str) -> Consumer:
-        """A consumer from the topic's end, fixed before anything is asked for."""
-        end = await self._fluvio.end_offset(topic)
-        return await self._fluvio.consumer(topic, offset=Offset.absolute(end))
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(self._guarded(work)))
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._guarded(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -205,80 +172,71 @@ class Session:
             _log.exception("client %d failed by a defect", self.client_id)
             self.fail(QdClientError(f"client {self.client_id} failed by a defect: {error!r}"))
 
-    # --- login ------------------------------------------------------------------------
+    # --- the topics -------------------------------------------------------------------
 
-    async def _make_sure(self) -> None:
-        """Make sure that it was this login which was answered.
+    async def _attach(self, may_exist: bool) -> bool:
+        """Read the topics from their ends on, and see to it that the gateway knows of us."""
+        existed = await self._own.create(may_exist=may_exist)
+        data, self._errors = await self._own.consumers()
+        self._reader = DataReader(self._fluvio, data, self._on_word)
+        self._reading = [
+            asyncio.create_task(self._reader.run()),
+            asyncio.create_task(self._read_errors(self._errors)),
+        ]
+        self._act(self._presence.begin(self._clock(), is_shared=existed))
+        return existed
 
-        The topics existed. If their owner lives, it was perhaps its heartbeat that was
-        answered. The gateway answers one client in order, so once a later heartbeat is
-        answered, a refusal of the login is on the error topic.
-        """
-        await self._answered(Heartbeat(self.client_id), LOGIN_SECONDS_MAX)
-        assert self._errors is not None
-        end = await self._fluvio.end_offset(self._topics.error)
-        async with asyncio.timeout(LOGIN_SECONDS_MAX):
-            while self._errors.next_offset < end:
-                self._error_came.clear()
-                await self._error_came.wait()
-        if self._refusal is not None:
-            raise client_refusal(self.client_id, self._refusal)
+    async def _detach(self) -> None:
+        for task in self._reading:
+            task.cancel()
+        await asyncio.gather(*self._reading, return_exceptions=True)
+        self._reading.clear()
+        self._error_came.set()
+        reader, self._reader = self._reader, None
+        errors, self._errors = self._errors, None
+        if reader is not None:
+            await reader.aclose()
+        if errors is not None:
+            await errors.aclose()
 
-    async def _answered(self, request: Message, seconds: float) -> None:
-        """Send a request and wait for the gateway's next heartbeat.
+    async def _keep_reading(self) -> None:
+        """Wait until a topic cannot be read, and read them all anew, for ever."""
+        while True:
+            error = await self._unreadable()
+            _log.warning("client %d: %s; reading its topics anew", self.client_id, error)
+            self._act(self._presence.on_detached(error))
+            if self._failure is not None:
+                return
+            await self._detach()
+            pause_s = RETRY_SECONDS_FIRST
+            while self._reader is None:
+                try:
+                    await self._attach(may_exist=True)
+                except FluvioError as failed:
+                    if isinstance(failed, _LASTING):
+                        raise
+                    self._trouble = failed
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(pause_s * 2, RETRY_SECONDS_MAX)
 
-        Raises
-        ------
-        Refused
-            The gateway refused the login.
-        GatewayUnavailable
-            It did not answer, which in version 1 is its yes.
-        """
-        self._answer.clear()  # first: the answer may come while `send` still waits
-        await self._control.send(request)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._answer.wait()
-        if self._failure is not None:
-            raise self._failure
-        if self._refusal is not None:
-            raise client_refusal(self.client_id, self._refusal)
-        if self._version > 1 and not self._answer.is_set():
-            raise GatewayUnavailable(
-                f"no gateway answered client {self.client_id} on {CONTROL} at "
-                f"{self._fluvio.endpoint} within {seconds:g} s; start one with `qd up` or "
-                "`python -m qd_gateway`, or look at its log"
-            )
+    async def _unreadable(self) -> QdError:
+        """The error that ended the reading of a topic."""
+        done, _ = await asyncio.wait(self._reading, return_when=asyncio.FIRST_COMPLETED)
+        error = next(iter(done)).exception()
+        if isinstance(error, FluvioError) and not isinstance(error, _LASTING):
+            return error
+        raise error or QdClientError(f"client {self.client_id}: its topics ended")
 
     # --- what arrives -----------------------------------------------------------------
 
-    async def _read_data(self, reader: DataReader) -> None:
-        try:
-            await reader.run()
-        except TimeoutError:
-            raise await self._silence() from None
-
-    async def _silence(self) -> QdError:
-        """Nothing came for a lease: is it the gateway or the cluster?"""
-        try:
-            async with asyncio.timeout(PROBE_SECONDS_MAX):
-                await self._fluvio.end_offset(CONTROL)
-        except FluvioError as error:
-            return error
-        except TimeoutError:
-            return GatewayLost(
-                f"client {self.client_id} heard nothing for {self._lease_ms} ms, neither from "
-                f"the gateway nor from the cluster at {self._fluvio.endpoint}; look at both"
-            )
-        return GatewayLost(
-            f"the gateway fell silent: client {self.client_id} heard nothing for "
-            f"{self._lease_ms} ms, while the cluster at {self._fluvio.endpoint} answers; the "
-            "gateway died or hangs: look at its log, start it again, and open a new client"
-        )
-
-    def _on_heartbeat(self) -> None:
-        self._is_doubted = False
-        self._answer.set()
+    def _on_word(self, word: Word) -> None:
+        if word.client_id != self.client_id:
+            return
+        now = self._clock()
+        if isinstance(word, Heartbeat):
+            self._act(self._presence.on_heartbeat(word.epoch, now))
+        else:
+            self._act(self._presence.on_challenge(word.nonce, now))
 
     async def _read_errors(self, consumer: Consumer) -> None:
         async for record in consumer:
@@ -289,32 +247,16 @@ class Session:
                 _log.warning("ignored a record of %s: %s", consumer.topic, error)
                 message = None
             if isinstance(message, ClientError) and message.client_id == self.client_id:
-                self._on_client_error(message.client_error_type)
+                self._act(self._presence.on_error(message, self._clock()))
             elif isinstance(message, DataError) and message.client_id == self.client_id:
                 self._on_data_error(message)
             self._error_came.set()
-
-    def _on_client_error(self, found: int) -> None:
-        error = client_refusal(self.client_id, found)
-        if not self._is_logged_in:
-            if not isinstance(error, NotLoggedIn):  # which is the answer to an earlier request
-                self._refusal = found
-                self._answer.set()
-        elif isinstance(error, AlreadyLoggedIn):
-            _log.warning("client %d: somebody else tried to log in with its id", self.client_id)
-        elif self._version > 1 and not self._is_doubted:
-            # It may be the answer to somebody else's question: ask again before giving up.
-            self._is_doubted = True
-            self._beat_now.set()
-        else:
-            self.fail(error)
 
     def _on_data_error(self, message: DataError) -> None:
         assert self._reader is not None
         for key, request in list(self._requests.items()):
             if self._is_meant(key, message) and key in self._reader.inboxes:
-                error = data_refusal(str(request), message.data_error_type)
-                self._reader.inboxes[key].fail(error)
+                self._reader.inboxes[key].fail(data_refusal(str(request), message))
 
     def _is_meant(self, key: StreamKey, message: DataError) -> bool:
         """Whose error it is. Version 1 does not say: the stream's that has not begun, or all's."""
@@ -324,29 +266,139 @@ class Session:
         waiting = [key for key, inbox in self._reader.inboxes.items() if not inbox.begun.is_set()]
         return key in waiting or not waiting
 
-    async def _beat(self) -> None:
-        """Send heartbeats; a failed one is logged, the watchdog judges."""
-        interval_s = self._lease_ms / 1_000 / HEARTBEATS_PER_LEASE
+    # --- what is done about it --------------------------------------------------------
+
+    def _act(self, news: Sequence[News]) -> None:
+        for one in news if self._failure is None else ():
+            match one:
+                case Send(message):
+                    self._outgoing = message
+                    if isinstance(message, Heartbeat):
+                        self._acks.repeat()
+                    self._post.set()
+                case CheckErrors():
+                    self._start(self._check_errors())
+                case CameIn():
+                    self._may_have_session = True
+                    self._trouble = None
+                case Interrupted(error):
+                    self._trouble = error
+                    if self._reader is not None:
+                        self._reader.interrupt(error)
+                case Refuse(error):
+                    self.fail(error)
+        self._changed.set()
+
+    async def _check_errors(self) -> None:
+        """Read the error topic up to its present end."""
+        with contextlib.suppress(FluvioError):  # asked for again where it is still of interest
+            consumer = self._errors
+            if consumer is None:
+                return
+            end = await self._fluvio.end_offset(consumer.topic)
+            while consumer is self._errors and consumer.next_offset < end:
+                self._error_came.clear()
+                await self._error_came.wait()
+            self._act(self._presence.on_checked(self._clock()))
+
+    async def _keep_sending(self) -> None:
+        """Send what is due; what could not be sent is due again soon, by itself."""
+        is_failing = False
         while True:
-            await self._try(self._control.send(Heartbeat(self.client_id)), "send a heartbeat")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(interval_s):
-                    await self._beat_now.wait()
-            self._beat_now.clear()
+            await self._post.wait()
+            self._post.clear()
+            message, self._outgoing = self._outgoing, None
+            due = [*([] if message is None else [message]), *self._acks.due()]
+            if not due:
+                continue
+            try:
+                await self._control.send(*due)
+                is_failing = False
+            except QdError as error:
+                if not self._presence.has_been_in:
+                    raise
+                if not is_failing:
+                    _log.warning("client %d could not be heard: %s", self.client_id, error)
+                is_failing = True
+
+    async def _keep_ticking(self) -> None:
+        """Let time pass for the presence, and watch that the gateway is heard."""
+        tick_s = min(self._lease_s / TICKS_PER_LEASE, TICK_SECONDS_MAX)
+        before = self._clock()
+        while self._failure is None:
+            await asyncio.sleep(tick_s)
+            now = self._clock()
+            is_late, before = now - before > LATE_TICKS * tick_s, now
+            if self._reader is not None and is_late:
+                self._reader.forgive(now)  # the program kept its event loop: nobody could listen
+            elif self._version > 1 and self._presence.is_in and self._silent_s() > self._lease_s:
+                await self._judge_silence()
+                before = self._clock()
+            self._act(self._presence.on_tick(self._clock()))
+
+    def _silent_s(self) -> float:
+        return 0.0 if self._reader is None else self._reader.silent_s(self._clock())
+
+    async def _judge_silence(self) -> None:
+        """Nothing came for a lease: is it the gateway or the cluster?"""
+        error = await self._silence()
+        if self._silent_s() > self._lease_s:
+            _log.warning("%s", error)
+            self._act(self._presence.on_silence(error, self._clock()))
+
+    async def _silence(self) -> QdError:
+        try:
+            async with asyncio.timeout(PROBE_SECONDS_MAX):
+                await self._fluvio.end_offset(CONTROL)
+        except FluvioError as error:
+            return error
+        except TimeoutError:
+            return GatewayLost(
+                f"client {self.client_id} heard nothing for {self._lease_s:g} s, neither from "
+                f"the gateway nor from the cluster at {self._fluvio.endpoint}; look at both"
+            )
+        return GatewayLost(
+            f"the gateway fell silent: client {self.client_id} heard nothing for "
+            f"{self._lease_s:g} s, while the cluster at {self._fluvio.endpoint} answers; the "
+            "gateway died or hangs: look at its log, and start it again"
+        )
 
     # --- streams ----------------------------------------------------------------------
 
-    async def start_stream(self, request: StreamRequest) -> Inbox:
-        """Ask for a stream; its records come to the inbox.
+    @property
+    def trouble(self) -> QdError | None:
+        """What keeps the client from its session, if anything."""
+        return self._failure or (None if self._presence.is_in else self._trouble)
+
+    async def ready(self) -> None:
+        """Wait until streams can be asked for; raises where that will never be.
+
+        Raises
+        ------
+        QdError
+            The session is over for good.
+        """
+        while self._failure is None and not self._presence.is_in:
+            self._changed.clear()
+            await self._changed.wait()
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+
+    async def start_stream(
+        self, request: StreamRequest, instead_of: StreamRequest | None = None
+    ) -> Inbox:
+        """Ask for a stream, and for the end of another; its records come to the inbox.
 
         Raises
         ------
         UsageError
             Version 1 cannot tell a second stream of the same symbol and kind from the first.
+        QdError
+            It could not be asked for.
         """
-        if self._failure is not None:
-            raise self._failure
-        assert self._reader is not None
+        await self.ready()
+        if self._reader is None:
+            raise self._trouble or GatewayLost(f"client {self.client_id} does not read its topics")
         key = key_of_request(request)
         if key in self._requests:
             raise UsageError(
@@ -355,28 +407,40 @@ class Session:
             )
         self._requests[key] = request
         inbox = self._reader.open(key)
+        messages = [] if instead_of is None else [instead_of.stop_message()]
         try:
-            await self._ask(request, inbox)
+            await self._ask(inbox, *messages, request.start_message())
         except BaseException:
             self._forget(key, request)
             raise
         return inbox
 
-    async def _ask(self, request: StreamRequest, inbox: Inbox) -> None:
+    async def _ask(self, inbox: Inbox, *messages: Message) -> None:
         if self._version > 1:
-            await self._control.send(request.start_message())
+            await self._control.send(*messages)
             return
         async with self._starting:  # so that an error, which names no stream, is this one's
-            await self._control.send(request.start_message())
+            await self._control.send(*messages)
             await inbox.begun.wait()
 
-    async def end_stream(self, request: StreamRequest, *, stop: bool) -> None:
-        """Forget a stream; `stop` tells the gateway to end it."""
+    def took(self, request: StreamRequest, next_sequence: int) -> None:
+        """The user has taken all rows of a stream before this one."""
+        if request.window_rows and self._acks.took(request, next_sequence):
+            self._post.set()
+
+    def forget(self, request: StreamRequest) -> None:
+        """Take no more records of a stream."""
         self._forget(key_of_request(request), request)
-        if stop and self._failure is None:
-            await self._tidy(self._control.send(request.stop_message()), f"stop {request}")
+
+    async def stop(self, request: StreamRequest) -> None:
+        """Have the gateway end a stream, if it can be told."""
+        if self._failure is None and self._presence.is_in:
+            await self._tidier.attempt(
+                self._control.send(request.stop_message()), f"stop {request}"
+            )
 
     def _forget(self, key: StreamKey, request: StreamRequest) -> None:
         self._requests.pop(key, None)
+        self._acks.forget(request.stream_id)
         if self._reader is not None:
             self._reader.close(key, UsageError(f"{request} was ended by its reader"))

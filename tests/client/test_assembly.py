@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qd_client.assembly import ExactAssembly, ReferenceAssembly
-from qd_client.errors import StreamIncomplete
+from qd_client.errors import StreamIncomplete, StreamInterrupted
 from qd_client.request import Range, StreamRequest
 from qd_schemas.arrays import BAR, TRADE, Rows
 from qd_schemas.codec import encode
 from qd_schemas.enums import DataType, EndReason, Resolution
 from qd_schemas.frames import bar_frames, bar_messages, trade_frames, trade_messages
 from qd_schemas.messages import FirstOHLCVBar, FirstTradeBar, LastOHLCVBar, LastTradeBar
-from qd_schemas.wire import NO_STREAM
+from qd_schemas.wire import NO_COUNT, NO_STREAM
 
 TRADES = StreamRequest(21, 1, "XBTUSD", 7, DataType.TRADES_EXACT, Resolution.NONE, 3, Range())
 BARS = replace(TRADES, data_type=DataType.OHLCV_EXACT, resolution=Resolution.D1)
@@ -82,37 +82,76 @@ def test_whole_bars_are_their_rows() -> None:
 
 
 WHOLE = frames(trades(10_000))
+FRAME_ROWS = 1_776
 OTHER_KIND = bar_frames(bars(2), symbol_id=7, stream_id=3, resolution=6, first_sequence=1)
 
 
 @pytest.mark.parametrize(
-    ("records", "text"),
+    ("records", "given", "expected", "found"),
     [
-        ([FIRST, *WHOLE[1:], last(10_000)], "begins with sequence"),
-        ([FIRST, WHOLE[0], *WHOLE[2:], last(10_000)], "was expected"),
-        ([FIRST, WHOLE[0], WHOLE[0]], "was expected"),
-        ([FIRST, WHOLE[1], WHOLE[0]], "begins with sequence"),
-        ([FIRST, *WHOLE[:-1], last(10_000)], "10000 rows"),
-        ([FIRST, *WHOLE, last(9_999)], "9999 rows"),
-        ([FIRST, *WHOLE[:2], last(10, EndReason.STOPPED)], "ended early"),
-        ([FIRST, last(0, 77)], "ended early"),
-        ([FIRST, WHOLE[0][:-1]], "broken"),
-        ([FIRST, *OTHER_KIND], "something else"),
-        (WHOLE, "something else"),
+        ([FIRST, *WHOLE[1:], last(10_000)], 0, 1, FRAME_ROWS + 1),
+        ([FIRST, WHOLE[0], *WHOLE[2:], last(10_000)], FRAME_ROWS, FRAME_ROWS + 1, None),
+        ([FIRST, *WHOLE[:-1], last(10_000)], 5 * FRAME_ROWS, 5 * FRAME_ROWS + 1, 10_001),
+        ([FIRST, WHOLE[0][:-1], last(10_000)], 0, 1, 10_001),
+        ([FIRST, *OTHER_KIND, last(2)], 0, 1, 3),
     ],
 )
-def test_what_is_not_whole_is_an_error(records: list[bytes], text: str) -> None:
+def test_a_gap_says_what_was_expected_and_found(
+    records: list[bytes], given: int, expected: int, found: int | None
+) -> None:
     assembly = ExactAssembly(TRADES)
-    with pytest.raises(StreamIncomplete, match=text):
-        assembly.add(records)
+    rows = assembly.add(records)
+    assert (0 if rows is None else len(rows)) == given, "rows before a gap are given"
     assert not assembly.is_ended
+    assert assembly.fault is not None
+    assert assembly.fault.expected == expected
+    assert assembly.fault.found == (found or 2 * FRAME_ROWS + 1)
+
+
+@pytest.mark.parametrize(
+    ("records", "kind", "text"),
+    [
+        ([FIRST, *WHOLE, last(9_999)], StreamIncomplete, "9999 rows"),
+        ([FIRST, *WHOLE[:2], last(10, EndReason.STOPPED)], StreamIncomplete, "ended early"),
+        ([FIRST, last(0, 77)], StreamIncomplete, "ended early"),
+        ([FIRST, *WHOLE[:1], last(10, EndReason.INTERRUPTED)], StreamInterrupted, "interrupted"),
+        ([FIRST, last(NO_COUNT, EndReason.INTERRUPTED)], StreamInterrupted, "interrupted"),
+    ],
+)
+def test_an_early_end_is_an_error(
+    records: list[bytes], kind: type[StreamIncomplete], text: str
+) -> None:
+    assembly = ExactAssembly(TRADES)
+    assembly.add(records)
+    assert not assembly.is_ended
+    assert type(assembly.fault) is kind
+    assert text in str(assembly.fault)
 
 
 @given(st.sets(st.integers(0, len(WHOLE) - 1), min_size=1))
 def test_no_frame_can_be_lost_unnoticed(lost: set[int]) -> None:
     kept = [frame for number, frame in enumerate(WHOLE) if number not in lost]
-    with pytest.raises(StreamIncomplete):
-        ExactAssembly(TRADES).add([FIRST, *kept, last(10_000)])
+    assembly = ExactAssembly(TRADES)
+    assembly.add([FIRST, *kept, last(10_000)])
+    assert assembly.fault is not None
+    assert not assembly.is_ended
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 10)), max_size=12))
+def test_rows_that_come_again_are_taken_once(repeats: list[tuple[int, int]]) -> None:
+    """Whatever is sent again, in any pieces, as long as nothing is sent too early."""
+    rows = trades(10)
+    records, sent = [FIRST], 0
+    for first, count in repeats:
+        if first <= sent:
+            records += [FIRST, *frames(rows[first : first + count])]
+            sent = max(sent, min(first + count, 10))
+    records += [*frames(rows[sent:]), last(10)]
+    assembly = ExactAssembly(TRADES)
+    got = assembly.add(records)
+    assert assembly.is_ended
+    assert got is not None
+    np.testing.assert_array_equal(got, rows)
 
 
 def test_a_resumed_stream_begins_where_it_was_asked_to() -> None:
@@ -121,8 +160,10 @@ def test_a_resumed_stream_begins_where_it_was_asked_to() -> None:
     got = assembly.add([FIRST, *frames(trades(50, first=101)), last(50)])
     assert got is not None
     assert got["sequence"][0] == 101
-    with pytest.raises(StreamIncomplete, match="begins with sequence"):
-        ExactAssembly(asked).add([FIRST, *frames(trades(50, first=102))])
+    late = ExactAssembly(asked)
+    late.add([FIRST, *frames(trades(50, first=102))])
+    assert late.fault is not None
+    assert (late.fault.expected, late.fault.found) == (101, 102)
 
 
 def test_a_range_of_time_begins_with_any_sequence() -> None:

@@ -13,10 +13,10 @@ import trustme
 
 from qd_client import (
     AlreadyLoggedIn,
-    ChannelFailed,
     DataUnavailable,
     GatewayUnavailable,
     QDClient,
+    StreamsFull,
     SymbolUnknown,
     UsageError,
 )
@@ -24,7 +24,7 @@ from qd_fluvio import Offset, connect
 from qd_schemas.arrays import Rows
 from qd_schemas.codec import decode
 from qd_schemas.enums import Resolution
-from qd_schemas.messages import ClientLogin, ExactTrade, OHLCVBar, StopData
+from qd_schemas.messages import ClientLogin, ExactTrade, OHLCVBar, StartData, StopData
 from qd_schemas.specs import TlsSettings
 from qd_schemas.topics import CONTROL, client_topics
 from support.gateways import wait_logged
@@ -169,12 +169,12 @@ async def test_symbols_are_asked_for_over_tls(
 
 async def test_too_many_waiting_streams_are_refused(fluvio_endpoint: str, markets: Markets) -> None:
     symbol = markets.ids["XBTUSD"]
-    async with QDClient(endpoint=fluvio_endpoint) as qd:
+    async with QDClient(endpoint=fluvio_endpoint, patience_s=0) as qd:
         streams = [qd.trades(symbol, pace=1.0) for _ in range(16 + 64 + 1)]
         reading = [asyncio.ensure_future(anext(stream)) for stream in streams]
         done, running = await asyncio.wait(reading, return_when=asyncio.FIRST_EXCEPTION)
         refusals = [task.exception() for task in done if task.exception() is not None]
-        assert [type(refusal) for refusal in refusals] == [ChannelFailed]
+        assert [type(refusal) for refusal in refusals] == [StreamsFull]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -186,18 +186,22 @@ async def test_leaving_a_stream_stops_it(
 ) -> None:
     symbol = markets.ids["XBTUSD"]
     async with QDClient(endpoint=fluvio_endpoint) as qd:
-        end = await qd.fluvio.end_offset(CONTROL)
+        requests = await qd.fluvio.consumer(
+            CONTROL, offset=Offset.absolute(await qd.fluvio.end_offset(CONTROL))
+        )
         if at_once:
             async with aclosing(qd.trades(symbol, pace=1.0)) as stream:
                 await anext(stream)
         else:
             async for _ in qd.trades(symbol, pace=1.0):
                 break
-        requests = await qd.fluvio.consumer(CONTROL, offset=Offset.absolute(end))
+        started = None
         async for record in requests:
             message = decode(record.value)
+            if isinstance(message, StartData):
+                started = (message.client_id, message.stream_id)
             if isinstance(message, StopData):
-                assert (message.client_id, message.stream_id) == (qd.client_id, 1)
+                assert (message.client_id, message.stream_id) == started
                 break
         await requests.aclose()
 

@@ -40,9 +40,14 @@ class System:
     def external_fluvio(self) -> bool:
         return FLUVIO in os.environ
 
-    def client(self, lease_ms: int = 6_000) -> QDClient:
-        settings = self.record.settings
-        return QDClient(endpoint=self.endpoint, symdb=settings[SYMDB], lease_ms=lease_ms)
+    def client(self, lease_ms: int = 6_000, patience_s: float = 0.0) -> QDClient:
+        """A client that raises at once what interrupts it, unless it is given patience."""
+        return QDClient(
+            endpoint=self.endpoint,
+            symdb=self.record.settings[SYMDB],
+            lease_ms=lease_ms,
+            patience_s=patience_s,
+        )
 
     async def import_(self, *paths: Path) -> ImportReport:
         return await asyncio.to_thread(
