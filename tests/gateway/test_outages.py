@@ -53,7 +53,7 @@ async def read_on(
     endpoint: str, symbol: int, lease_ms: int, meanwhile: Callable[[], object]
 ) -> None:
     """Read a stream that does not end by itself; `meanwhile` happens after its first row."""
-    async with QDClient(endpoint=endpoint, lease_ms=lease_ms) as qd:
+    async with QDClient(endpoint=endpoint, lease_ms=lease_ms, patience_s=0) as qd:
         stream = qd.trades(symbol, pace=1.0)
         await anext(stream)
         await asyncio.to_thread(meanwhile)
@@ -80,7 +80,7 @@ async def test_a_killed_gateway_is_named_and_its_successor_serves(
     with pytest.raises(GatewayLost, match="the gateway fell silent"):
         await read_on(fluvio_endpoint, symbol, 1_000, first.kill)
     second = start_gateway()
-    async with QDClient(endpoint=fluvio_endpoint) as qd:
+    async with QDClient(endpoint=fluvio_endpoint, patience_s=0) as qd:
         np.testing.assert_array_equal(await whole(qd, symbol), rows)
     assert second.stop() == 0
 
@@ -105,7 +105,7 @@ async def test_a_stopped_gateway_ends_its_streams(
     fluvio_endpoint: str, markets: Markets, start_gateway: GatewayStarter
 ) -> None:
     gateway = start_gateway()
-    async with QDClient(endpoint=fluvio_endpoint) as qd:
+    async with QDClient(endpoint=fluvio_endpoint, patience_s=0) as qd:
         stream = qd.trades(markets.ids["XBTUSD"], pace=1.0)
         await anext(stream)
         assert await asyncio.to_thread(gateway.stop) == 0
@@ -119,7 +119,7 @@ async def test_a_database_that_is_down_refuses_and_one_that_is_up_again_serves(
     (port,) = free_ports(1)
     down = f"postgresql://postgres:x@127.0.0.1:{port}/qd"
     with gateway_of(tmp_path, fluvio_endpoint, down) as gateway:
-        async with QDClient(endpoint=fluvio_endpoint) as qd:
+        async with QDClient(endpoint=fluvio_endpoint, patience_s=0) as qd:
             for _ in range(2):
                 with pytest.raises(ChannelFailed, match="database"):
                     await whole(qd, 1)
@@ -138,7 +138,7 @@ async def test_a_database_may_be_restarted(fluvio_endpoint: str, tmp_path: Path)
         )
         process.wait_ready()
     try:
-        async with QDClient(endpoint=fluvio_endpoint) as qd:
+        async with QDClient(endpoint=fluvio_endpoint, patience_s=0) as qd:
             with pytest.raises(ChannelFailed):
                 await whole(qd, 1)
             with running(*arguments, folder=tmp_path), pytest.raises(SymbolUnknown):
