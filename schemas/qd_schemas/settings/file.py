@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from qd_schemas.errors import SettingError
 from qd_schemas.settings.setting import Setting
-from qd_schemas.settings.table import BY_KEY, TITLES
+from qd_schemas.settings.table import BY_KEY, SETTINGS, TITLES
 
 FILE_BYTES_MAX: Final = 65_536
 _NEAR: Final = 0.6
@@ -52,9 +52,9 @@ class ConfigFile:
     lines: Mapping[str, int]
 
     def place(self, key: str) -> str:
-        """Where a table or key is: ``gateway.lease_ms in qd.toml, line 3``."""
+        """Where a table or key is: ``gateway.lease_ms (qd.toml, line 3)``."""
         line = self.lines.get(key) or self.lines.get(key.partition(".")[0])
-        return f"{key} in {self.path}" + (f", line {line}" if line else "")
+        return f"{key} ({self.path}{f', line {line}' if line else ''})"
 
 
 def read_config(path: str) -> ConfigFile:
@@ -76,10 +76,10 @@ def read_config(path: str) -> ConfigFile:
     for table, keys in tables.items():
         if table not in TITLES:
             raise SettingError(
-                f"{file.place(table)}, is no table of settings; {_nearest(table, TITLES)}"
+                f"{file.place(table)} is no table of settings; {_nearest(table, TITLES)}"
             )
         if not isinstance(keys, dict):
-            raise SettingError(f"{file.place(table)}, is {_type(keys)}; expected [{table}]")
+            raise SettingError(f"{file.place(table)} is {_type(keys)}; expected [{table}]")
         for leaf, value in keys.items():
             setting = _setting(file, f"{table}.{leaf}")
             texts[setting.name] = _as_text(setting, value, file.place(setting.key))
@@ -88,9 +88,9 @@ def read_config(path: str) -> ConfigFile:
 
 def _setting(file: ConfigFile, key: str) -> Setting[Any]:
     if key not in BY_KEY:
-        table = key.partition(".")[0]
-        known = [known for known in BY_KEY if known.startswith(f"{table}.")]
-        raise SettingError(f"{file.place(key)}, is no setting; {_nearest(key, known)}")
+        table, _, leaf = key.partition(".")
+        known = [setting.leaf for setting in SETTINGS if setting.table == table]
+        raise SettingError(f"{file.place(key)} is no setting; {_nearest(leaf, known)}")
     return BY_KEY[key]
 
 
@@ -129,14 +129,14 @@ def _as_text(setting: Setting[Any], value: object, place: str) -> str:
     if type(value) not in allowed:
         # The value is not repeated: it may be a secret of a type that nobody expects.
         raise SettingError(
-            f"{place}, is {_type(value)}; expected {setting.kind.expected}, "
+            f"{place} is {_type(value)}; expected {setting.kind.expected}, "
             f"as {' or '.join(dict.fromkeys(_TYPES[kind] for kind in allowed))}"
         )
     if not isinstance(value, list):
         return str(value)
     if not all(isinstance(word, str) and "," not in word for word in value):
         raise SettingError(
-            f"{place}, is a list with other things than words; expected {setting.kind.expected}"
+            f"{place} is a list with other things than words; expected {setting.kind.expected}"
         )
     return ",".join(value)
 
