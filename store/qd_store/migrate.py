@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS schema_version (
     applied_at timestamptz NOT NULL DEFAULT now()
 )
 """
-_VERSION = "SELECT coalesce(max(version), 0) FROM schema_version"
+VERSION = "SELECT coalesce(max(version), 0) FROM schema_version"
 
 # The extension's schema joins the path: TimescaleDB's functions are called by their names.
 _SCHEMAS = """
@@ -66,7 +66,7 @@ def version_of(connection: psycopg.Connection[Any]) -> int:
     row = connection.execute("SELECT to_regclass('schema_version')").fetchone()
     if row == (None,):
         return 0
-    row = connection.execute(_VERSION).fetchone()
+    row = connection.execute(VERSION).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -109,8 +109,18 @@ def check_version(connection: psycopg.Connection[Any]) -> None:
     SchemaMismatch
         They are missing, older or newer; the message says what to do.
     """
-    if not _is_current(connection):
-        present = version_of(connection)
+    require_version(version_of(connection))
+
+
+def require_version(present: int) -> None:
+    """Make sure that tables of this version, 0 for none, are this program's.
+
+    Raises
+    ------
+    SchemaMismatch
+        They are not; the message says what to do.
+    """
+    if not _is_newest(present):
         found = f"has tables of version {present}" if present else "lacks qd's tables"
         raise SchemaMismatch(
             f"the database {found}, this program needs version {newest_version()}: "
@@ -119,7 +129,11 @@ def check_version(connection: psycopg.Connection[Any]) -> None:
 
 
 def _is_current(connection: psycopg.Connection[Any]) -> bool:
-    present, newest = version_of(connection), newest_version()
+    return _is_newest(version_of(connection))
+
+
+def _is_newest(present: int) -> bool:
+    newest = newest_version()
     if present > newest:
         raise SchemaMismatch(
             f"the database has tables of version {present}, this program knows up to "

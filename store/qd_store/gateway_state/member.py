@@ -19,11 +19,11 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg import conninfo
 
-from qd_store.connections import connect_async, translated
+from qd_store.connections import bounded, translated, unreachable
 from qd_store.errors import ConnectionLost, QueryTimedOut
 from qd_store.gateway_state import statements
 from qd_store.gateway_state.slots import SLOTS
-from qd_store.store import Store
+from qd_store.migrate import VERSION, require_version
 
 T = TypeVar("T")
 
@@ -172,9 +172,11 @@ class GatewayState:
         SchemaMismatch
             The tables are missing, older or newer.
         """
-        await Store(dsn).check_version()
+        try:
+            connection = await psycopg.AsyncConnection.connect(_impatient(dsn), autocommit=True)
+        except psycopg.Error as error:
+            raise unreachable(error) from error
         async with contextlib.AsyncExitStack() as stack:
-            connection = await connect_async(_impatient(dsn))
             stack.push_async_callback(connection.close)
             state = cls(connection, member)
             await state._in_time(state._join(first=first))
@@ -211,6 +213,10 @@ class GatewayState:
     async def told(self) -> frozenset[str]:
         """The tables that changed since the last call, by a round trip that misses nothing."""
         await self._in_time(self._rows("SELECT 1", {}))
+        return self.heard()
+
+    def heard(self) -> frozenset[str]:
+        """The tables that changed, as far as the answers so far said."""
         heard, self._heard = self._heard, set()
         return frozenset(heard)
 
@@ -228,6 +234,9 @@ class GatewayState:
             loop.remove_reader(descriptor)
 
     async def _join(self, *, first: bool) -> None:
+        ((table,),) = await self._rows("SELECT to_regclass('schema_version')", {})
+        ((version,),) = await self._rows(VERSION, {}) if table is not None else [(0,)]
+        require_version(version)
         await self._connection.execute("SET default_transaction_read_only = off")
         await self._connection.execute(f"LISTEN {CHANNEL}".encode())
         async with self._connection.transaction():
@@ -293,9 +302,8 @@ class GatewayState:
 
 
 def _impatient(dsn: str) -> str:
-    """The DSN with a short limit on connecting, unless it sets one itself."""
-    try:
-        given = conninfo.conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:
-        return dsn  # whoever connects says what is wrong with it
-    return conninfo.make_conninfo(dsn, **{"connect_timeout": CONNECT_SECONDS} | given)
+    """The DSN with limits, a short one on connecting unless it sets that itself."""
+    limited = bounded(dsn)  # it raises where the DSN cannot be read
+    if "connect_timeout" in conninfo.conninfo_to_dict(dsn):
+        return limited
+    return conninfo.make_conninfo(limited, connect_timeout=CONNECT_SECONDS)
