@@ -13,7 +13,7 @@ from qd_cli.configuration import join_environment
 _GROUPS = (
     *("demo", "stack", "importing", "data", "db", "produce", "consume"),
     *("topics", "partitions", "offsets", "profile", "process", "broker", "services"),
-    "config",
+    *("clients", "config"),
 )
 
 _HELP = """Market replay and streaming causal analytics on Fluvio.

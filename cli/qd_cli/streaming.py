@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from qd_cli import console
 from qd_cli.symdb import known_market, symdb_client, symdb_tls
 from qd_client import QDClient
+from qd_client.client import Stamp
 from qd_schemas.arrays import Rows
 from qd_schemas.enums import ExchangeId, Resolution
-from qd_schemas.specs import FluvioSettings
+from qd_schemas.specs import ClientSettings, FluvioSettings
 
 
 class Format(enum.Enum):
@@ -39,6 +40,10 @@ class Wanted:
         The first trade, or bar, counted from 1.
     pace : float
         0 as fast as possible, 1 real time, N times real time.
+    unfinished : bool
+        Whether the last bar is given as it is so far.
+    stamp : str
+        A bar's time: the ``start`` of its interval, or its ``close``.
     """
 
     symbol: str
@@ -49,16 +54,25 @@ class Wanted:
     limit: int | None = None
     from_sequence: int = 1
     pace: float = 0.0
+    unfinished: bool = False
+    stamp: Stamp = "start"
 
 
-async def run_stream(fluvio: FluvioSettings, symdb: str, wanted: Wanted, layout: Format) -> None:
+async def run_stream(
+    fluvio: FluvioSettings, symdb: str, client: ClientSettings, wanted: Wanted, layout: Format
+) -> None:
     """Print a stream to its end, or to its limit."""
     left = wanted.limit
     async with symdb_client(symdb) as names:
         market = await known_market(names, wanted.exchange, wanted.symbol)
     wanted = replace(wanted, symbol=market.symbol)
     async with QDClient(
-        endpoint=fluvio, symdb=symdb, symdb_tls=symdb_tls(), exchange=wanted.exchange
+        client.client_id,
+        endpoint=fluvio,
+        symdb=symdb,
+        symdb_tls=symdb_tls(),
+        exchange=wanted.exchange,
+        token=client.token.secret() or None,
     ) as qd:
         stream = _opened(qd, wanted)
         is_first = True
@@ -89,6 +103,8 @@ def _opened(qd: QDClient, wanted: Wanted) -> AsyncGenerator[Rows, None]:
         start=wanted.start,
         end=wanted.end,
         pace=wanted.pace,
+        unfinished=wanted.unfinished,
+        stamp=wanted.stamp,
     )
 
 

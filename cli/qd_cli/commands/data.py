@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,7 @@ from qd_cli.options import (
 from qd_cli.tasks import beside
 
 if TYPE_CHECKING:
+    from qd_client.client import Stamp
     from qd_schemas.enums import ExchangeId, Resolution
 
 _PANEL = "Market data"
@@ -85,6 +87,12 @@ def stream(
     pace: Annotated[
         float, typer.Option(min=0, help="0: as fast as possible, 1: real time, N: N times it.")
     ] = 0.0,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="The last bar too, as it is so far.")
+    ] = False,
+    stamp: Annotated[
+        str, typer.Option(metavar="WHEN", help="A bar's time: its start, or its close.")
+    ] = "start",
     exchange: Exchange = "kraken",
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
@@ -94,14 +102,19 @@ def stream(
 ) -> None:
     """Stream a market's trades, or its bars, from the gateway.
 
+    A bar is sent when it is over, which a later trade shows. Where gateways ask who you are, set
+    QD_CLIENT_ID and QD_CLIENT_TOKEN (`qd clients add`).
+
     \b
     Examples:
       qd stream XBTCAD --limit 10
       qd stream XBTCAD --bars 1d
       qd stream XBTCAD --bars 1h --start 2013-01-01 --end 2013-02-01 --csv
+      qd stream XBTCAD --bars 1d --unfinished --stamp close
       qd stream XBTCAD --pace 3600
     """
     from qd_cli.streaming import Format, Wanted, run_stream
+    from qd_schemas.specs import ClientSettings
 
     if json and csv:
         raise RequestRefused("give --json or --csv, not both")
@@ -118,10 +131,15 @@ def stream(
         limit=limit,
         from_sequence=from_sequence,
         pace=pace,
+        unfinished=unfinished,
+        stamp=_stamp(stamp),
     )
     layout = Format.JSON if json else Format.CSV if csv else Format.TEXT
+    if bars is None and (unfinished or stamp != "start"):
+        raise RequestRefused("--unfinished and --stamp are about bars: give --bars as well")
+    client = ClientSettings.from_env(os.environ)
     cluster, symdb_at = found.cluster(), found.symdb
-    found.run(lambda _: run_stream(cluster, symdb_at, wanted, layout))
+    found.run(lambda _: run_stream(cluster, symdb_at, client, wanted, layout))
 
 
 def alerts(
@@ -180,6 +198,13 @@ def _resolution(label: str | None) -> Resolution | None:
         return None if label is None else Resolution.parse(label)
     except ValueError as error:
         raise RequestRefused(f"--bars: {error}") from None
+
+
+def _stamp(text: str) -> Stamp:
+    known: dict[str, Stamp] = {"start": "start", "close": "close"}
+    if text not in known:
+        raise RequestRefused(f"--stamp is {text!r}; expected {' or '.join(known)}")
+    return known[text]
 
 
 def _time(option: str, text: str | None) -> int | None:
