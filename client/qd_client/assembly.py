@@ -131,9 +131,10 @@ class ExactAssembly:
         return frame
 
     def _may_begin(self, first: int) -> bool:
-        """With a time range the first row may be any; without, it is the one asked for."""
-        asked = self._request.range
-        return asked.start is not None and first >= asked.first_sequence
+        """With a time range the first trade may be any; bars are counted from its beginning."""
+        asked = self._request
+        by_time = asked.range.start is not None and not asked.is_bars
+        return by_time and first >= asked.range.first_sequence
 
     def _lack(self, found: int) -> None:
         """Note that a row came, or is said to exist, before which others did not come."""

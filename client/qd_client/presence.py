@@ -111,10 +111,11 @@ class Presence:
         self._new_login_id = new_login_id
         self.phase = Phase.APART
         self._is_shared = False  # the topics may be another one's, whose answers come here too
-        self._login_id = 0
+        self._login_id = self._logins = 0
         self._nonce: bytes | None = None
         self._keys: list[bytes] = []  # of proofs that may have begun the session; the last is used
         self._wrong_proofs = 0
+        self._wrong_proof: tuple[QdError, float] | None = None  # told so since when
         self._counter = 0
         self._epoch = NO_COUNT
         self._phase_at = self._sent_at = 0.0
@@ -144,7 +145,7 @@ class Presence:
     def begin(self, now: float, *, is_shared: bool) -> list[News]:
         """The topics are read from now on; `is_shared` where they were there before."""
         self._is_shared = is_shared
-        return list(self._seek(now) if self.has_been_in else self._login(now))
+        return list(self._seek(now) if self._login_id else self._login(now))
 
     def on_detached(self, error: QdError) -> list[News]:
         """The topics are not read any more: what comes meanwhile is lost."""
@@ -183,7 +184,8 @@ class Presence:
         It may ask again with another nonce, as it, or the gateway before it, did not take the
         first answer; or because a login was sent twice. Which one counts will be seen.
         """
-        if self.phase not in (Phase.ASKING, Phase.PROVING) or nonce == self._nonce:
+        is_new = nonce != self._nonce
+        if self.phase is not Phase.ASKING and not (self.phase is Phase.PROVING and is_new):
             return []
         if self._key is None:
             return [
@@ -194,9 +196,10 @@ class Presence:
                     )
                 )
             ]
-        self._nonce = nonce
-        found = session_key(self._key, nonce, self._login_id)
-        self._keys = [*self._keys[1 - NONCES_MAX :], found]
+        if is_new:
+            self._nonce, self._wrong_proof = nonce, None
+            found = session_key(self._key, nonce, self._login_id)
+            self._keys = [*self._keys[1 - NONCES_MAX :], found]
         return list(self._send(Phase.PROVING, self._proof(nonce), now))
 
     def on_error(self, found: ClientError, now: float) -> list[News]:
@@ -210,9 +213,11 @@ class Presence:
             return [Refuse(error)]
         if self.phase not in _LOGGING_IN:
             return []  # what somebody else asked in this id's name
-        if isinstance(error, TokenRefused) and not self._wrong_proofs:
-            self._wrong_proofs += 1  # it may have been late, or meant for a gateway before
-            return list(self._login(now))
+        if isinstance(error, TokenRefused):
+            # A copy of a proof may be refused, or one for the gateway before: wait what follows.
+            if self.phase is Phase.PROVING and self._wrong_proof is None:
+                self._wrong_proof = (error, now)
+            return []
         if error.retriable and self.has_been_in:
             return self._later(error, now)
         return [Refuse(error)]
@@ -220,15 +225,21 @@ class Presence:
     def on_tick(self, now: float) -> list[News]:
         """Time passed: what is due again."""
         waited_s = now - self._sent_at
+        if self._wrong_proof is not None:
+            error, since = self._wrong_proof
+            if now - since < LOGIN_RESEND_SECONDS:
+                return []
+            self._wrong_proofs += 1
+            return [Refuse(error)] if self._wrong_proofs > 1 else list(self._login(now))
         match self.phase:
             case Phase.ASKING if waited_s >= LOGIN_RESEND_SECONDS:
                 return list(self._send(Phase.ASKING, self._login_message(), now))
             case Phase.PROVING if now - self._phase_at >= PROOF_SECONDS_MAX:
-                return list(self._login(now))
+                return list(self._send(Phase.ASKING, self._login_message(), now))
             case Phase.PROVING if waited_s >= LOGIN_RESEND_SECONDS and self._nonce is not None:
                 return list(self._send(Phase.PROVING, self._proof(self._nonce), now))
             case Phase.SOUGHT if now - self._phase_at >= DOUBT_SECONDS_MAX:
-                return list(self._login(now))
+                return list(self._send(Phase.ASKING, self._login_message(), now))
             case Phase.CHECKING if now - self._phase_at >= DOUBT_SECONDS_MAX:
                 return list(self._send(Phase.MAKING_SURE, Heartbeat(self._client_id), now))
             case Phase.MAKING_SURE | Phase.SOUGHT if waited_s >= LOGIN_RESEND_SECONDS:
@@ -256,19 +267,20 @@ class Presence:
     def _login(self, now: float) -> Iterator[News]:
         """Another login; its number tells it from every other."""
         self._login_id = self._new_login_id()
-        self._nonce = None
+        self._logins += 1
+        self._nonce = self._wrong_proof = None
         self._keys.clear()
         self._counter = 0
         yield from self._send(Phase.ASKING, self._login_message(), now)
 
     def _seek(self, now: float) -> Iterator[News]:
-        """Find out whether the session is there still.
+        """Find out whether the session is there.
 
         A login of the same number is answered by the gateway that has the session, and begins
-        it again where there is none. Only who is in can sign, so a heartbeat does for a session
-        that began with a proof.
+        it again where there is none. In a session that began with a proof, a heartbeat does:
+        nobody else can sign it.
         """
-        if self._keys:
+        if self._keys and self.has_been_in:
             yield from self._send(Phase.SOUGHT, Heartbeat(self._client_id), now)
         else:
             yield from self._send(Phase.ASKING, self._login_message(), now)
@@ -285,7 +297,7 @@ class Presence:
         self._enter(Phase.IN, now)
         self._sent_at = now
         self._taken_at = None
-        self._wrong_proofs = 0
+        self._wrong_proofs, self._wrong_proof = 0, None
         self._keys = self._keys[-1:]
         self.has_been_in = True
         return [CameIn()]
@@ -310,7 +322,7 @@ class Presence:
                 yield Interrupted(error)
                 yield from self._login(now)
             case Phase.SOUGHT | Phase.MAKING_SURE | Phase.CHECKING:
-                yield from self._login(now)
+                yield from self._send(Phase.ASKING, self._login_message(), now)
         # While a login is under way, it is the answer to an earlier request.
 
     def _taken(self, error: QdError, now: float) -> Iterator[News]:
@@ -319,7 +331,8 @@ class Presence:
             return
         if self._taken_at is None:
             self._taken_at = now
-        if not self.has_been_in or now - self._taken_at > 2 * self._lease_ms / 1_000:
+        is_first = not self.has_been_in and self._logins == 1
+        if is_first or now - self._taken_at > 2 * self._lease_ms / 1_000:
             yield Refuse(error)
         else:
             yield from self._later(error, now)
