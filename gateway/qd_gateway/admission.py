@@ -90,20 +90,27 @@ class Admission:
         return challenge(self._secret, client_id, _period(now))
 
     def prove(self, message: LoginProof, now: float) -> bytes | Reason:
-        """The key of the session that a proof opens, or what refuses it."""
-        key = self._keys.get(message.client_id)
-        if key is None:
+        """The key of the session that a proof opens, or what refuses it; it opens one only."""
+        if message.client_id not in self._keys:
             return Reason.TOKEN_UNKNOWN
-        if message.proof in self._used:
+        key = self.session_key_of(message, now)
+        if key is None:
             return Reason.WRONG_PROOF
+        if len(self._used) >= self._remembered_max:
+            return Reason.TOO_FAST
+        self._used[message.proof] = now + CHALLENGE_SECONDS_MAX
+        return key
+
+    def session_key_of(self, message: LoginProof, now: float) -> bytes | None:
+        """The key of the session that a proof would open; None where it is wrong, or was used."""
+        key = self._keys.get(message.client_id)
+        if key is None or message.proof in self._used:
+            return None
         for period in (_period(now), _period(now) - 1):
             nonce = challenge(self._secret, message.client_id, period)
             if is_same(message.proof, _proof_of(message, key, nonce)):
-                if len(self._used) >= self._remembered_max:
-                    return Reason.TOO_FAST
-                self._used[message.proof] = now + CHALLENGE_SECONDS_MAX
                 return session_key(key, nonce, message.login_id)
-        return Reason.WRONG_PROOF
+        return None
 
     def may_answer_another(self, message: LoginProof, now: float) -> bool:
         """Whether a proof may be right for the challenge of the gateway before this one.

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qd_schemas.specs import LEASE_MS_DEFAULT, LEASE_MS_MAX, LEASE_MS_MIN
+from qd_schemas.settings import table
+from qd_schemas.specs import LEASE_MS_DEFAULT, LEASE_MS_MAX, LEASE_MS_MIN, GatewaySettings
 
-SESSIONS_MAX = 1_000
 RUNNING_STREAMS_MAX = 64  # in all; the rest wait their turn, clients taking turns
-RUNNING_STREAMS_PER_CLIENT_MAX = 16
-WAITING_STREAMS_MAX = 1_000  # in all
 WAITING_STREAMS_PER_CLIENT_MAX = 64
 CONTROL_MESSAGE_BYTES_MAX = 1_024
-# Of one client; twice as many may come at once. Acknowledgements are not limited: they cost
-# next to nothing, and nothing answers them.
-REQUESTS_PER_SECOND_MAX = 200
+# Of one client; what two seconds bring may come at once. Acknowledgements are not limited: they
+# cost next to nothing, and nothing answers them.
 HEARTBEATS_PER_SECOND_MAX = 20  # twice what the shortest lease needs
 STRANGERS_REQUESTS_PER_SECOND_MAX = 20  # in the name of a client without a session
 REFUSALS_PER_SECOND_MAX = 5  # that say "too fast"; more are only counted
@@ -29,6 +26,10 @@ OPENING_AT_ONCE = 8  # producers that are being opened
 BATCH_ROWS = 65_536  # rows that one stream holds: about 2 MB of trades
 
 CHANNEL_OPEN_SECONDS_MAX = 3.0  # for a client's new topics to be seen
+PARK_SECONDS_MAX = 1.0  # for clients' streams to end before another gateway serves them
+MAY_ACT_SECONDS = 0.02  # until whoever may not act looks again
+END_OFFSET_SECONDS_MAX = 1.0  # for the cluster to say where the control topic ends
+SWEEP_SECONDS = 10.0  # from one look for unused topics to the next
 STOP_SECONDS_MAX = 1.5  # for everything, so that the service ends within two seconds
 STREAMS_STOP_SECONDS_MAX = 1.0
 RECONNECT_SECONDS_MIN = 0.1
@@ -43,19 +44,31 @@ IGNORED_LINES_PER_SECOND_MAX = 5  # in the log, for records that are no requests
 class Limits:
     """The limits of the session and stream machine; rates are those of one client."""
 
-    sessions: int = SESSIONS_MAX
+    sessions: int = table.GATEWAY_SESSIONS_MAX.usual
     running: int = RUNNING_STREAMS_MAX
-    running_per_client: int = RUNNING_STREAMS_PER_CLIENT_MAX
-    waiting: int = WAITING_STREAMS_MAX
+    running_per_client: int = table.GATEWAY_STREAMS_PER_CLIENT_MAX.usual
+    waiting: int = table.GATEWAY_STREAMS_MAX.usual
     waiting_per_client: int = WAITING_STREAMS_PER_CLIENT_MAX
     message_bytes: int = CONTROL_MESSAGE_BYTES_MAX
-    requests_per_second: int = REQUESTS_PER_SECOND_MAX
+    requests_per_second: int = table.GATEWAY_REQUESTS_PER_SECOND_MAX.usual
     heartbeats_per_second: int = HEARTBEATS_PER_SECOND_MAX
     strangers_per_second: int = STRANGERS_REQUESTS_PER_SECOND_MAX
     refusals_per_second: int = REFUSALS_PER_SECOND_MAX
     proofs: int = PROOFS_REMEMBERED_MAX
     lease_ms: int = LEASE_MS_DEFAULT
     abandoned_s: float = ABANDONED_SECONDS
+
+    @classmethod
+    def of(cls, settings: GatewaySettings) -> Limits:
+        """The limits that the settings ask for; as many streams may wait as may run."""
+        return cls(
+            sessions=settings.sessions_max,
+            running=settings.streams_max,
+            running_per_client=settings.streams_per_client_max,
+            waiting=settings.streams_max,
+            requests_per_second=settings.requests_per_second_max,
+            lease_ms=settings.lease_ms,
+        )
 
     def granted_ms(self, lease_ms: int) -> int:
         """The lease granted for the one that was asked for; 0 asks for the default."""

@@ -31,7 +31,7 @@ from qd_gateway.sessions import Session, Sessions
 from qd_gateway.slots import NOTHING_HANDLED, Slots, slot_of
 from qd_gateway.streaming import Streaming
 from qd_schemas.enums import ClientErrorType, DataErrorType, Reason
-from qd_schemas.messages import ClientLogout, Heartbeat, StreamAck
+from qd_schemas.messages import ClientLogout, Heartbeat, LoginProof, StreamAck
 
 _FORGET_SECONDS = 1.0  # between the sweeps over what is remembered of clients
 
@@ -71,6 +71,15 @@ class GatewayMachine:
     def sessions(self) -> tuple[Session, ...]:
         """The sessions, for looking at."""
         return tuple(self._sessions)
+
+    @property
+    def session_count(self) -> int:
+        """How many sessions there are."""
+        return len(self._sessions)
+
+    def has_session(self, client_id: int) -> bool:
+        """Whether a client is logged in here."""
+        return self._sessions.get(client_id) is not None
 
     @property
     def running(self) -> tuple[StreamPlan, ...]:
@@ -259,7 +268,7 @@ class GatewayMachine:
     def _on_request(self, asked: Asked, session: Session | None, now: float) -> list[Action]:
         client_id = asked.request.client_id
         if session is None or asked.opens_session:
-            if not self._strangers.take(client_id, now):
+            if not self._strangers.take(client_id, now) and not self._is_proven(asked, now):
                 return [_too_fast(asked)]
             return self._logins.on_request(asked, session, self._slots.epoch_of(client_id), now)
         if (ignored := check_signature(session, asked)) is not None:
@@ -278,6 +287,11 @@ class GatewayMachine:
                 return self._streaming.on_request(asked, session)
             case _:
                 return [self._slow_down(asked, session, now)]
+
+    def _is_proven(self, asked: Asked, now: float) -> bool:
+        """Whether it is a right proof, which a flood in its client's name must not keep out."""
+        proof = asked.request
+        return isinstance(proof, LoginProof) and bool(self._admission.session_key_of(proof, now))
 
     def _beat(self, asked: Asked, session: Session, now: float) -> Action:
         """Answer a heartbeat, but not on the data topic of a version 1 client.
