@@ -74,9 +74,6 @@ class GatewayMetrics:
         self._lag_seconds = self._gauge(
             "control_lag_seconds", "From the last control record's timestamp to its handling."
         )
-        self._lag_offsets = self._gauge(
-            "control_lag_records", "Records of the control topic that are not yet handled."
-        )
 
     def _make_state(self) -> None:
         self._database = self._gauge("database_up", "Whether the database answers.")
@@ -153,10 +150,9 @@ class GatewayMetrics:
         """Count a record that was not answered."""
         self._ignored.labels(reason.name.lower()).inc()
 
-    def lag(self, seconds: float, records: int) -> None:
+    def lag(self, seconds: float) -> None:
         """Set how far the reading of the control topic is behind."""
         self._lag_seconds.set(seconds)
-        self._lag_offsets.set(records)
 
     # --- what it depends on -----------------------------------------------------------
 

@@ -149,6 +149,13 @@ def test_a_part_gets_its_own_settings_alone(part: Part) -> None:
     assert ("PGPASSWORD" in got) == (part.name in ("database", "symdb", "gateway"))
 
 
+def test_a_stack_as_shipped_takes_no_settings_of_services() -> None:
+    gateway = next(part for part in qd_parts() if part.name == "gateway")
+    env = {setting.name: "x" for setting in SETTINGS} | {"PATH": "/bin"}
+    got = inherited(gateway, env, as_shipped=True)
+    assert set(got) == {"QD_LOG_LEVEL", "QD_LOG_FORMAT", "QD_FLUVIO_CLIENT", "PATH"}
+
+
 def test_what_parts_provide_goes_only_to_those_that_declare_it() -> None:
     parts = {part.name: part for part in qd_parts()}
     assert not takes(parts["analytics"], "QD_DATABASE")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
+import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ from qd_schemas.symdb_grpc import (
     SymbolMasterStub,
     WatchSymbolsRequest,
 )
-from support.processes import Process
+from support.processes import Process, running
 from symdb.markets import EXCHANGE_ID, channel_to, markets_in
 
 SERVICE = "qd.symdb.v1.SymbolMaster"
@@ -172,6 +173,31 @@ async def test_metrics(service: Process, limited: str, database_dsn: str) -> Non
         # A call is counted when its trailers were sent, which its caller may see before.
         assert metric(service, ok) - before[0] == 3
         assert metric(service, refused) - before[1] == 1
+
+
+async def test_health_over_http(
+    service: Process, limited: str, database_dsn: str, tmp_path: Path
+) -> None:
+    def asked(where: str) -> str:
+        with urllib.request.urlopen(f"http://{where}/readyz", timeout=30) as answer:
+            return str(answer.read().decode())
+
+    where = str(service.wait_ready()["metrics"])
+    async with markets_in(database_dsn), channel_to(limited) as channel:
+        # An answer shows that the database was reached.
+        await SymbolMasterStub(channel).exchange_name(ExchangeNameRequest(1))
+    assert asked(where) == "ok\n"
+    env = {
+        "QD_SYMDB": "127.0.0.1:0",
+        "QD_SYMDB_METRICS": "127.0.0.1:0",
+        "QD_DATABASE": "postgresql://u:sesame@127.0.0.1:1/d",
+    }
+    with running("qd_symdb", folder=tmp_path, env=env) as ready:
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            asked(str(ready["metrics"]))
+        with caught.value as answer:
+            assert (answer.code, answer.read().startswith(b"database: ")) == (503, True)
+            assert "sesame" not in str(answer.reason)
 
 
 async def until_ended(watch: AsyncIterator[SymbolChanges]) -> None:

@@ -78,7 +78,7 @@ async def _work(plan: Plan, view: View, supervisor: Supervisor) -> Summary:
     async with _ticking(view):
         begin = time.monotonic()
         view.stage("starting the database, the broker, symdb, the gateway and the analytics")
-        record = await supervisor.up(Choices(die_with_starter=True))
+        record = await supervisor.up(Choices(die_with_starter=True, as_shipped=True))
         started = time.monotonic() - begin
         work = Work(plan, view, supervisor.folder, record.settings)
         return await work.run(started)

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from qd_cli.stack.parts import Part
-from qd_schemas.settings.table import DATABASE, LOG_FORMAT, LOG_LEVEL, of_service
+from qd_schemas.settings.table import DATABASE, FLUVIO_CLIENT, LOG_FORMAT, LOG_LEVEL, of_service
 
 _QD: Final = "QD_"
 _LIBPQ: Final = re.compile(r"PG[A-Z]+")  # among them PGPASSWORD
 _OF_EVERY_PART: Final = frozenset((LOG_LEVEL.name, LOG_FORMAT.name))
+_OF_EVERY_STACK: Final = _OF_EVERY_PART | {FLUVIO_CLIENT.name}
 
 
 def names_of(part: Part) -> frozenset[str]:
@@ -29,16 +30,23 @@ def takes(part: Part, name: str) -> bool:
     return part.service is None or name in names_of(part)
 
 
-def inherited(part: Part, env: Mapping[str, str]) -> dict[str, str]:
-    """What a part gets of the user's environment."""
+def inherited(part: Part, env: Mapping[str, str], *, as_shipped: bool = False) -> dict[str, str]:
+    """What a part gets of the user's environment.
+
+    Parameters
+    ----------
+    as_shipped : bool
+        Whether the user's settings of services are left aside.
+    """
     names = names_of(part)
+    given = names & _OF_EVERY_STACK if as_shipped else names
     asks_database = DATABASE.name in names or (
         part.provides is not None and part.provides.setting == DATABASE.name
     )
 
     def is_given(name: str) -> bool:
         if name.startswith(_QD):
-            return name in names
+            return name in given
         return asks_database or not _LIBPQ.fullmatch(name)
 
     return {name: value for name, value in env.items() if is_given(name)}

@@ -59,11 +59,15 @@ class Choices:
         Settings of parts that run elsewhere; those parts are not started.
     die_with_starter : bool
         End every part when the starting process ends, however it ends.
+    as_shipped : bool
+        Leave the user's settings of services aside, so that the stack is the same everywhere
+        and its ports are no others'; only logs and the client of Fluvio are as they are set.
     """
 
     ports: Mapping[str, int] = field(default_factory=dict)
     external: Mapping[str, str] = field(default_factory=dict)
     die_with_starter: bool = False
+    as_shipped: bool = False
 
 
 async def _migrate(settings: Mapping[str, str]) -> None:

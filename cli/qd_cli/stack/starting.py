@@ -106,7 +106,7 @@ class Starter:
         self, part: Part, settings: Mapping[str, str], words: Mapping[str, str]
     ) -> dict[str, str]:
         own = _OWN_SETTINGS if FLUVIO in self.choices.external else _OWN_SETTINGS + FLUVIO_TLS_NAMES
-        given = inherited(part, os.environ)
+        given = inherited(part, os.environ, as_shipped=self.choices.as_shipped)
         name, _, folder = self.folder.mark.partition("=")
         return {
             **{name: value for name, value in given.items() if name not in own},
