@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from bench.report import Row, best_seconds, compared
 from qd_analytics import Datoid, Graph, Names, Table, threshold
-from qd_analytics.rolling import MonthlyContext
+from qd_analytics.models import Bar, Period
+from qd_analytics.models.rolling import RollingContext
 
 Edges = Sequence[tuple[int, int]]
 
@@ -144,9 +145,9 @@ def _memory() -> list[Row]:
         return made, made.plan()
 
     def context() -> object:
-        months = MonthlyContext()
+        months = RollingContext(Period.MONTH)
         for month in range(MONTHS):
-            months.begin_month(12 * 2014 + month, 1.0)
+            months.begin(12 * 44 + month, Bar(1.0, 1.0, 1.0, 1.0))
         return months
 
     def data() -> object:

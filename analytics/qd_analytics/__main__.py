@@ -6,6 +6,7 @@ import os
 import random
 import sys
 
+from qd_analytics.models.loading import choose_all
 from qd_analytics.service import AlertService
 from qd_fluvio import service
 from qd_schemas.specs import AnalyticsSettings
@@ -13,7 +14,12 @@ from qd_schemas.specs import AnalyticsSettings
 
 async def _main() -> None:
     settings = AnalyticsSettings.from_env(os.environ)
-    await AlertService(settings, service.ready, random.Random()).run()
+    models = choose_all(settings.models)
+
+    def ready(metrics: str) -> None:
+        service.ready(**({"metrics": metrics} if metrics else {}))
+
+    await AlertService(settings, models, ready, random.Random()).run()
 
 
 if __name__ == "__main__":

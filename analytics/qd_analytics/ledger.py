@@ -10,11 +10,17 @@ from bisect import bisect_left
 
 from qd_schemas.messages import BreakoutAlert
 
-AlertKey = tuple[int, int, int]  # model, exchange, symbol
+PairKey = tuple[int, int, int]
+"""A model at work on a market: model, exchange, symbol."""
 
 
 class AlertLedger:
-    """The sequences of all published alerts, by model and market.
+    """The sequences of published alerts, by model and market.
+
+    Parameters
+    ----------
+    since : int
+        The record of the topic that it begins with; it knows nothing of those before.
 
     Attributes
     ----------
@@ -25,11 +31,12 @@ class AlertLedger:
         topic that is shorter is another one.
     """
 
-    def __init__(self) -> None:
-        self.next_offset = 0
-        self.end_least = 0
+    def __init__(self, since: int = 0) -> None:
+        self.since = since
+        self.next_offset = since
+        self.end_least = since
         # Sorted; eight bytes an alert, since a policy may publish one for every trade.
-        self._sequences: dict[AlertKey, array[int]] = {}
+        self._sequences: dict[PairKey, array[int]] = {}
 
     def __len__(self) -> int:
         return sum(len(known) for known in self._sequences.values())
@@ -40,6 +47,16 @@ class AlertLedger:
             return False
         at = bisect_left(known, alert.sequence)
         return at < len(known) and known[at] == alert.sequence
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it knows all alerts that the topic has."""
+        return self.since == 0
+
+    def highest(self, pair: PairKey) -> int:
+        """The highest sequence of a pair's alerts that it knows; 0 where it knows none."""
+        known = self._sequences.get(pair)
+        return known[-1] if known else 0
 
     def add(self, alert: BreakoutAlert) -> None:
         """Note an alert that is on the topic; noting it twice changes nothing."""
@@ -54,9 +71,13 @@ class AlertLedger:
         self.end_least += 1
 
     def read_up_to(self, end: int) -> None:
-        """All records before `end` have been read back."""
+        """All records from `since` to before `end` have been read back."""
         self.next_offset = self.end_least = end
 
+    def read_all_before(self) -> None:
+        """All records before `since` have been read back, too."""
+        self.since = 0
 
-def _key(alert: BreakoutAlert) -> AlertKey:
+
+def _key(alert: BreakoutAlert) -> PairKey:
     return (int(alert.model_id), int(alert.exchange_id), int(alert.symbol_id))

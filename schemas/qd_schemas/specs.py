@@ -215,8 +215,6 @@ class AnalyticsSettings(Readable):
         Whose markets it watches (QD_EXCHANGE).
     watch : tuple of str
         The symbols it watches (QD_WATCH, separated by commas); empty means all.
-    poll_seconds : float
-        How often it asks symdb for new trades (QD_POLL_SECONDS).
     markets_at_once : int
         How many markets it streams at the same time (QD_MARKETS_AT_ONCE).
     models : str
@@ -236,7 +234,6 @@ class AnalyticsSettings(Readable):
     client_id: int = table.ANALYTICS_CLIENT_ID.usual
     exchange: ExchangeId = table.EXCHANGE.usual
     watch: tuple[str, ...] = ()
-    poll_seconds: float = table.POLL_SECONDS.usual
     markets_at_once: int = table.MARKETS_AT_ONCE.usual
     models: str = table.MODELS.usual
     checkpoint_seconds: float = table.CHECKPOINT_SECONDS.usual
@@ -253,7 +250,6 @@ class AnalyticsSettings(Readable):
             client_id=given.get(table.ANALYTICS_CLIENT_ID),
             exchange=given.get(table.EXCHANGE),
             watch=given.find(table.WATCH) or (),
-            poll_seconds=given.get(table.POLL_SECONDS),
             markets_at_once=given.get(table.MARKETS_AT_ONCE),
             models=given.get(table.MODELS),
             checkpoint_seconds=given.get(table.CHECKPOINT_SECONDS),

@@ -16,7 +16,6 @@ from qd_analytics import (
     IndexName,
     Inference,
     Inferences,
-    MonthlyBreakout,
     Observation,
     Observations,
     Relation,
@@ -29,7 +28,8 @@ from qd_analytics import (
 from qd_analytics.causal.context import Absent
 from qd_analytics.causal.errors import DuplicateNode, ModelError, UnknownNode
 from qd_analytics.errors import TradesRefused
-from qd_analytics.rolling import MonthlyContext
+from qd_analytics.models import Bar, Period
+from qd_analytics.models.rolling import RollingContext
 from support.causal_cases import (
     CASES,
     VALUES,
@@ -39,6 +39,7 @@ from support.causal_cases import (
     one,
     shaped,
 )
+from support.judged import a_run, in_arrays
 from support.trades import trade_rows
 
 CHECKS = Checks()
@@ -91,10 +92,10 @@ def _(case: dict[str, Any]) -> None:
 @covers("ex_ctx_year_close")
 def _(case: dict[str, Any]) -> None:
     bar = case["bar"]
-    months = MonthlyContext()
-    months.begin_month(2022 * 12, bar["open"])
-    months.extend(trade_rows([0, 0], [bar["high"], bar["close"]])["price"])
-    months.begin_month(2023 * 12, 1.0)
+    months = RollingContext(Period.MONTH)
+    months.begin(52 * 12, Bar(*[bar["open"]] * 4))
+    months.extend(bar["high"], bar["close"], bar["close"])
+    months.begin(53 * 12, Bar(1.0, 1.0, 1.0, 1.0))
     close = months.context.read(IndexName.PREVIOUS_YEAR, "close")
     assert close == case["better"]["BarRange.close"]
 
@@ -263,13 +264,12 @@ def _(case: dict[str, Any]) -> None:
     for entry in case["cases"]:
         if entry["price"] == "NaN":
             with pytest.raises(TradesRefused, match="price nan"):
-                MonthlyBreakout().evaluate(trade_rows([0], [float("nan")]))
+                a_run().evaluate(trade_rows([0], [float("nan")]))
             continue
         prev, current = entry["prev"], entry["cur"]["open"]
         prices = [prev["open"], prev["high"], prev["close"], current, entry["price"]]
         rows = trade_rows(["2024-01-01"] * 3 + ["2024-02-01"] * 2, prices)
-        states = MonthlyBreakout().evaluate(rows).states
-        assert bool(states[-1] == T) is entry["result"]
+        assert (in_arrays(rows).states[-1] == T) is entry["result"]
 
 
 def test_no_case_is_skipped_silently() -> None:

@@ -40,7 +40,7 @@ name = "one"
 
 [analytics]
 watch = ["XBTCAD", "XBTSEK"]
-poll_seconds = 0.5
+checkpoint_seconds = 0.5
 exchange = "binance"
 """
 
@@ -60,7 +60,7 @@ def test_one_file_serves_all_services(file: Path) -> None:
     assert gateway.group == "sc:9003"
     analytics = AnalyticsSettings.from_env(env)
     assert analytics.watch == ("XBTCAD", "XBTSEK")
-    assert (analytics.poll_seconds, analytics.exchange) == (0.5, ExchangeId.BINANCE)
+    assert (analytics.checkpoint_seconds, analytics.exchange) == (0.5, ExchangeId.BINANCE)
 
 
 def test_the_environment_goes_before_the_file(file: Path) -> None:

@@ -56,7 +56,7 @@ def test_all_settings() -> None:
         "QD_LEASE_MS": "500",
         "QD_WATCH": " XBTCAD, XBTSEK,,",
         "QD_EXCHANGE": "Kraken",
-        "QD_POLL_SECONDS": "0.5",
+        "QD_CHECKPOINT_SECONDS": "0.5",
         "QD_MARKETS_AT_ONCE": "2",
         "QD_ANALYTICS_CLIENT_ID": "99",
     }
@@ -64,7 +64,11 @@ def test_all_settings() -> None:
     analytics = AnalyticsSettings.from_env(given)
     assert analytics.watch == ("XBTCAD", "XBTSEK")
     assert not analytics.watches("XBTEUR")
-    assert (analytics.poll_seconds, analytics.markets_at_once, analytics.client_id) == (0.5, 2, 99)
+    assert (analytics.checkpoint_seconds, analytics.markets_at_once, analytics.client_id) == (
+        0.5,
+        2,
+        99,
+    )
 
 
 def test_how_to_speak_to_fluvio() -> None:
@@ -130,8 +134,16 @@ ERRORS: list[tuple[Settings, dict[str, str], str]] = [
         {"QD_EXCHANGE": "nyse"},
         "'nyse'; expected kraken or",
     ),
-    (AnalyticsSettings.from_env, {"QD_POLL_SECONDS": "nan"}, "QD_POLL_SECONDS is 'nan'"),
-    (AnalyticsSettings.from_env, {"QD_POLL_SECONDS": "x"}, "expected seconds from 0.01 to 3600"),
+    (
+        AnalyticsSettings.from_env,
+        {"QD_CHECKPOINT_SECONDS": "nan"},
+        "QD_CHECKPOINT_SECONDS is 'nan'",
+    ),
+    (
+        AnalyticsSettings.from_env,
+        {"QD_CHECKPOINT_SECONDS": "x"},
+        "expected seconds from 0.05 to 3600",
+    ),
     (AnalyticsSettings.from_env, {"QD_ANALYTICS_CLIENT_ID": "3"}, "from 21 to 65534"),
 ]
 
@@ -145,7 +157,7 @@ def test_errors(settings: Settings, given: dict[str, str], text: str) -> None:
     assert "secret" not in str(caught.value), "a DSN may hold a password"
 
 
-@given(st.sampled_from([*ALL, "QD_LEASE_MS", "QD_POLL_SECONDS", "QD_EXCHANGE"]), st.text())
+@given(st.sampled_from([*ALL, "QD_LEASE_MS", "QD_CHECKPOINT_SECONDS", "QD_EXCHANGE"]), st.text())
 def test_any_value_is_read_or_named_in_the_error(name: str, value: str) -> None:
     env = ALL | {name: value}
     for settings in (GatewaySettings.from_env, AnalyticsSettings.from_env):

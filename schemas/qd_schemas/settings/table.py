@@ -347,14 +347,6 @@ WATCH: Final = Setting(
     _ANALYTICS,
     default_words="all",
 )
-POLL_SECONDS: Final = Setting(
-    "QD_POLL_SECONDS",
-    "analytics.poll_seconds",
-    Seconds(0.01, 3_600.0),
-    "How often it asks symdb for new trades.",
-    _ANALYTICS,
-    1.0,
-)
 MODELS: Final = Setting(
     "QD_MODELS",
     "analytics.models",
