@@ -9,7 +9,7 @@ import asyncio
 import inspect
 import sys
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from concurrent.futures import CancelledError, Future, wait
 from typing import Any, TypeVar
 
@@ -30,7 +30,7 @@ class LoopThread:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="qd", daemon=True)
         self._thread.start()
-        self._calls: set[Future[Any]] = set()
+        self._calls: set[_Call[Any]] = set()
         self._closed = False
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -49,19 +49,18 @@ class LoopThread:
         except UsageError:
             work.close()
             raise
-        call: Future[T] = Future()
-        tasks: list[asyncio.Task[T]] = []
+        call = _Call(work)
         self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
-        self._loop.call_soon_threadsafe(lambda: tasks.append(_started(work, call)))
         try:
+            self._tell(lambda: call.end() if self._closed else call.begin())
             return call.result()
         except CancelledError:
             raise UsageError("the client was closed while this call waited") from None
         finally:
             if not call.done():  # the wait was interrupted
-                self._loop.call_soon_threadsafe(lambda: tasks[0].cancel())
+                self._tell(call.end)
                 wait([call])
+            self._calls.discard(call)
 
     def iterate(self, values: AsyncGenerator[T, None]) -> Generator[T, None, None]:
         """Give what an asynchronous generator gives; leaving early closes it."""
@@ -86,7 +85,13 @@ class LoopThread:
         self._thread.join()
         self._loop.close()
         for call in list(self._calls):  # of threads that began one at the last moment
-            call.cancel()
+            call.end()
+
+    def _tell(self, step: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(step)
+        except RuntimeError:  # it was closed just now
+            step()
 
     def _end(self, values: AsyncGenerator[Any, None]) -> None:
         if self._closed:
@@ -108,19 +113,38 @@ class LoopThread:
             raise UsageError("called from a coroutine; use the asynchronous client there")
 
 
-def _started(work: Coroutine[Any, Any, T], call: Future[T]) -> asyncio.Task[T]:
-    task = asyncio.get_running_loop().create_task(work)
+class _Call(Future[T]):
+    """A coroutine that runs in a loop, and how it ended."""
 
-    def settle(task: asyncio.Task[T]) -> None:
-        if task.cancelled():
-            call.cancel()
-        elif (error := task.exception()) is not None:
-            call.set_exception(error)
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        super().__init__()
+        self._work = work
+        self._task: asyncio.Task[T] | None = None
+
+    def begin(self) -> None:
+        """Run the coroutine, in the loop's thread."""
+        self._task = asyncio.get_running_loop().create_task(self._work)
+        self._task.add_done_callback(self._settle)
+
+    def end(self) -> None:
+        """Cancel the coroutine, in the loop's thread or after it."""
+        if self._task is not None:
+            self._task.cancel()
         else:
-            call.set_result(task.result())
+            self._work.close()
+            self._give_up()
 
-    task.add_done_callback(settle)
-    return task
+    def _settle(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            self._give_up()
+        elif (error := task.exception()) is not None:
+            self.set_exception(error)
+        else:
+            self.set_result(task.result())
+
+    def _give_up(self) -> None:
+        self.cancel()
+        self.set_running_or_notify_cancel()  # which wakes who waits for its end
 
 
 async def _closed(values: AsyncGenerator[Any, None]) -> None:

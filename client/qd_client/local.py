@@ -239,6 +239,3 @@ def _running_stack() -> StackRecord:
             f"{FLUVIO} and {SYMDB} to host:port of a cluster and its symbol master"
         )
     return record
-
-
-endpoints = surroundings
