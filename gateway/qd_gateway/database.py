@@ -1,4 +1,4 @@
-"""The market database as the gateway uses it: what a stream sends, batch by batch.
+"""The market database as the gateway uses it: what there is for a plan, and its rows.
 
 A database that is down refuses the streams of that moment and nothing else.
 """
@@ -8,13 +8,16 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import numpy as np
+
 from qd_gateway.errors import StreamRefused
-from qd_gateway.limits import BATCH_ROWS
+from qd_gateway.pieces import Pieces, Query
 from qd_gateway.plans import Refusal, StreamPlan
-from qd_gateway.stream import Feed
+from qd_gateway.sizes import PIECES_AT_ONCE
+from qd_schemas.arrays import Rows
 from qd_schemas.enums import DataErrorType, Reason
-from qd_store import Market, Store
-from qd_store.reading import BarQuery, TradeQuery, Unfinished
+from qd_store import Store
+from qd_store.reading import Fetch
 
 _log = logging.getLogger("qd_gateway.database")
 
@@ -23,7 +26,7 @@ class Database:
     """Gives the rows of streams."""
 
     def __init__(self, dsn: str) -> None:
-        self._store = Store(dsn)
+        self._store = Store(dsn, idle_max=PIECES_AT_ONCE)
         self._is_prepared = False
         self._preparing = asyncio.Lock()
 
@@ -42,13 +45,13 @@ class Database:
             self._is_prepared = True
             _log.info("database open")
 
-    async def feed(self, plan: StreamPlan) -> Feed:
-        """The rows of a plan, a batch at a time; nothing is read before the first batch.
+    async def pieces(self, plan: StreamPlan) -> Pieces:
+        """How to read the rows of a plan, of what is stored now.
 
         Raises
         ------
         StreamRefused
-            There is no such market.
+            There is no such market, or it has no trade so late.
         StoreError
             The database failed.
         """
@@ -59,22 +62,31 @@ class Database:
                 Refusal(DataErrorType.TABLE_NOT_FOUND, Reason.SYMBOL_UNKNOWN),
                 f"exchange {plan.exchange_id} has no market with symbol id {plan.symbol_id}",
             )
-        return self._store.fetch(_query_of(plan, market), batch_rows=BATCH_ROWS)
+        first = 1
+        if not plan.is_bars and plan.start_time is not None and plan.start_time > market.first_time:
+            found = await self._store.first_sequence(market, plan.start_time)
+            first = market.trades + 1 if found is None else found
+        return Pieces(plan, market, first)
+
+    def fetch(self, query: Query, batch_rows: int) -> Fetch[Query, Rows]:
+        """The rows of a piece, a batch at a time; nothing is read before the first batch."""
+        return self._store.fetch(query, batch_rows=batch_rows)
+
+    async def has_rows(self, query: Query) -> bool:
+        """Whether a query of few rows gives any.
+
+        Raises
+        ------
+        StoreError
+            The database failed.
+        """
+        return len(await self._store.query(query)) > 0
 
     async def aclose(self) -> None:
         """Close the store."""
         await self._store.aclose()
 
 
-def _query_of(plan: StreamPlan, market: Market) -> TradeQuery | BarQuery:
-    """What a plan sends; its last bar as it is so far, since the protocol has no mark for it."""
-    if not plan.is_bars:
-        return TradeQuery(market, plan.start_time, plan.end_time, plan.first_sequence)
-    return BarQuery(
-        market,
-        plan.resolution,
-        plan.start_time,
-        plan.end_time,
-        plan.first_sequence,
-        unfinished=Unfinished.INCLUDED,
-    )
+def nothing(query: Query) -> Rows:
+    """No row of a query."""
+    return np.empty(0, query.dtype)

@@ -172,7 +172,7 @@ class Gateway:
                 case StopStream():
                     self._streams.stop(action.ticket, action.reason)
                 case AdvanceStream():
-                    continue  # streams send on without waiting for it
+                    self._streams.advance(action.ticket, action.sequence)
                 case AbortStream():
                     self._streams.abort(action.ticket)
                 case Ignored():

@@ -12,13 +12,16 @@ from qd_gateway.actions import Channel
 from qd_gateway.channel import ClientChannel
 from qd_gateway.database import Database
 from qd_gateway.errors import SinkLost, StreamRefused
+from qd_gateway.grants import Grants
 from qd_gateway.limits import STREAMS_STOP_SECONDS_MAX
+from qd_gateway.metrics import GatewayMetrics
 from qd_gateway.plans import Refusal, StreamPlan
+from qd_gateway.reader import RowReader
 from qd_gateway.stream import Stream
+from qd_gateway.turns import Turns
 from qd_schemas.enums import DataErrorType, EndReason, Reason
 from qd_schemas.errors import EncodeError
 from qd_schemas.wire import NO_STREAM
-from qd_store import StoreError
 
 _log = logging.getLogger("qd_gateway.stream")
 
@@ -35,11 +38,18 @@ class StreamRunner:
     on_ended : callable
         Called once for each stream that was started, with its ticket and what its client
         must be told, if anything.
+    metrics : GatewayMetrics
+        Told of what streams do.
     """
 
-    def __init__(self, database: Database, on_ended: Ended) -> None:
+    def __init__(
+        self, database: Database, on_ended: Ended, metrics: GatewayMetrics | None = None
+    ) -> None:
         self._database = database
         self._on_ended = on_ended
+        self._metrics = metrics or GatewayMetrics()
+        self._grants = Grants(Turns())
+        self._beat = asyncio.Lock()
         self._streams: dict[int, tuple[Stream, asyncio.Task[Refusal | None]]] = {}
         self._closed = False
 
@@ -47,7 +57,7 @@ class StreamRunner:
         """Start a stream's task, unless all streams are being stopped."""
         if self._closed:
             return
-        stream = Stream(plan, time.monotonic)
+        stream = Stream(plan, time.monotonic, self._beat, self._metrics)
         stream_id = "-" if plan.stream_id == NO_STREAM else plan.stream_id
         name = f"{channel} stream={stream_id} ticket={plan.ticket}"
         _log.info("%s started: %s", name, _describe(plan))
@@ -61,6 +71,11 @@ class StreamRunner:
         """End a stream soon, with its Last… message, which says why."""
         if ticket in self._streams:
             self._streams[ticket][0].stop(reason)
+
+    def advance(self, ticket: int, sequence: int) -> None:
+        """A stream's client has taken all its rows before that number."""
+        if ticket in self._streams:
+            self._streams[ticket][0].advance(sequence)
 
     def abort(self, ticket: int) -> None:
         """End a stream at once."""
@@ -95,6 +110,7 @@ class StreamRunner:
             seconds,
             totals.rows / seconds,
         )
+        self._metrics.stream_ended(_outcome(task, totals.reason))
         del self._streams[stream.plan.ticket]
         self._on_ended(stream.plan.ticket, refusal)
 
@@ -108,9 +124,6 @@ class StreamRunner:
         except EncodeError as error:
             _log.error("%s cannot be encoded: %s", name, error)
             return Refusal(DataErrorType.ENCODING_FAILED, Reason.NOT_ENCODABLE)
-        except StoreError as error:
-            _log.error("%s has no database: %s", name, error)
-            return Refusal(DataErrorType.CHANNEL_FAILED, Reason.DATABASE_FAILED)
         except TopicNotFound as error:
             _log.warning("%s has no topic: %s", name, error)
             return None  # the session ends with it
@@ -124,10 +137,10 @@ class StreamRunner:
         return None
 
     async def _send(self, stream: Stream, channel: ClientChannel) -> None:
-        feed = await self._database.feed(stream.plan)
         producer = await channel.producer(Channel.DATA)
+        reader = RowReader(stream.plan, self._database, self._grants, self._metrics, time.monotonic)
         try:
-            await stream.run(feed, producer)
+            await stream.run(reader, producer)
         except FluvioError as error:
             await channel.drop(Channel.DATA, producer)
             if isinstance(error, TopicNotFound):
