@@ -151,6 +151,19 @@ async def test_a_session_and_a_stream_are_ended(served: str) -> None:
             assert ended is Outcome.ENDED
 
 
+async def test_a_client_that_logs_in_again_at_once_was_ended(served: str) -> None:
+    async def obey(gateway: GatewayState) -> None:
+        while not (orders := await gateway.orders()):
+            await gateway.wait(asyncio.Event(), 1.0)
+        anew = dataclasses.replace(BUSY, login_id=78)
+        await gateway.renew(Saving(sessions={21: anew.to_json()}, done=[orders[0].number]))
+
+    async with GatewayState.open(served, Member(GROUP, "one", 1, 60.0), first=True) as gateway:
+        await gateway.take(SLOTS)
+        ended, _ = await asyncio.gather(end(served, 21, None, None), obey(gateway))
+        assert ended is Outcome.ENDED
+
+
 def test_what_cannot_be_ended(bare_qd: Qd, served: str) -> None:
     for arguments, said in (
         (("23",), "client 23 is not logged in"),

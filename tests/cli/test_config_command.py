@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,6 +136,22 @@ def test_what_joins_the_environment(file: Path) -> None:
         "QD_DATABASE_FILE": "f",
         "PATH": "/bin",
     }
+
+
+def test_a_service_in_the_foreground_gets_its_settings_from_the_file(file: Path) -> None:
+    """Also where the shell knows nothing of the environment of Python that qd is installed in."""
+    file.write_text('[log]\nformat = "json"\n[gateway]\nlease_ms = 500\n[client]\nid = 21\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "qd_cli", "run", "gateway"],
+        env={"PATH": "/usr/bin:/bin", "QD_CONFIG": str(file), "QD_STATE": str(file.parent)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    found = json.loads(done.stderr)
+    assert (done.returncode, found["logger"]) == (1, "qd_gateway")
+    assert found["event"].startswith("failed: QD_FLUVIO is not set; expected host:port")
 
 
 @pytest.mark.parametrize("part", qd_parts(), ids=lambda part: part.name)

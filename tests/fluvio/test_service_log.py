@@ -108,7 +108,7 @@ def test_any_event_with_any_fields_is_one_line(text: str, fields: dict[str, Any]
     logger = logging.Logger("qd_test")
     as_json, as_text = lines_of(logger, JsonFormatter()), lines_of(logger, TextFormatter())
     FieldLogger(logger, fields).info("%s", text)
-    found = json.loads(as_json[0])
+    found = json.loads(as_json[0], parse_constant=pytest.fail)
     assert found["event"] == text
     assert len(found) == 4 + len(fields)
     assert "\n" not in as_json[0] + as_text[0]

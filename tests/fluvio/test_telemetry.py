@@ -103,6 +103,8 @@ async def test_connections_over_the_limit_are_closed() -> None:
         for _, writer in held:
             writer.close()
         await asyncio.gather(*waiting)
+        for _ in range(40):  # who has ended leaves a place
+            assert await asyncio.to_thread(ask, where, "/livez") == (200, "ok\n")
 
 
 async def test_an_address_that_is_taken() -> None:

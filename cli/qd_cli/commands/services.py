@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -47,7 +46,8 @@ def run(
     # The service takes this process's place, so that signals reach it directly.
     os.execve(
         sys.executable,
-        [Path(sys.executable).name, "-m", chosen.module, *arguments],
+        # By its path: by its name alone, it would look for itself, and its packages, in PATH.
+        [sys.executable, "-m", chosen.module, *arguments],
         {**settings, **inherited(chosen, os.environ), **_of_starter()},
     )
 
