@@ -139,11 +139,13 @@ def test_what_joins_the_environment(file: Path) -> None:
 
 
 def test_a_service_in_the_foreground_gets_its_settings_from_the_file(file: Path) -> None:
-    """Also where the shell knows nothing of the environment of Python that qd is installed in."""
+    """Also where PATH leads to a Python of this name that has no packages."""
+    other = file.parent / Path(sys.executable).name
+    other.symlink_to(Path(sys.executable).resolve())
     file.write_text('[log]\nformat = "json"\n[gateway]\nlease_ms = 500\n[client]\nid = 21\n')
     done = subprocess.run(
         [sys.executable, "-m", "qd_cli", "run", "gateway"],
-        env={"PATH": "/usr/bin:/bin", "QD_CONFIG": str(file), "QD_STATE": str(file.parent)},
+        env={"PATH": str(file.parent), "QD_CONFIG": str(file), "QD_STATE": str(file.parent)},
         capture_output=True,
         text=True,
         timeout=60,
