@@ -54,23 +54,30 @@ async def test_trades_arrive_to_the_last_digit(fluvio_endpoint: str, markets: Ma
 
 
 async def test_daily_bars(fluvio_endpoint: str, markets: Markets) -> None:
-    rows = markets.trades["XBTUSD"]
+    symbol, rows = markets.ids["XBTUSD"], markets.trades["XBTUSD"]
     async with QDClient(endpoint=fluvio_endpoint) as qd:
-        bars = await whole(qd.bars(markets.ids["XBTUSD"], "1d"))
-        again = await whole(qd.bars(markets.ids["XBTUSD"], Resolution.D1, first_sequence=3))
+        over = await whole(qd.bars(symbol, "1d"))
+        bars = await whole(qd.bars(symbol, Resolution.D1, unfinished=True))
+        closed = await whole(qd.bars(symbol, "1d", stamp="close"))
+        again = await whole(qd.bars(symbol, Resolution.D1, first_sequence=3))
+        with pytest.raises(DataUnavailable, match="unfinished=True"):
+            await whole(qd.bars(symbol, "1d", start=int(bars["time"][-1])))
     days = rows["time"] // DAY_US
     np.testing.assert_array_equal(bars["time"], np.unique(days) * DAY_US)
     np.testing.assert_array_equal(
         bars["high"], [rows["price"][days == d].max() for d in np.unique(days)]
     )
-    np.testing.assert_array_equal(again, bars[2:])
+    np.testing.assert_array_equal(over, bars[:-1], "the last day may go on")
+    np.testing.assert_array_equal(again, over[2:])
+    np.testing.assert_array_equal(closed["time"], over["time"] + DAY_US)
+    np.testing.assert_array_equal(closed["close"], over["close"])
 
 
 async def test_single_messages(fluvio_endpoint: str, markets: Markets) -> None:
     symbol = markets.ids["XBTUSD"]
     async with QDClient(endpoint=fluvio_endpoint) as qd:
         trades = [trade async for trade in qd.trade_messages(symbol, first_sequence=4_999)]
-        bars = [bar async for bar in qd.bar_messages(symbol, "1y")]
+        bars = [bar async for bar in qd.bar_messages(symbol, "1y", unfinished=True)]
     expected = markets.trades["XBTUSD"][-2:].tolist()
     assert trades == [ExactTrade(symbol, *values) for _, *values in expected]
     assert [bar.symbol_id for bar in bars] == [symbol] * len(bars)

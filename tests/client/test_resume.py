@@ -1,0 +1,198 @@
+"""Streams go on across real gateways and brokers that are killed, stopped, paused and restarted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncGenerator, Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qd_client import (
+    GatewayLost,
+    QDClient,
+)
+from qd_schemas.arrays import Rows
+from qd_schemas.specs import ClientKind, FluvioSettings
+from support.gateways import GatewayStarter, wait_logged
+from support.layer import Broker
+from support.markets import Markets
+from support.processes import Process
+
+SYMBOL = "XBTEUR"
+PACE = 4e6  # its three months in two seconds, so that a stream is still running
+LEASE_MS = 1_000
+
+
+def native(endpoint: str) -> FluvioSettings:
+    return FluvioSettings(endpoint, ClientKind.NATIVE)
+
+
+async def read(stream: AsyncGenerator[Rows, None], meanwhile: Callable[[], object]) -> Rows:
+    """Read a stream to its end; `meanwhile` happens after its first rows."""
+    parts = [await anext(stream)]
+    await asyncio.to_thread(meanwhile)
+    parts += [rows async for rows in stream]
+    return np.concatenate(parts)
+
+
+class Heard(logging.Handler):
+    """Waits for words in the client's log."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self._words = words
+        self.event = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._words in record.getMessage():
+            self.event.set()
+
+
+@contextlib.contextmanager
+def logged(words: str) -> Iterator[asyncio.Event]:
+    """An event for when the client logs these words."""
+    heard, log = Heard(words), logging.getLogger("qd_client")
+    log.addHandler(heard)
+    try:
+        yield heard.event
+    finally:
+        log.removeHandler(heard)
+
+
+@contextlib.contextmanager
+def gateway_of(folder: Path, endpoint: str, dsn: str) -> Iterator[Process]:
+    process = Process("qd_gateway", folder=folder, env={"QD_FLUVIO": endpoint, "QD_DATABASE": dsn})
+    try:
+        process.wait_ready()
+        yield process
+    finally:
+        process.stop()
+
+
+async def test_a_gateway_may_be_killed_and_stopped(
+    fluvio_endpoint: str, markets: Markets, start_gateway: GatewayStarter
+) -> None:
+    """Trades and bars at once; the second gateway is stopped as by `qd down`."""
+    symbol, rows = markets.ids[SYMBOL], markets.trades[SYMBOL]
+    gateways = [start_gateway()]
+
+    def restart() -> None:
+        gateways[-1].kill()
+        gateways.append(start_gateway())
+
+    def stop() -> None:
+        assert gateways[-1].stop() == 0
+        gateways.append(start_gateway())
+
+    async with QDClient(endpoint=native(fluvio_endpoint), lease_ms=LEASE_MS) as qd:
+        expected = np.concatenate([part async for part in qd.bars(symbol, "1h")])
+        trades, bars = qd.trades(symbol, pace=PACE), qd.bars(symbol, "1h", pace=PACE)
+        got, got_bars = await asyncio.gather(read(trades, restart), read(bars, lambda: None))
+        np.testing.assert_array_equal(got, rows)
+        np.testing.assert_array_equal(got_bars, expected)
+        assert min(trades.resumed, bars.resumed) >= 1
+        assert (trades.rows, trades.next_sequence) == (len(rows), len(rows) + 1)
+        assert (bars.rows, bars.next_sequence) == (len(expected), len(expected) + 1)
+
+        trades = qd.trades(symbol, pace=PACE)
+        np.testing.assert_array_equal(await read(trades, stop), rows)
+        assert trades.resumed >= 1
+    assert gateways[-1].stop() == 0
+
+
+async def test_patience_ends(
+    fluvio_endpoint: str, markets: Markets, start_gateway: GatewayStarter
+) -> None:
+    gateway = start_gateway()
+    endpoint = native(fluvio_endpoint)
+    async with QDClient(endpoint=endpoint, lease_ms=500, patience_s=0.5) as qd:
+        stream = qd.trades(markets.ids[SYMBOL], pace=1.0)
+        with pytest.raises(GatewayLost, match="fell silent") as caught:
+            await read(stream, gateway.kill)
+    assert f"ask again from sequence {stream.next_sequence}" in str(caught.value)
+
+
+async def test_a_broker_may_be_killed(markets: Markets, tmp_path: Path) -> None:
+    symbol, rows = markets.ids[SYMBOL], markets.trades[SYMBOL]
+    with (
+        contextlib.closing(Broker(tmp_path)) as broker,
+        gateway_of(tmp_path, broker.endpoint, markets.dsn) as gateway,
+    ):
+
+        def restart() -> None:
+            broker.kill()
+            broker.start()
+
+        async with QDClient(endpoint=native(broker.endpoint), lease_ms=LEASE_MS) as qd:
+            stream = qd.trades(symbol, pace=PACE)
+            np.testing.assert_array_equal(await read(stream, restart), rows)
+            assert stream.resumed >= 1
+        assert gateway.popen.poll() is None
+
+
+async def test_a_client_that_comes_back_is_closed_like_any_other(
+    markets: Markets, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its cluster is gone while it is cancelled; one step may wait for it, and no more."""
+    with (
+        contextlib.closing(Broker(tmp_path)) as broker,
+        gateway_of(tmp_path, broker.endpoint, markets.dsn),
+    ):
+        resuming = asyncio.Event()
+
+        async def stream() -> None:
+            async with QDClient(endpoint=native(broker.endpoint), lease_ms=300) as qd:
+                trades = qd.trades(markets.ids[SYMBOL], pace=1.0)
+                await anext(trades)
+                with logged("asking again") as again:
+                    broker.kill()
+                    reading = asyncio.ensure_future(anext(trades))
+                    await again.wait()
+                resuming.set()
+                await reading
+
+        task = asyncio.create_task(stream())
+        task.add_done_callback(lambda _: resuming.set())
+        await resuming.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        waited = [text for text in caplog.messages if "did not answer within" in text]
+        assert len(waited) <= 1, caplog.messages
+
+
+async def test_a_gateway_may_be_paused(
+    fluvio_endpoint: str, markets: Markets, gateway: Process
+) -> None:
+    symbol, rows = markets.ids[SYMBOL], markets.trades[SYMBOL]
+    async with QDClient(endpoint=native(fluvio_endpoint), lease_ms=LEASE_MS) as qd:
+        stream = qd.trades(symbol, pace=PACE)
+        parts = [await anext(stream)]
+        with logged("fell silent") as silent:
+            gateway.popen.send_signal(signal.SIGSTOP)
+            reading = asyncio.ensure_future(anext(stream))
+            await silent.wait()
+            gateway.popen.send_signal(signal.SIGCONT)
+        parts += [await reading]
+        parts += [part async for part in stream]
+    np.testing.assert_array_equal(np.concatenate(parts), rows)
+    assert stream.resumed >= 1
+
+
+async def test_a_program_that_keeps_its_loop_busy_loses_its_session_and_no_row(
+    fluvio_endpoint: str, markets: Markets, gateway: Process, client_id: int
+) -> None:
+    symbol, rows = markets.ids[SYMBOL], markets.trades[SYMBOL]
+    async with QDClient(client_id, endpoint=native(fluvio_endpoint), lease_ms=500) as qd:
+        stream = qd.trades(symbol, pace=PACE)
+        parts = [await anext(stream)]
+        # On this very thread, which is the point: nobody sends heartbeats meanwhile.
+        wait_logged(gateway, rf"client={client_id} session=\d+ ended: lease expired")
+        parts += [part async for part in stream]
+    np.testing.assert_array_equal(np.concatenate(parts), rows)
+    assert stream.resumed >= 1
