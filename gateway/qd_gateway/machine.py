@@ -65,6 +65,7 @@ class GatewayMachine:
         self._heartbeats = Rate(limits.heartbeats_per_second)
         self._strangers = Rate(limits.strangers_per_second)
         self._refusals = Rate(limits.refusals_per_second)
+        self._rates = (self._requests, self._heartbeats, self._strangers, self._refusals)
         self._forget_at = 0.0
 
     @property
@@ -100,6 +101,10 @@ class GatewayMachine:
     def repeated(self) -> int:
         """Records passed over so far because they had been handled before."""
         return self._slots.repeated
+
+    def remembered(self) -> int:
+        """How much is kept in mind of clients beside their sessions, for a few seconds."""
+        return sum(map(len, self._rates)) + self._admission.remembered()
 
     # --- what happens -----------------------------------------------------------------
 
@@ -333,7 +338,7 @@ class GatewayMachine:
         if now < self._forget_at:
             return
         self._forget_at = now + _FORGET_SECONDS
-        for rate in (self._requests, self._heartbeats, self._strangers, self._refusals):
+        for rate in self._rates:
             rate.forget_full(now)
         self._admission.forget_old(now)
 

@@ -20,6 +20,7 @@ class Rate:
     def __init__(self, per_second: int) -> None:
         self.per_second = per_second
         self._interval_s = 1 / per_second
+        self._behind_s_max = BURST_SECONDS + self._interval_s / 2  # halves: sums are rounded
         self._full_at: dict[int, float] = {}
 
     def __len__(self) -> int:
@@ -28,7 +29,7 @@ class Rate:
     def take(self, client_id: int, now: float) -> bool:
         """Use the client's bucket once; False where it is empty."""
         full_at = max(self._full_at.get(client_id, now), now) + self._interval_s
-        if full_at - now > BURST_SECONDS:
+        if full_at - now > self._behind_s_max:
             return False
         self._full_at[client_id] = full_at
         return True

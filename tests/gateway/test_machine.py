@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
 from qd_gateway.actions import (
@@ -21,9 +19,7 @@ from qd_gateway.actions import (
     StopStream,
 )
 from qd_gateway.limits import Limits
-from qd_gateway.machine import GatewayMachine
 from qd_gateway.plans import Refusal
-from qd_gateway.slots import SLOTS
 from qd_schemas.codec import decode, encode, version_of
 from qd_schemas.enums import ClientErrorType, DataErrorType, DataType, EndReason, Reason, Resolution
 from qd_schemas.messages import (
@@ -39,45 +35,15 @@ from qd_schemas.messages import (
     StopAllData,
     StopData,
 )
+from support.machines import CLIENT, EPOCH, OTHER, Gateway, sent, start, tickets
 
-CLIENT, OTHER = 21, 22
-EPOCH = 7
 NOT_SENT = Refusal(DataErrorType.SEND_FAILED, Reason.NOT_SENT)
 NO_MARKET = Refusal(DataErrorType.TABLE_NOT_FOUND, Reason.SYMBOL_UNKNOWN)
-
-
-class Gateway:
-    """The machine with a short way to send messages."""
-
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.machine = GatewayMachine(limits)
-        self.machine.own(range(SLOTS), [], EPOCH, 0.0)
-        self.offsets = itertools.count()
-
-    def send(self, message: Message, version: int = 2, now: float = 0.0) -> list[Action]:
-        return self.put(encode(message, version), now)
-
-    def put(self, payload: bytes, now: float = 0.0) -> list[Action]:
-        return self.machine.on_record(payload, next(self.offsets), now)
 
 
 @pytest.fixture
 def gateway() -> Gateway:
     return Gateway()
-
-
-def start(
-    client: int = CLIENT, symbol: int = 1, kind: int = DataType.TRADES_EXACT, stream: int = 1
-) -> StartData:
-    return StartData(client, 1, symbol, Resolution.D1, kind, stream)
-
-
-def tickets(actions: list[Action]) -> list[int]:
-    return [action.plan.ticket for action in actions if isinstance(action, StartStream)]
-
-
-def sent(actions: list[Action]) -> list[Message]:
-    return [decode(action.payload) for action in actions if isinstance(action, Reply)]
 
 
 def coarse(actions: list[Action]) -> list[Message]:
