@@ -151,13 +151,21 @@ def test_streamed_trades_equal_the_file(shell: Shell) -> None:
     [
         (("--limit", "3"), 3),
         (("--from-sequence", str(TRADES)), 1),
-        (("--bars", "1M"), 36),
+        (("--bars", "1M"), 35),
+        (("--bars", "1M", "--unfinished"), 36),
         (("--bars", "1y", "--limit", "2"), 2),
         (("--bars", "1M", "--start", "2022-01-01", "--end", "2022-04-01"), 3),
     ],
 )
 def test_parts_of_streams(shell: Shell, arguments: tuple[str, ...], rows: int) -> None:
     assert len(shell.lines("stream", "XBTEUR", *arguments)) == rows
+
+
+def test_bars_by_the_time_of_their_close(shell: Shell) -> None:
+    by_start = shell.lines("stream", "XBTEUR", "--bars", "1M", "--limit", "9")
+    by_close = shell.lines("stream", "XBTEUR", "--bars", "1M", "--limit", "8", "--stamp", "close")
+    assert [bar["time"] for bar in by_close] == [bar["time"] for bar in by_start][1:]
+    assert [bar["open"] for bar in by_close] == [bar["open"] for bar in by_start][:8]
 
 
 def test_streams_as_csv_and_as_text(shell: Shell) -> None:
