@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable
 
 from qd_fluvio import FluvioError, Producer, TopicNotFound
+from qd_fluvio.logs import field_logger
 from qd_gateway.actions import Channel, OpenSession, Reply
 from qd_gateway.limits import (
     CHANNEL_OPEN_SECONDS_MAX,
@@ -21,9 +21,10 @@ from qd_gateway.limits import (
     REPLY_TRIES_MAX,
 )
 from qd_gateway.link import Link
+from qd_gateway.metrics import GatewayMetrics
 from qd_schemas.topics import client_topics
 
-_log = logging.getLogger("qd_gateway.channel")
+_log = field_logger("qd_gateway.channel")
 
 
 class ClientChannel:
@@ -40,6 +41,8 @@ class ClientChannel:
     before : asyncio.Task, optional
         The client's session before, while it closes: what it sent goes out first, so that no
         record of it comes between those of this one.
+    metrics : GatewayMetrics
+        Told of replies that are dropped.
     """
 
     def __init__(
@@ -48,8 +51,11 @@ class ClientChannel:
         link: Link,
         on_gone: Callable[[], None],
         before: asyncio.Task[None] | None,
+        metrics: GatewayMetrics,
     ) -> None:
         self._opened = opened
+        self._metrics = metrics
+        self.log = _log.bind(client=opened.client_id, session=opened.session)
         self._link = link
         self._on_gone: Callable[[], None] | None = on_gone
         self._before = before
@@ -63,12 +69,23 @@ class ClientChannel:
     def __str__(self) -> str:
         return f"client={self._opened.client_id} session={self._opened.session}"
 
+    @property
+    def client_id(self) -> int:
+        """Whose way it is."""
+        return self._opened.client_id
+
+    @property
+    def waiting(self) -> int:
+        """How many replies wait to be sent."""
+        return self._replies.qsize()
+
     def put(self, reply: Reply) -> None:
         """Take a reply for sending; over the limit it is dropped."""
         if self._replies.qsize() < REPLIES_WAITING_MAX:
             self._replies.put_nowait(reply)
         else:
-            _log.warning("%s reply dropped, %d wait: %s", self, REPLIES_WAITING_MAX, reply.text)
+            self._metrics.reply_dropped()
+            self.log.warning("reply dropped: %s", reply.text, waiting=REPLIES_WAITING_MAX)
 
     def close(self) -> None:
         """End `run` once the waiting replies are out; takes nothing more from then on."""
@@ -84,8 +101,18 @@ class ClientChannel:
                     await self.producer(channel)
             while (reply := await self._replies.get()) is not None:
                 await self._deliver(reply)
+                self._replies.task_done()
         finally:
             await self._close_producers()
+
+    async def flush(self) -> None:
+        """Wait until all that was sent so far, and the waiting replies, are acknowledged."""
+        if self.closed:
+            return
+        await self._replies.join()
+        for producer in list(self._producers.values()):
+            with contextlib.suppress(FluvioError):  # whoever sends next finds it
+                await producer.flush()
 
     async def producer(self, channel: Channel) -> Producer:
         """The producer of one of the client's topics, opened when needed.
@@ -157,7 +184,8 @@ class ClientChannel:
                 break
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, RECONNECT_SECONDS_MAX)
-        _log.warning("%s could not be told: %s", self, reply.text)
+        self._metrics.reply_dropped()
+        self.log.warning("could not be told: %s", reply.text)
 
     async def _close_producers(self) -> None:
         producers = list(self._producers.values())

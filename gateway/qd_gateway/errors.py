@@ -1,4 +1,4 @@
-"""The gateway's own errors; none of them reaches a user as an exception.
+"""The gateway's own errors; none of them reaches a client as an exception.
 
 ::
 
@@ -6,7 +6,8 @@
      └─ GatewayError
          ├─ StreamRefused    what is asked cannot be streamed; its client is told why
          ├─ SinkLost         the client's topic was deleted, and is there again
-         └─ SavedStateDamaged  a saved session cannot be read; its client logs in again
+         ├─ SavedStateDamaged  a saved session cannot be read; its client logs in again
+         └─ NameTaken        another process has this gateway's name; this one ends
 """
 
 from __future__ import annotations
@@ -39,3 +40,7 @@ class SinkLost(GatewayError):
 
 class SavedStateDamaged(GatewayError):
     """What is saved of a session or stream cannot be read."""
+
+
+class NameTaken(GatewayError):
+    """Another process serves under this gateway's name."""

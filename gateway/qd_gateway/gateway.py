@@ -1,51 +1,56 @@
-"""The gateway's shell: carries out what the machine decides, and decides nothing itself."""
+"""The gateway's shell: joins its parts, starts them, and stops them within a deadline.
+
+What requests mean is decided by the machine, which clients are served by the ownership; what
+either wants is carried out elsewhere. Here each is told what happens to the others.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 import time
-from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from qd_fluvio import FluvioError, Record
+from qd_fluvio.logs import field_logger
 from qd_fluvio.service import ready
-from qd_gateway.actions import (
-    AbortStream,
-    Action,
-    AdvanceStream,
-    CloseSession,
-    DeleteTopics,
-    Ignored,
-    OpenSession,
-    Reply,
-    StartStream,
-    StopStream,
-)
+from qd_fluvio.telemetry import Health, telemetry
+from qd_gateway.actions import Action, Ignored
 from qd_gateway.admission import Policy
-from qd_gateway.channel import ClientChannel
 from qd_gateway.control import ControlReader
 from qd_gateway.database import Database
+from qd_gateway.dispatch import Dispatcher
 from qd_gateway.limits import (
-    IGNORED_LINES_PER_SECOND_MAX,
+    END_OFFSET_SECONDS_MAX,
+    MAY_ACT_SECONDS,
+    PARK_SECONDS_MAX,
     STOP_SECONDS_MAX,
     TICK_SECONDS,
     Limits,
 )
 from qd_gateway.link import Link
 from qd_gateway.machine import GatewayMachine
+from qd_gateway.metrics import ControlResult, GatewayMetrics
+from qd_gateway.ownership import Drop, Ownership, Park, Serve, Step
 from qd_gateway.plans import Refusal
+from qd_gateway.replay import Replay, is_too_old, replay_of
+from qd_gateway.requests import claimed_client
 from qd_gateway.runner import StreamRunner
-from qd_gateway.slots import SLOTS
+from qd_gateway.saved import SavedSession
+from qd_gateway.slots import NOTHING_HANDLED, slot_of
+from qd_gateway.state import StateKeeper, lease_clock, member_of, sessions_of
 from qd_gateway.strangers import Strangers
+from qd_gateway.sweeping import Sweeper, Unused
 from qd_schemas.specs import GatewaySettings
-from qd_schemas.topics import client_topics
-from qd_store import StoreError
+from qd_schemas.topics import CONTROL
 from qd_store.credentials import dsn_of
+from qd_store.gateway_state import Loaded, Order
 
-_log = logging.getLogger("qd_gateway")
+_log = field_logger("qd_gateway")
 
 SECRET_BYTES = 32  # that challenges are made with
+PAUSE_SECONDS_MIN = 1.0  # between two ticks: no client's silence counts meanwhile
 
 
 class Gateway:
@@ -54,194 +59,325 @@ class Gateway:
     Parameters
     ----------
     settings : GatewaySettings
-        The cluster, the database, the default lease.
+        The cluster, the database, its name and group, its limits.
     limits : Limits, optional
-        How much it takes, if not what it takes by default.
+        How much it takes, if not what the settings say.
     """
 
     def __init__(self, settings: GatewaySettings, limits: Limits | None = None) -> None:
-        self._machine = GatewayMachine(
-            limits or Limits(lease_ms=settings.lease_ms),
-            Policy(settings.tokens, settings.version_1),
-            secrets.token_bytes(SECRET_BYTES),
-        )
-        self._machine.own(range(SLOTS), [], time.time_ns(), time.monotonic())
-        self._link = Link()
+        self._settings = settings
+        limits = limits or limits_of(settings)
+        policy = Policy(settings.tokens, settings.version_1)
+        self._metrics = metrics = GatewayMetrics()
+        self._health = Health({"cluster": "not connected yet", "database": "not asked yet"})
+        self._machine = GatewayMachine(limits, policy, secrets.token_bytes(SECRET_BYTES))
+        self._link = link = Link(self.may_act)
         self._database = Database(dsn_of(settings.database))
-        self._streams = StreamRunner(self._database, self._on_stream_ended)
-        self._strangers = Strangers(self._link)
-        self._channels: dict[int, ClientChannel] = {}  # by session number
-        self._serving: dict[int, asyncio.Task[None]] = {}  # by client: its latest channel
-        self._deletions: set[asyncio.Task[None]] = set()
-        self._ignored = IgnoredLog()
-        self._is_deaf = True  # leases do not run out while no request can arrive
-        self._was_ready = False
-        self._control = ControlReader(
-            settings.fluvio,
-            self._link,
-            self._on_records,
-            self._on_connected,
-            self._on_lost,
-            self._machine.on_new_log,
+        self._streams = StreamRunner(self._database, self._on_stream_ended, metrics)
+        self._strangers = Strangers(link, metrics)
+        self._dispatcher = Dispatcher(
+            link, self._streams, self._strangers, metrics, self._on_client_gone
         )
+        self._control = ControlReader(settings.fluvio, link, self)
+        member = member_of(settings.group, settings.name)
+        self._ownership = Ownership(member.name)
+        self._keeper = StateKeeper(dsn_of(settings.database), member, self._ownership, self)
+        self._unused = Unused(limits.abandoned_s)
+        self._sweeper = Sweeper(link, self._is_unused, self._unused, metrics)
+        self._connected = asyncio.Event()
+        self._stream_ended = asyncio.Event()
+        self._parkings: set[asyncio.Task[None]] = set()
+        self._timed: dict[int, int] = {}  # slots whose old records are passed over, until where
+        self._is_deaf = True  # leases do not run out while no request can arrive
+        self._is_ready = False
 
     async def run(self) -> None:
-        """Serve until cancelled, then stop everything within a deadline."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._try_database())
-                group.create_task(self._strangers.run())
-                group.create_task(self._tick())
-                group.create_task(self._control_until_cancelled())
-        finally:
-            await self._database.aclose()
+        """Serve until cancelled, then stop everything within a deadline.
 
-    async def _control_until_cancelled(self) -> None:
+        Raises
+        ------
+        NameTaken
+            Another process has this gateway's name.
+        """
+        where, health = self._settings.metrics, self._health
+        async with telemetry(where, "QD_GATEWAY_METRICS", self._metrics.registry, health):
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._strangers.run())
+                    group.create_task(self._sweeper.run())
+                    group.create_task(self._tick())
+                    group.create_task(self._serve())
+            except ExceptionGroup as errors:
+                if len(errors.exceptions) > 1:
+                    raise
+                raise errors.exceptions[0] from None
+            finally:
+                await self._database.aclose()
+
+    async def _serve(self) -> None:
         """Read requests; when cancelled, streams end while the connection is still there."""
         reader = asyncio.create_task(self._control.run())
+        keeper = asyncio.create_task(self._keep_state())
         try:
-            await asyncio.shield(reader)
+            await asyncio.wait([reader, keeper], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.gather(*(task for task in (reader, keeper) if task.done()))
         finally:
             try:
                 async with asyncio.timeout(STOP_SECONDS_MAX):
-                    await self._streams.aclose()
-                    await self._close_channels()
+                    await self._stop(keeper)
             except TimeoutError:
                 _log.warning("not everything was sent within %g s", STOP_SECONDS_MAX)
-            reader.cancel()
-            await asyncio.gather(reader, return_exceptions=True)
+            for task in (reader, keeper):
+                task.cancel()
+            await asyncio.gather(reader, keeper, return_exceptions=True)
 
-    async def _close_channels(self) -> None:
-        for channel in self._channels.values():
-            channel.close()
-        if self._serving:
-            await asyncio.wait(self._serving.values())
+    async def _keep_state(self) -> None:
+        """Keep the state, once it is known from where requests are read."""
+        await self._connected.wait()
+        await self._keeper.run()
 
-    async def _try_database(self) -> None:
-        """Say at once in the log if the database cannot be used; a stream tries again."""
-        try:
-            await self._database.prepare()
-        except StoreError as error:
-            _log.error("no database, streams are refused until it is there: %s", error)
+    async def _stop(self, keeper: asyncio.Task[None]) -> None:
+        """End the streams, say so, save, and leave the clients to other gateways."""
+        self._health.bad("service", "stopping")
+        self.carry_out(self._ownership.stop())
+        await asyncio.gather(*self._parkings)
+        await self._streams.aclose()
+        self._keeper.leave()
+        if self._connected.is_set():
+            await asyncio.wait([keeper])
+        await self._dispatcher.aclose()
 
     async def _tick(self) -> None:
+        before = time.monotonic()
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            if not self._is_deaf:
-                self._apply(self._machine.on_tick(time.monotonic()))
-            self._ignored.on_tick(time.monotonic())
+            now = time.monotonic()
+            if now - before > PAUSE_SECONDS_MIN:  # what clients sent meanwhile is not read yet
+                self._machine.on_reconnected(now)
+            before = now
+            if self._acts() and not self._is_deaf:
+                self._apply(self._machine.on_tick(now))
+            self._dispatcher.on_tick(now)
+            self._measure()
 
-    # --- what happens -----------------------------------------------------------------
+    def _measure(self) -> None:
+        machine, metrics = self._machine, self._metrics
+        metrics.sessions(machine.session_count)
+        metrics.streams(len(machine.running), machine.waiting)
+        metrics.slots(len(self._ownership.served))
 
-    def _on_connected(self) -> None:
+    # --- who may act ------------------------------------------------------------------
+
+    async def may_act(self) -> None:
+        """Return when clients may be served: at once, but after a pause, or with no lease."""
+        while not self._acts():  # noqa: ASYNC110  (a clock decides it, too)
+            await asyncio.sleep(MAY_ACT_SECONDS)
+
+    def _acts(self) -> bool:
+        now = lease_clock()
+        self.carry_out(self._ownership.on_tick(now))
+        return self._ownership.may_act(now) or not self._ownership.held
+
+    # --- what happens on the cluster --------------------------------------------------
+
+    def on_connected(self) -> None:
+        """The control topic is read from now on."""
         self._machine.on_reconnected(time.monotonic())
         self._is_deaf = False
-        _log.info("consuming requests")
-        if not self._was_ready:
-            self._was_ready = True
-            ready()
+        self._health.good("cluster")
+        self._metrics.cluster(up=True)
+        self._connected.set()
+        _log.info("consuming requests", offset=self._control.next_offset)
 
-    def _on_lost(self) -> None:
+    def on_lost(self) -> None:
+        """The cluster cannot be reached."""
         self._is_deaf = True
+        self._health.bad("cluster", "the connection was lost")
+        self._metrics.cluster(up=False)
 
-    def _on_records(self, records: list[Record]) -> None:
-        now = time.monotonic()
+    def on_new_log(self) -> None:
+        """The control topic was made anew."""
+        self._machine.on_new_log()
+        self._keeper.changed()
+
+    def on_records(self, records: list[Record]) -> None:
+        """Records of the control topic, in order."""
+        now, wall_ms = time.monotonic(), time.time() * 1_000
+        machine, ignored = self._machine, 0
+        others, repeated = machine.others, machine.repeated
         for record in records:
-            self._apply(self._machine.on_record(record.value, record.offset, now))
+            client_id = claimed_client(record.value)
+            if client_id is not None:
+                if self._timed and self._is_passed_over(client_id, record, wall_ms):
+                    ignored += 1
+                    continue
+                self._unused.heard(client_id, now)
+            actions = machine.on_record(record.value, record.offset, now)
+            ignored += any(isinstance(action, Ignored) for action in actions)
+            self._apply(actions)
+        others, repeated = machine.others - others, machine.repeated - repeated
+        for result, count in (
+            (ControlResult.HANDLED, len(records) - ignored - others - repeated),
+            (ControlResult.IGNORED, ignored),
+            (ControlResult.OTHERS, others),
+            (ControlResult.REPEATED, repeated),
+        ):
+            if count:
+                self._metrics.control(result, count)
+        sent_ms = records[-1].timestamp_ms
+        self._metrics.lag(max(wall_ms - sent_ms, 0.0) / 1_000 if sent_ms >= 0 else 0.0)
+        self._keeper.changed()
+
+    def _is_passed_over(self, client_id: int, record: Record, wall_ms: float) -> bool:
+        until = self._timed.get(slot_of(client_id), 0)
+        return record.offset < until and is_too_old(record.timestamp_ms, wall_ms)
 
     def _on_stream_ended(self, ticket: int, refused: Refusal | None) -> None:
         self._apply(self._machine.on_stream_ended(ticket, refused))
+        self._stream_ended.set()
 
-    # --- what is to be done -----------------------------------------------------------
+    def _on_client_gone(self, client_id: int, session: int) -> None:
+        self._apply(self._machine.on_client_gone(client_id, session))
+
+    def _is_unused(self, client_id: int) -> bool:
+        is_mine = slot_of(client_id) in self._ownership.served and self._acts()
+        return is_mine and not self._machine.has_session(client_id)
 
     def _apply(self, actions: list[Action]) -> None:
-        for action in actions:
-            match action:
-                case Reply():
-                    self._reply(action)
-                case OpenSession():
-                    self._open(action)
-                case CloseSession():
-                    self._close(action)
-                case DeleteTopics():
-                    task = asyncio.create_task(self._delete_topics(action.client_id))
-                    self._deletions.add(task)
-                    task.add_done_callback(self._deletions.discard)
-                case StartStream():
-                    self._streams.start(action.plan, self._channels[action.session])
-                case StopStream():
-                    self._streams.stop(action.ticket, action.reason)
-                case AdvanceStream():
-                    self._streams.advance(action.ticket, action.sequence)
-                case AbortStream():
-                    self._streams.abort(action.ticket)
-                case Ignored():
-                    self._ignored.add(action)
+        if actions:
+            self._dispatcher.apply(actions)
+            self._keeper.changed()
 
-    def _reply(self, reply: Reply) -> None:
-        if reply.text != "heartbeat":
-            _log.info("client=%d is told: %s", reply.client_id, reply.text)
-        if reply.session is None:
-            self._strangers.put(reply)
-        else:
-            self._channels[reply.session].put(reply)
+    # --- what the keeper of the state asks for ----------------------------------------
 
-    def _open(self, opened: OpenSession) -> None:
-        def on_gone() -> None:
-            self._apply(self._machine.on_client_gone(opened.client_id, opened.session))
+    def carry_out(self, steps: Iterable[Step]) -> None:
+        """Serve, park or drop slots."""
+        for step in steps:
+            match step:
+                case Serve(slots):
+                    self._own(slots, [], self._replay(slots, {}, 0))
+                case Park(slots):
+                    self._apply(self._machine.park(slots))
+                    task = asyncio.create_task(self._park(slots))
+                    self._parkings.add(task)
+                    task.add_done_callback(self._parkings.discard)
+                case Drop(slots):
+                    _log.info("serving no more", slots=len(slots))
+                    self._strangers.forget(slots)
+                    self._apply(self._machine.disown(slots))
 
-        before = self._serving.get(opened.client_id)
-        channel = ClientChannel(opened, self._link, on_gone, before)
-        self._channels[opened.session] = channel
-        task = asyncio.create_task(channel.run(), name=f"channel-{opened.session}")
-        self._serving[opened.client_id] = task
-        task.add_done_callback(lambda done: self._channel_ended(opened.client_id, done))
-        _log.info("%s logged in, version %d", channel, opened.version)
+    async def restore(self, loaded: Loaded, slots: frozenset[int]) -> None:
+        """Serve slots that were loaded from now on."""
+        ahead = max((offset for offset, _ in loaded.offsets.values()), default=0)
+        end = await self._end_offset(ahead)
+        slots &= self._ownership.held  # they may have been lost meanwhile
+        if slots:
+            replay = self._replay(slots, loaded.offsets, end)
+            self._own(slots, sessions_of(loaded), replay)
+            self._ownership.on_loaded(slots)
 
-    def _channel_ended(self, client_id: int, task: asyncio.Task[None]) -> None:
-        if self._serving.get(client_id) is task:
-            del self._serving[client_id]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("%s failed by a defect", task.get_name(), exc_info=error)
-
-    def _close(self, closed: CloseSession) -> None:
-        channel = self._channels.pop(closed.session)
-        channel.close()
-        _log.info("%s ended: %s", channel, closed.cause.value)
-
-    async def _delete_topics(self, client_id: int) -> None:
-        """Delete what a dead client left; a failure only leaves it there."""
+    async def _end_offset(self, offset: int) -> int:
+        """The end of the control topic, or a lower bound where that makes no difference."""
+        position = self._control.next_offset or 0
+        if offset <= position:
+            return position
         try:
-            fluvio = await self._link.get()
-            for topic in client_topics(client_id).all:
-                await fluvio.delete_topic(topic, missing_ok=True)
-            _log.info("client=%d left topics behind: deleted", client_id)
-        except FluvioError as error:
-            _log.warning("client=%d left topics behind: %s", client_id, error)
+            async with asyncio.timeout(END_OFFSET_SECONDS_MAX):
+                fluvio = await self._link.get()
+                return max(await fluvio.end_offset(CONTROL), position)
+        except (FluvioError, TimeoutError):
+            return offset
 
+    def _replay(
+        self, slots: frozenset[int], saved: Mapping[int, tuple[int, float]], end: int
+    ) -> Replay:
+        position = self._control.next_offset
+        assert position is not None  # nothing is asked of the database before
+        return replay_of(slots, saved, position, max(end, position))
 
-class IgnoredLog:
-    """Logs and counts what was ignored; a flood costs a few lines a second."""
+    def _own(self, slots: frozenset[int], saved: list[SavedSession], replay: Replay) -> None:
+        """Serve slots; what was sent for them and is not handled is read again."""
+        known = [
+            replace(one, offset=NOTHING_HANDLED)
+            if slot_of(one.client_id) in replay.restarted
+            else one
+            for one in saved
+        ]
+        position = self._control.next_offset
+        for slot in replay.timed:
+            self._timed[slot] = position or 0
+        epoch, now = time.time_ns(), time.monotonic()
+        _log.info("serving", slots=len(slots), sessions=len(saved), offset=replay.begin)
+        self._apply(self._machine.own(slots, known, epoch, now, replay.handled))
+        self._control.rewind(replay.begin)
 
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self._lines = 0
-        self._unsaid = 0
-        self._second = 0
+    async def _park(self, slots: frozenset[int]) -> None:
+        """Wait until nothing is done any more for slots that are given back."""
+        try:
+            async with asyncio.timeout(PARK_SECONDS_MAX):
+                while self._running(slots):
+                    self._stream_ended.clear()
+                    await self._stream_ended.wait()
+                await self._dispatcher.flush(slots)
+        except TimeoutError:
+            late = self._running(slots)
+            _log.warning("not everything was sent within %g s", PARK_SECONDS_MAX, streams=len(late))
+            for ticket in late:
+                self._streams.abort(ticket)
+        self._ownership.on_parked(slots)
+        self._keeper.hurry()
 
-    def add(self, ignored: Ignored) -> None:
-        """Count one record and log it while there is room in this second."""
-        self.counts[ignored.reason.name] += 1
-        if self._lines < IGNORED_LINES_PER_SECOND_MAX:
-            self._lines += 1
-            _log.warning("ignored a record that is %s: %s", ignored.reason.value, ignored.detail)
+    def _running(self, slots: frozenset[int]) -> list[int]:
+        """The streams of these slots' clients that run."""
+        plans = self._machine.running
+        return [plan.ticket for plan in plans if slot_of(plan.client_id) in slots]
+
+    def changes(self) -> Sequence[SavedSession | int]:
+        """What is to be saved."""
+        return self._machine.changes()
+
+    def unsaved(self, changes: Iterable[SavedSession | int]) -> None:
+        """That could not be saved."""
+        self._machine.unsaved(changes)
+
+    def handled(self) -> Mapping[int, int]:
+        """How far the control topic was handled, for each slot."""
+        return self._machine.handled()
+
+    def set_keys(self, keys: Mapping[int, bytes]) -> None:
+        """The clients that must prove who they are."""
+        self._machine.set_keys(keys)
+        _log.info("tokens read", clients=len(keys))
+
+    def on_order(self, order: Order) -> None:
+        """An operator wants a session or a stream ended."""
+        _log.info("an operator ends it", client=order.client_id, ticket=order.ticket or "-")
+        if order.ticket is None:
+            self._apply(self._machine.end_client(order.client_id))
         else:
-            self._unsaid += 1
+            self._apply(self._machine.end_stream(order.client_id, order.ticket))
 
-    def on_tick(self, now: float) -> None:
-        """Begin a new second with what the last one left unsaid."""
-        if int(now) == self._second:
-            return
-        if self._unsaid:
-            _log.warning("ignored %d records more; in all %s", self._unsaid, dict(self.counts))
-        self._second, self._lines, self._unsaid = int(now), 0, 0
+    def on_database(self, trouble: str) -> None:
+        """The database answers, or what is wrong with it."""
+        self._metrics.database(up=not trouble)
+        if trouble:
+            self._health.bad("database", trouble)
+        else:
+            self._health.good("database")
+
+    def on_settled(self) -> None:
+        """It was decided which clients are served."""
+        if not self._is_ready:
+            self._is_ready = True
+            ready()
+
+
+def limits_of(settings: GatewaySettings) -> Limits:
+    """The limits that the settings say."""
+    return Limits(
+        sessions=settings.sessions_max,
+        waiting=settings.streams_max,
+        running_per_client=settings.streams_per_client_max,
+        requests_per_second=settings.requests_per_second_max,
+        lease_ms=settings.lease_ms,
+    )

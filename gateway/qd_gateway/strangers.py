@@ -8,24 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 
 from qd_fluvio import FluvioError, TopicNotFound
+from qd_fluvio.logs import field_logger
 from qd_gateway.actions import Channel, Reply
 from qd_gateway.limits import STRANGERS_AT_ONCE, STRANGERS_WAITING_MAX
 from qd_gateway.link import Link
+from qd_gateway.metrics import GatewayMetrics
+from qd_gateway.slots import slot_of
 from qd_schemas.topics import client_topics
 
-_log = logging.getLogger("qd_gateway.strangers")
+_log = field_logger("qd_gateway.strangers")
 
 
 class Strangers:
     """Sends replies that belong to no session."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, metrics: GatewayMetrics) -> None:
         self._link = link
+        self._metrics = metrics
         self._replies: asyncio.Queue[Reply] = asyncio.Queue(STRANGERS_WAITING_MAX)
         self.dropped = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many replies wait to be sent."""
+        return self._replies.qsize()
 
     def put(self, reply: Reply) -> None:
         """Take a reply for sending; over the limit the oldest is dropped and counted.
@@ -35,9 +43,17 @@ class Strangers:
         if self._replies.full():
             self._replies.get_nowait()
             self.dropped += 1
+            self._metrics.reply_dropped()
             if self.dropped.bit_count() == 1:  # at 1, 2, 4, 8 …: a flood does not fill the log
                 _log.warning("replies to clients without a session dropped: %d", self.dropped)
         self._replies.put_nowait(reply)
+
+    def forget(self, slots: frozenset[int]) -> None:
+        """Tell clients of these slots nothing more: another gateway answers them."""
+        for _ in range(self._replies.qsize()):
+            reply = self._replies.get_nowait()
+            if slot_of(reply.client_id) not in slots:
+                self._replies.put_nowait(reply)
 
     async def run(self) -> None:
         """Send replies until cancelled."""
@@ -51,9 +67,9 @@ class Strangers:
             try:
                 await self._send(reply)
             except TopicNotFound:
-                _log.debug("client=%d has no topics to be told: %s", reply.client_id, reply.text)
+                _log.debug("no topics, not told: %s", reply.text, client=reply.client_id)
             except FluvioError as error:
-                _log.warning("client=%d could not be told: %s", reply.client_id, error)
+                _log.warning("could not be told: %s", error, client=reply.client_id)
 
     async def _send(self, reply: Reply) -> None:
         topics = client_topics(reply.client_id)

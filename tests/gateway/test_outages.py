@@ -14,9 +14,8 @@ import pytest
 from qd_client import (
     ChannelFailed,
     GatewayLost,
-    NotLoggedIn,
     QDClient,
-    StreamIncomplete,
+    StreamInterrupted,
     SymbolUnknown,
 )
 from qd_fluvio import FluvioError, TopicNotFound, connect
@@ -85,19 +84,17 @@ async def test_a_killed_gateway_is_named_and_its_successor_serves(
     assert second.stop() == 0
 
 
-async def test_a_restarted_gateway_tells_its_old_clients(
+async def test_a_restarted_gateway_says_so_to_its_clients(
     fluvio_endpoint: str, markets: Markets, start_gateway: GatewayStarter
 ) -> None:
-    """Old requests are not replayed, and the first heartbeat is answered with the truth."""
     gateways = [start_gateway()]
 
     def restart() -> None:
         gateways[0].kill()
         gateways.append(start_gateway())
 
-    with pytest.raises(NotLoggedIn, match="started again"):
+    with pytest.raises(StreamInterrupted, match="another gateway process"):
         await read_on(fluvio_endpoint, markets.ids["XBTUSD"], 15_000, restart)
-    assert "logged in" not in gateways[1].log()
     assert gateways[1].stop() == 0
 
 
@@ -109,7 +106,7 @@ async def test_a_stopped_gateway_ends_its_streams(
         stream = qd.trades(markets.ids["XBTUSD"], pace=1.0)
         await anext(stream)
         assert await asyncio.to_thread(gateway.stop) == 0
-        with pytest.raises(StreamIncomplete, match="ended early by the gateway"):
+        with pytest.raises(StreamInterrupted, match="interrupted by the gateway"):
             await anext(stream)
 
 
@@ -182,7 +179,7 @@ async def test_a_deleted_control_topic_costs_no_session(markets: Markets, tmp_pa
 async def test_topics_that_a_dead_client_left_are_deleted(markets: Markets, tmp_path: Path) -> None:
     with contextlib.closing(Broker(tmp_path)) as broker:
         environment = {"QD_FLUVIO": broker.endpoint, "QD_DATABASE": markets.dsn}
-        limits = Limits(abandoned_s=0.0)
+        limits = Limits(abandoned_s=1.0)
         gateway = Gateway(GatewaySettings.from_env(environment), limits)
         serving = asyncio.create_task(gateway.run())
         async with connect(broker.endpoint) as fluvio:
@@ -213,7 +210,7 @@ async def test_a_vanished_clients_session_ends(
         slow = StartData(client_id, 1, symbol, 0, DataType.TRADES, stream_id=1, pace=1e5)
         await client.send(slow, 2)
         await client.data()
-    gone = rf"client={client_id} session=\d+ ended: its topics are gone"
+    gone = rf"ended: its topics are gone client={client_id} session="
     await asyncio.to_thread(wait_logged, gateway, gone)
     async with RawClient(fluvio_endpoint, client_id) as client:
         await client.send(Heartbeat(client_id), 2)

@@ -7,6 +7,7 @@ import asyncio
 from qd_fluvio import Producer, TopicNotFound
 from qd_gateway.limits import STRANGERS_WAITING_MAX
 from qd_gateway.link import Link
+from qd_gateway.metrics import GatewayMetrics
 from qd_gateway.replies import client_error
 from qd_gateway.strangers import Strangers
 from qd_schemas.enums import ClientErrorType, Reason
@@ -14,11 +15,15 @@ from qd_schemas.enums import ClientErrorType, Reason
 FLOOD = 44
 
 
+async def always() -> None:
+    """Whoever asks may act."""
+
+
 class Nobody(Link):
     """A cluster without any client's topics; it notes which were asked for."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(always)
         self.asked: list[str] = []
         self.all_asked = asyncio.Event()
 
@@ -31,7 +36,7 @@ class Nobody(Link):
 
 async def test_a_flood_pushes_out_the_oldest() -> None:
     link = Nobody()
-    strangers = Strangers(link)
+    strangers = Strangers(link, GatewayMetrics())
     ids = range(1_000, 1_000 + STRANGERS_WAITING_MAX + FLOOD)
     for client_id in ids:
         error, reason = ClientErrorType.NOT_LOGGED_IN, Reason.NO_SESSION
