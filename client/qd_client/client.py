@@ -239,8 +239,9 @@ class QDClient:
             The symbol, or its id.
         first_sequence : int
             The first trade's sequence within the market, from 1.
-        start, end : int, datetime or datetime64, optional
-            The range of time, the end exclusive; ints are microseconds since the epoch, UTC.
+        start, end : Time, optional
+            The range of time, the end exclusive: microseconds since the epoch (UTC), text such as
+            ``2021-01-31``, an aware datetime, or a numpy datetime.
         pace : float
             0 as fast as possible, 1 real time, N times real time.
 

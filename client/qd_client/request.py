@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
@@ -14,9 +15,11 @@ from qd_schemas.enums import DataType, Resolution, UnfinishedBar
 from qd_schemas.messages import StartData, StopData
 from qd_schemas.wire import NO_STREAM, NO_TIME
 
-Time: TypeAlias = int | datetime | np.datetime64
-"""Microseconds since the epoch (UTC), an aware datetime, or a numpy datetime (UTC)."""
+Time: TypeAlias = int | str | datetime | np.datetime64
+"""Microseconds since the epoch (UTC), text such as ``2021-01-31`` or ``2021-01-31T12:00+01:00``
+(UTC without a zone), an aware datetime, or a numpy datetime (UTC)."""
 
+_YEAR_OR_MONTH = re.compile(r"\d{4}(-\d{2})?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -120,10 +123,13 @@ def microseconds(time: Time | None) -> int:
     Raises
     ------
     UsageError
-        A datetime without a time zone, or a time that i64 microseconds cannot hold.
+        A datetime without a time zone, text that is no time, or a time that i64 microseconds
+        cannot hold.
     """
     if time is None:
         return NO_TIME
+    if isinstance(time, str):
+        time = _parsed(time)
     if isinstance(time, np.datetime64):
         found = int(time.astype("datetime64[us]").astype(np.int64))
     elif isinstance(time, datetime):
@@ -135,3 +141,14 @@ def microseconds(time: Time | None) -> int:
     if not -NO_TIME < found < NO_TIME:
         raise UsageError(f"the time {time} is out of range for microseconds since 1970")
     return found
+
+
+def _parsed(text: str) -> datetime:
+    whole = text + "-01-01"[len(text) - 4 :] if _YEAR_OR_MONTH.fullmatch(text) else text
+    try:
+        found = datetime.fromisoformat(whole)
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is no time; expected one such as 2021, 2021-01-31 or 2021-01-31T12:00+01:00"
+        ) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -25,13 +25,25 @@ HOUR_EAST = timezone(timedelta(hours=1))
         (datetime(2013, 9, 1, 1, tzinfo=HOUR_EAST), 1_377_993_600_000_000),
         (np.datetime64("1970-01-01T00:00:01"), 1_000_000),
         (np.datetime64("2013-09-01T00:00:00.000001"), 1_377_993_600_000_001),
+        ("1970", 0),
+        ("1970-02", 31 * 86_400_000_000),
+        ("1970-01-02", 86_400_000_000),
+        ("1970-01-01T00:00:01.000002", 1_000_002),
+        ("2013-09-01T01:00+01:00", 1_377_993_600_000_000),
+        ("2013-09-01 00:00Z", 1_377_993_600_000_000),
     ],
 )
 def test_times(time: Time | None, expected: int) -> None:
     assert microseconds(time) == expected
 
 
-@pytest.mark.parametrize("time", [datetime(2020, 1, 1), 2**63 - 1, -(2**63), np.datetime64("NaT")])
+@pytest.mark.parametrize(
+    "time",
+    [
+        *(datetime(2020, 1, 1), 2**63 - 1, -(2**63), np.datetime64("NaT")),
+        *("", "NaT", "now", "2021-13", "2021-02-30", "yesterday", "9" * 30),
+    ],
+)
 def test_times_that_make_no_sense(time: Time) -> None:
     with pytest.raises(UsageError):
         microseconds(time)

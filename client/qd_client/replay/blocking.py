@@ -24,6 +24,7 @@ class SyncReplay:
         self._thread = thread
         self._replay = replay
         self._ahead: deque[ReplayEvent] = deque()
+        self._seen: ReplayEvent | None = None
 
     def __enter__(self) -> Self:
         self._thread.run(self._replay.__aenter__())
@@ -52,9 +53,9 @@ class SyncReplay:
 
     @property
     def time(self) -> int | None:
-        """When the next event happens, or the last one, in microseconds since the epoch."""
-        ahead = self._ahead
-        return ahead[0].time if ahead else self._replay.time
+        """When the last event that was given happened, in microseconds since the epoch."""
+        seen = self._seen
+        return int(seen.times[-1]) if isinstance(seen, Slice) else seen and seen.end
 
     @property
     def pace(self) -> float:
@@ -85,6 +86,7 @@ class SyncReplay:
     def seek(self, time: Time) -> None:
         """Go on from another time, earlier or later; what was not given yet is dropped."""
         self._tell(self._replay.seek, time)
+        self._seen = None
 
     def _events(self, rows_max: int | None) -> Iterator[ReplayEvent]:
         while True:
@@ -96,6 +98,7 @@ class SyncReplay:
                 if self._replay.is_ended:
                     return
                 continue
+            self._seen = event
             yield event
 
     def _tell(self, command: Callable[..., Any], *arguments: Any) -> None:
