@@ -15,6 +15,7 @@ STREAMS = (1, 10, 100)
 STREAMS_OF_A_CLIENT_MAX = 10
 LENGTHS = (1, 4)
 MARKET = "LONG"
+FIRST_ROWS = 1_000
 
 
 async def memory(bed: Bed, counts: list[int], trades: int) -> None:
@@ -42,9 +43,8 @@ async def _peak(bed: Bed, cluster: Cluster, count: int, each: int) -> int:
     ):
         await _told(clients, "open", count=-(-count // streams))
         symbol = bed.markets[MARKET]
-        await _told(
-            clients, "replay", symbol=symbol, end=bed.end_after(MARKET, 1)
-        )  # loads all code
+        end = bed.end_after(MARKET, FIRST_ROWS)
+        await _told(clients, "replay", symbol=symbol, end=end)  # loads what all need
         for process in family(gateway):
             forget_peak(process.pid)
         end = bed.end_after(MARKET, each)

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.fluvio_sides import serve
 from qd_client import QDClient
-from qd_schemas.arrays import Rows
+from qd_client.stream import RowStream
 from qd_schemas.specs import ClientKind, FluvioSettings
 
 LOGINS_AT_ONCE = 8
@@ -33,7 +33,7 @@ class Clients:
         self._settings = settings
         self._stack = AsyncExitStack()
         self._clients: list[QDClient] = []
-        self._stalled: list[AsyncGenerator[Rows, None]] = []
+        self._stalled: list[RowStream] = []
 
     async def open(self, count: int, version: int = 2) -> AsyncIterator[int]:
         """Log so many clients in; answer how many there are."""
@@ -49,35 +49,43 @@ class Clients:
 
     async def close(self) -> AsyncIterator[int]:
         """Log all out."""
-        for stream in self._stalled:
-            await stream.aclose()
-        self._stalled.clear()
+        await self._end_stalled()
         self._clients.clear()
         await self._stack.aclose()
         self._stack = AsyncExitStack()
         yield 0
 
     async def stall(self, symbol: int, count: int) -> AsyncIterator[int]:
-        """Have the first so many clients take one array of a stream and nothing more."""
+        """Have the first so many clients take one array of a stream and nothing more; 0: none."""
+        await self._end_stalled()
         for client in self._clients[:count]:
             stream = client.trades(symbol)
             await anext(stream)
             self._stalled.append(stream)
         yield count
 
+    async def _end_stalled(self) -> None:
+        for stream in self._stalled:
+            await stream.aclose()
+        self._stalled.clear()
+
     async def replay(
-        self, symbol: int, end: int | None = None, streams: int = 1
+        self, symbol: int, end: int | None = None, streams: int = 1, skip: int = 0
     ) -> AsyncIterator[dict[str, list[float]]]:
-        """Have all that do not stall stream a market at once, each so many times at once.
+        """Have all clients but the first `skip` stream a market, each so many times at once.
 
         Answers each stream's rows, and the times of its request, first array and end.
         """
-        clients = self._clients[len(self._stalled) :]
         found = await asyncio.gather(
-            *(_replayed(client, symbol, end) for client in clients for _ in range(streams))
+            *(
+                _replayed(client, symbol, end)
+                for client in self._clients[skip:]
+                for _ in range(streams)
+            )
         )
         names = ("rows", "asked", "first", "ended")
-        yield dict(zip(names, map(list, zip(*found, strict=True)), strict=True))
+        columns = zip(*found, strict=True) if found else [()] * len(names)
+        yield dict(zip(names, map(list, columns), strict=True))
 
     async def pace(self, symbol: int, end: int, pace: float) -> AsyncIterator[dict[str, float]]:
         """Stream a market at a pace; how late each row is, against the first one, in seconds."""
