@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from qd_schemas.settings import table
 from qd_schemas.specs import LEASE_MS_DEFAULT, LEASE_MS_MAX, LEASE_MS_MIN, GatewaySettings
 
-RUNNING_STREAMS_MAX = 64  # in all; the rest wait their turn, clients taking turns
 WAITING_STREAMS_PER_CLIENT_MAX = 64
 CONTROL_MESSAGE_BYTES_MAX = 1_024
 # Of one client; what two seconds bring may come at once. Acknowledgements are not limited: they
@@ -45,7 +44,7 @@ class Limits:
     """The limits of the session and stream machine; rates are those of one client."""
 
     sessions: int = table.GATEWAY_SESSIONS_MAX.usual
-    running: int = RUNNING_STREAMS_MAX
+    running: int = table.GATEWAY_STREAMS_MAX.usual
     running_per_client: int = table.GATEWAY_STREAMS_PER_CLIENT_MAX.usual
     waiting: int = table.GATEWAY_STREAMS_MAX.usual
     waiting_per_client: int = WAITING_STREAMS_PER_CLIENT_MAX
