@@ -24,7 +24,9 @@ def thread() -> Iterator[LoopThread]:
     thread.close()
 
 
-async def numbers(ended: list[str]) -> AsyncGenerator[int, None]:
+async def numbers(
+    ended: list[str], closed: threading.Event | None = None
+) -> AsyncGenerator[int, None]:
     try:
         for number in range(1_000):
             await asyncio.sleep(0)
@@ -32,6 +34,8 @@ async def numbers(ended: list[str]) -> AsyncGenerator[int, None]:
     finally:
         await asyncio.sleep(0)
         ended.append("closed")
+        if closed is not None:
+            closed.set()
 
 
 def test_results_errors_and_iterators(thread: LoopThread) -> None:
@@ -52,14 +56,12 @@ def test_results_errors_and_iterators(thread: LoopThread) -> None:
 def test_an_iterator_dropped_in_a_cycle_is_closed_wherever_it_is_collected(
     thread: LoopThread,
 ) -> None:
-    ended: list[str] = []
+    closed = threading.Event()
 
     async def collect() -> None:
         gc.collect()  # in the loop's own thread, which must not wait for itself
-        while not ended:
-            await asyncio.sleep(0)
 
-    dropped = [thread.iterate(numbers(ended))]
+    dropped = [thread.iterate(numbers([], closed))]
     next(dropped[0])
     dropped.append(dropped)  # type: ignore[arg-type]  # a cycle
     gc.disable()
@@ -68,7 +70,7 @@ def test_an_iterator_dropped_in_a_cycle_is_closed_wherever_it_is_collected(
         thread.run(collect())
     finally:
         gc.enable()
-    assert ended == ["closed"]
+    assert closed.wait(30)
 
 
 def test_an_interruption_waits_for_the_end_of_the_call(thread: LoopThread) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -108,19 +109,16 @@ def test_any_cutting_gives_all_rows_sorted_with_the_marks(history: History) -> N
     events = history.drain(core)
     assert flat(history.markets, events) == history.expected
     assert core.is_ended
-    for one, other in zip(slices(events), slices(events)[1:], strict=False):
+    for one, other in itertools.pairwise(slices(events)):
         assert one.times[-1] <= other.times[0]
 
 
-@given(histories())
-def test_no_slice_could_be_longer(history: History) -> None:
-    history.cuts = (1_000,)
-    events = history.drain(history.core())
-    for one, other in zip(events, events[1:], strict=False):
-        if isinstance(one, Slice) and isinstance(other, Slice):
-            assert one.market is not other.market or len(history.markets) > 1
-    if len(history.markets) == 1 and history.every is None:
-        assert len(events) <= 1
+def test_rows_that_follow_each_other_come_together() -> None:
+    markets: tuple[Market, ...] = (Trades("A"), Trades("B"))
+    rows = (trades_at([START, START + 1, START + 5]), trades_at([START + 2, START + 3]))
+    history = History(markets, rows, (100,))
+    events = slices(history.drain(history.core()))
+    assert [len(event.rows) for event in events] == [2, 2, 1]
 
 
 @given(histories(), st.sampled_from([1.0, 60.0, 86_400.0]))
