@@ -245,6 +245,49 @@ def test_alerts_equal_the_model_computed_the_slow_way(shell: Shell) -> None:
     assert {alert["signal"] for alert in found} == {"rose"}
 
 
+def test_clients_prove_who_they_are_and_are_ended(shell: Shell) -> None:
+    (gateway,) = shell.lines("clients", "gateways")
+    assert (gateway["alive"], len(gateway["slots"])) == (True, 64)
+    token = shell.qd("clients", "add", "33").stdout.strip()
+    shell.env["QD_CLIENT_ID"] = "33"
+    refused = shell.qd("stream", "XBTEUR", "--limit", "1")
+    assert (refused.returncode, "the id has a token" in refused.stderr) == (1, True)
+    shell.env["QD_CLIENT_TOKEN"] = token
+    with subprocess.Popen(
+        [sys.executable, "-m", "qd_cli", "stream", "XBTEUR", "--pace", "1", "--json"],
+        env=shell.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as paced:
+        assert paced.stdout is not None
+        assert json.loads(paced.stdout.readline())["sequence"] == 1
+        (client,) = [row for row in shell.lines("clients") if row["client"] == 33]
+        (stream,) = client["streams"]
+        assert (client["is_proven"], client["gateway"]) == (True, gateway["gateway"])
+        assert (stream["market"], stream["rows"], stream["state"]) == (
+            "XBTEUR",
+            "trades",
+            "running",
+        )
+        (ended,) = shell.lines("clients", "end", "33", "--stream", str(stream["stream"]))
+        assert ended["outcome"] == "ended"
+        _, errors = paced.communicate(timeout=COMMAND_SECONDS_MAX)
+    assert (paced.returncode, "an operator ended it" in errors) == (1, True)
+    del shell.env["QD_CLIENT_ID"], shell.env["QD_CLIENT_TOKEN"]
+    assert 65_000 in [row["client"] for row in shell.lines("clients")], "the analytics service"
+    assert shell.qd("clients", "remove", "33", "--yes").returncode == 0
+
+
+def test_a_part_has_no_secret_of_another(shell: Shell) -> None:
+    names = {}
+    for part, pid in shell.pids().items():
+        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        names[part] = {entry.partition(b"=")[0].decode() for entry in entries}
+    assert [part for part in names if "QD_DATABASE" in names[part]] == ["symdb", "gateway"]
+    assert [part for part in names if "QD_SYMDB" in names[part]] == ["symdb", "analytics"]
+
+
 def test_topics(shell: Shell) -> None:
     assert shell.qd("topics", "create", "greetings", "--partitions", "2").returncode == 0
     assert "greetings" in {topic["name"] for topic in shell.lines("topics", "list")}
