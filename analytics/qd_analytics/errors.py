@@ -6,6 +6,7 @@
      ├─ TradesRefused              trades no model must see (order, gap, NaN)
      ├─ BadModel                   a name, a setting or a model that cannot be used
      ├─ ModelFailed                a model failed at a market's trades
+     ├─ PictureRefused             a picture of no form that there is
      └─ StateUnusable              a saved state that is damaged, or another model's
 """
 
@@ -13,7 +14,14 @@ from __future__ import annotations
 
 from qd_analytics.causal.errors import AnalyticsError
 
-__all__ = ["AnalyticsError", "BadModel", "ModelFailed", "StateUnusable", "TradesRefused"]
+__all__ = [
+    "AnalyticsError",
+    "BadModel",
+    "ModelFailed",
+    "PictureRefused",
+    "StateUnusable",
+    "TradesRefused",
+]
 
 
 class TradesRefused(AnalyticsError):
@@ -26,6 +34,10 @@ class BadModel(AnalyticsError):
 
 class ModelFailed(AnalyticsError):
     """A model failed at a market's trades: its rules or its code raised, or gave no answer."""
+
+
+class PictureRefused(AnalyticsError):
+    """A picture in a form that there is none of."""
 
 
 class StateUnusable(AnalyticsError):

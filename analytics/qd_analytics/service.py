@@ -115,7 +115,10 @@ class AlertService:
     async def _session(self) -> None:
         settings = self._settings
         async with QDClient(
-            settings.client_id, endpoint=settings.fluvio, exchange=settings.exchange
+            settings.client_id,
+            endpoint=settings.fluvio,
+            exchange=settings.exchange,
+            token=settings.token.secret() or None,
         ) as qd:
             topics = await Topics.open(qd.fluvio)
             await self._learn_published(qd.fluvio)

@@ -11,7 +11,7 @@ import typer
 from qd_cli.configuration import join_environment
 
 _GROUPS = (
-    *("demo", "stack", "importing", "data", "db", "produce", "consume"),
+    *("demo", "stack", "importing", "data", "alerts", "analytics", "db", "produce", "consume"),
     *("topics", "partitions", "offsets", "profile", "process", "broker", "services"),
     *("clients", "config"),
 )

@@ -103,6 +103,12 @@ class Targets:
             return given
         return database_of(os.environ) or self._find(DATABASE)
 
+    def database_at_hand(self) -> str | None:
+        """The database's DSN; None where nothing names one and no stack has one."""
+        with contextlib.suppress(NoStack):
+            return self.database
+        return None
+
     @property
     def symdb(self) -> str:
         """``host:port`` of symdb."""

@@ -6,6 +6,7 @@ what it is told to, and nothing else.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -90,6 +91,13 @@ class Chosen:
         """What a saved state must have been made with."""
         parts = (self.model.name, self.model.version, *sorted(self.settings.items()))
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def shipped_names() -> Mapping[int, tuple[str, tuple[str, ...]]]:
+    """The models that come with the system, by id: their names, and what their levels are."""
+    models = [make() for make in SHIPPED.values()]
+    return {model.id: (model.name, model.level_names) for model in models}
 
 
 def find(name: str) -> Found:

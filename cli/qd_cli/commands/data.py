@@ -1,4 +1,4 @@
-"""``qd symbols``, ``stream`` and ``alerts``: market data out."""
+"""``qd symbols`` and ``stream``: market data out."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def stream(
 
     if json and csv:
         raise RequestRefused("give --json or --csv, not both")
-    begin, finish = _time("--start", start), _time("--end", end)
+    begin, finish = moment("--start", start), moment("--end", end)
     if begin is not None and finish is not None and begin >= finish:
         raise RequestRefused(f"--start {start} is not before --end {end}: give a later end")
     found = targets(state, fluvio=fluvio, symdb=symdb)
@@ -140,45 +140,6 @@ def stream(
     client = ClientSettings.from_env(os.environ)
     cluster, symdb_at = found.cluster(), found.symdb
     found.run(lambda _: run_stream(cluster, symdb_at, client, wanted, layout))
-
-
-def alerts(
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for new ones.")] = False,
-    from_end: Annotated[
-        bool,
-        typer.Option("--from-end/--from-beginning", help="Only new ones, or all (default)."),
-    ] = False,
-    symbol: Annotated[
-        str | None, typer.Option(metavar="SYMBOL", help="Only this market's.")
-    ] = None,
-    json: Json = False,
-    state: State = None,
-    fluvio: FluvioOption = None,
-    symdb: SymdbOption = None,
-) -> None:
-    """Show breakout alerts.
-
-    \b
-    Examples:
-      qd alerts
-      qd alerts --follow --from-end
-      qd alerts --symbol XBTCAD --json
-    """
-    from qd_cli.alerts_view import show_alerts
-
-    if from_end and not follow:
-        raise RequestRefused("--from-end shows only what is new: give --follow as well")
-    found = targets(state, fluvio=fluvio, symdb=symdb)
-    cluster, symdb_at = found.cluster(), found.symdb
-
-    async def show(_: Interrupts) -> None:
-        # Who follows would wait for ever for a part that died.
-        async with beside(*([found.until_one_dies()] if follow else [])):
-            await show_alerts(
-                cluster, symdb_at, follow=follow, from_end=from_end, symbol=symbol, json=json
-            )
-
-    found.run(show)
 
 
 def exchange_of(name: str) -> ExchangeId:
@@ -207,7 +168,8 @@ def _stamp(text: str) -> Stamp:
     return known[text]
 
 
-def _time(option: str, text: str | None) -> int | None:
+def moment(option: str, text: str | None) -> int | None:
+    """Return the time that an option names, in microseconds since the epoch."""
     if text is None:
         return None
     try:
@@ -220,5 +182,5 @@ def _time(option: str, text: str | None) -> int | None:
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (symbols, stream, alerts):
+    for command in (symbols, stream):
         app.command(rich_help_panel=_PANEL)(command)
