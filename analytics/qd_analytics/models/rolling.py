@@ -36,12 +36,12 @@ class Lookback:
     bars : int
         How many bars; before there are so many, the node has no numbers.
     derive : callable
-        Of the bars, oldest first, to the numbers. Pure.
+        Of these bars, oldest first, and the current period's open, to the numbers. Pure.
     """
 
     name: str
     bars: int
-    derive: Callable[[Sequence[Bar]], Mapping[str, float]]
+    derive: Callable[[Sequence[Bar], float], Mapping[str, float]]
 
 
 @dataclass(slots=True)
@@ -128,7 +128,7 @@ class RollingContext:
             # Longer units learn of a period when it is over.
             for longer in over[:-1]:
                 longer.take(longer.bar.followed_by(over[-1].bar))
-            self._look_back(over[-1].bar)
+            self._look_back(over[-1].bar, bar.open)
         forming: list[_Forming] = []
         parent = _ROOT
         for at, unit in enumerate(units):
@@ -175,14 +175,15 @@ class RollingContext:
         self._next_id += 1
         return node.id
 
-    def _look_back(self, bar: Bar) -> None:
+    def _look_back(self, bar: Bar, current_open: float) -> None:
         if self._lookback is None:
             return
         self._recent.append(bar)
         if len(self._recent) == self._lookback.bars:
             node = self.context.pointed(self._lookback.name)
             assert node is not None  # made with the context
-            self.context.update(Datoid(node, self._lookback.derive(tuple(self._recent))))
+            numbers = self._lookback.derive(tuple(self._recent), current_open)
+            self.context.update(Datoid(node, numbers))
 
     # Saved and restored
 

@@ -44,17 +44,17 @@ def volatility(days: int = 20, calm_days: int = 5, times: float = 1.0) -> Period
         )
     if not (times > 0 and math.isfinite(times)):
         raise BadModel(f"times is {times}; expected a finite number above 0")
-    mean, calm = FromContext("recent days", "mean range"), FromContext("recent days", "calm range")
-    day_open = FromContext(Period.DAY.current, "open")
-    moved = _Moved(times)
+    calm, mean, limit = (
+        FromContext("recent days", name) for name in ("calm reach", "mean reach", "limit")
+    )
     graph = Graph("volatility", "the price leaves calm days behind")
     graph.add(
         Singleton("calm", operator.lt, (calm, mean), f"the last {calm_days} days were calm"),
         Singleton(
             "moved",
-            moved,
-            ("price", day_open, calm),
-            f"price is {times:g} mean ranges above the day's open",
+            operator.gt,
+            ("price", limit),
+            f"price is {times:g} mean ranges of these days above the day's open",
         ),
     )
     graph.connect("calm", "moved")
@@ -65,29 +65,27 @@ def volatility(days: int = 20, calm_days: int = 5, times: float = 1.0) -> Period
         author="qd",
         description="A trade breaks out when the last days were calm and the price moves.",
     )
-    # One close more than ranges: the oldest day's range needs the close before it.
-    derive = functools.partial(_ranges, calm_days=calm_days)
+    # One bar more than ranges: the oldest day's range needs the close before it.
+    derive = functools.partial(_reaches, calm_days=calm_days, times=times)
+    levels = (FromContext(Period.DAY.current, "open"), calm, mean, limit)
     lookback = Lookback("recent days", days + 1, derive)
-    return PeriodModel("volatility", model, Period.DAY, (day_open, calm, mean), lookback)
+    return PeriodModel("volatility", model, Period.DAY, levels, lookback)
 
 
-class _Moved:
-    """Whether a price is so many ranges above the open."""
+def _reaches(
+    bars: Sequence[Bar], day_open: float, calm_days: int, times: float
+) -> Mapping[str, float]:
+    """How far mean true ranges reach from the day's open: of the last days, and of all.
 
-    def __init__(self, times: float) -> None:
-        self._times = times
-
-    def __call__(self, price: float, day_open: float, calm: float) -> bool:
-        return price > day_open + self._times * calm
-
-
-def _ranges(bars: Sequence[Bar], calm_days: int) -> Mapping[str, float]:
-    """The mean true range of all days but the first, and of the last of them."""
+    They are prices, like all levels, so that pictures can show them.
+    """
     ranges = [
         max(bar.high, before.close) - min(bar.low, before.close)
         for before, bar in itertools.pairwise(bars)
     ]
+    calm = math.fsum(ranges[-calm_days:]) / calm_days
     return {
-        "mean range": math.fsum(ranges) / len(ranges),
-        "calm range": math.fsum(ranges[-calm_days:]) / calm_days,
+        "calm reach": day_open + calm,
+        "mean reach": day_open + math.fsum(ranges) / len(ranges),
+        "limit": day_open + times * calm,
     }
