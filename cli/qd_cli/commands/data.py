@@ -21,6 +21,7 @@ from qd_cli.options import (
 from qd_cli.tasks import beside
 
 if TYPE_CHECKING:
+    from qd_cli.streaming import Format
     from qd_client.client import Stamp
     from qd_schemas.enums import ExchangeId, Resolution
 
@@ -113,14 +114,13 @@ def stream(
       qd stream XBTCAD --bars 1d --unfinished --stamp close
       qd stream XBTCAD --pace 3600
     """
-    from qd_cli.streaming import Format, Wanted, run_stream
+    from qd_cli.streaming import Wanted, run_stream
     from qd_schemas.specs import ClientSettings
 
-    if json and csv:
-        raise RequestRefused("give --json or --csv, not both")
-    begin, finish = moment("--start", start), moment("--end", end)
-    if begin is not None and finish is not None and begin >= finish:
-        raise RequestRefused(f"--start {start} is not before --end {end}: give a later end")
+    if bars is None and (unfinished or stamp != "start"):
+        raise RequestRefused("--unfinished and --stamp are about bars: give --bars as well")
+    layout = _layout(json=json, csv=csv)
+    begin, finish = _range(start, end)
     found = targets(state, fluvio=fluvio, symdb=symdb)
     wanted = Wanted(
         symbol=symbol,
@@ -134,9 +134,6 @@ def stream(
         unfinished=unfinished,
         stamp=_stamp(stamp),
     )
-    layout = Format.JSON if json else Format.CSV if csv else Format.TEXT
-    if bars is None and (unfinished or stamp != "start"):
-        raise RequestRefused("--unfinished and --stamp are about bars: give --bars as well")
     client = ClientSettings.from_env(os.environ)
     cluster, symdb_at = found.cluster(), found.symdb
     found.run(lambda _: run_stream(cluster, symdb_at, client, wanted, layout))
@@ -159,6 +156,21 @@ def _resolution(label: str | None) -> Resolution | None:
         return None if label is None else Resolution.parse(label)
     except ValueError as error:
         raise RequestRefused(f"--bars: {error}") from None
+
+
+def _layout(*, json: bool, csv: bool) -> Format:
+    from qd_cli.streaming import Format
+
+    if json and csv:
+        raise RequestRefused("give --json or --csv, not both")
+    return Format.JSON if json else Format.CSV if csv else Format.TEXT
+
+
+def _range(start: str | None, end: str | None) -> tuple[int | None, int | None]:
+    begin, finish = moment("--start", start), moment("--end", end)
+    if begin is not None and finish is not None and begin >= finish:
+        raise RequestRefused(f"--start {start} is not before --end {end}: give a later end")
+    return begin, finish
 
 
 def _stamp(text: str) -> Stamp:
