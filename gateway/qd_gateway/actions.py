@@ -59,13 +59,6 @@ class CloseSession:
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteTopics:
-    """A client died without deleting its topics, and nobody took its id since."""
-
-    client_id: int
-
-
-@dataclass(frozen=True, slots=True)
 class Reply:
     """Send one message to a client; `session` is None for a client that has none.
 
@@ -123,7 +116,6 @@ class Ignored:
 Action = (
     OpenSession
     | CloseSession
-    | DeleteTopics
     | Reply
     | StartStream
     | StopStream

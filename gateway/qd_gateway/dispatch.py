@@ -15,7 +15,6 @@ from qd_gateway.actions import (
     Action,
     AdvanceStream,
     CloseSession,
-    DeleteTopics,
     Ignored,
     OpenSession,
     Reply,
@@ -78,8 +77,6 @@ class Dispatcher:
                     self._open(action)
                 case CloseSession():
                     self._close(action)
-                case DeleteTopics():
-                    continue  # whoever sweeps finds them
                 case StartStream():
                     self._streams.start(action.plan, self._channels[action.session])
                 case StopStream():

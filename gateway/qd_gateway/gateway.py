@@ -66,7 +66,7 @@ class Gateway:
 
     def __init__(self, settings: GatewaySettings, limits: Limits | None = None) -> None:
         self._settings = settings
-        limits = limits or limits_of(settings)
+        limits = limits or Limits.of(settings)
         policy = Policy(settings.tokens, settings.version_1)
         self._metrics = metrics = GatewayMetrics()
         self._health = Health({"cluster": "not connected yet", "database": "not asked yet"})
@@ -370,14 +370,3 @@ class Gateway:
         if not self._is_ready:
             self._is_ready = True
             ready()
-
-
-def limits_of(settings: GatewaySettings) -> Limits:
-    """The limits that the settings say."""
-    return Limits(
-        sessions=settings.sessions_max,
-        waiting=settings.streams_max,
-        running_per_client=settings.streams_per_client_max,
-        requests_per_second=settings.requests_per_second_max,
-        lease_ms=settings.lease_ms,
-    )

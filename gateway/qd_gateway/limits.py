@@ -22,7 +22,6 @@ REPLY_TRIES_MAX = 5
 STRANGERS_WAITING_MAX = 256  # replies to clients without a session, before more are dropped
 STRANGERS_AT_ONCE = 4
 OPENING_AT_ONCE = 8  # producers that are being opened
-BATCH_ROWS = 65_536  # rows that one stream holds: about 2 MB of trades
 
 CHANNEL_OPEN_SECONDS_MAX = 3.0  # for a client's new topics to be seen
 PARK_SECONDS_MAX = 1.0  # for clients' streams to end before another gateway serves them
@@ -34,8 +33,7 @@ STREAMS_STOP_SECONDS_MAX = 1.0
 RECONNECT_SECONDS_MIN = 0.1
 RECONNECT_SECONDS_MAX = 5.0
 TICK_SECONDS = 0.1
-# After a lease ran out: time for the client's successor to log in with the same topics.
-ABANDONED_SECONDS = 60.0
+ABANDONED_SECONDS = 60.0  # for which topics are kept that no session uses
 IGNORED_LINES_PER_SECOND_MAX = 5  # in the log, for records that are no requests
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from qd_gateway.actions import Action, CloseSession, DeleteTopics, EndCause, Ignored, IgnoreReason
+from qd_gateway.actions import Action, CloseSession, EndCause, Ignored, IgnoreReason
 from qd_gateway.admission import Admission, Policy, check_signature
 from qd_gateway.limits import Limits
 from qd_gateway.logins import Logins
@@ -60,7 +60,6 @@ class GatewayMachine:
         self._sessions = Sessions()
         self._logins = Logins(limits, self._admission, self._sessions)
         self._streaming = Streaming(limits, self._sessions)
-        self._abandoned: dict[int, float] = {}  # client whose lease ran out: since when
         self._requests = Rate(limits.requests_per_second)
         self._heartbeats = Rate(limits.heartbeats_per_second)
         self._strangers = Rate(limits.strangers_per_second)
@@ -127,22 +126,12 @@ class GatewayMachine:
         return actions
 
     def on_tick(self, now: float) -> list[Action]:
-        """Time passed: sessions whose clients were silent for their lease end.
-
-        Their topics go later, unless the clients come back.
-        """
+        """Time passed: sessions whose clients were silent for their lease end."""
         silent = [session for session in self._sessions if session.is_silent(now)]
         actions: list[Action] = []
         for session in silent:
             if self._slots.serves(session.client_id):
                 actions += self._end(session, EndCause.LEASE_EXPIRED)
-                self._abandoned[session.client_id] = now
-        for client_id, since in list(self._abandoned.items()):
-            if self._sessions.get(client_id) is not None:
-                del self._abandoned[client_id]
-            elif now - since >= self._limits.abandoned_s:
-                del self._abandoned[client_id]
-                actions.append(DeleteTopics(client_id))
         self._forget_old(now)
         return actions
 
@@ -150,7 +139,6 @@ class GatewayMachine:
         """The gateway was deaf until `now`: no client's silence before counts against it."""
         for session in self._sessions:
             session.heard_at = now
-        self._abandoned = dict.fromkeys(self._abandoned, now)
 
     def on_new_log(self) -> None:
         """The control topic was made anew: its offsets begin again."""
@@ -228,9 +216,6 @@ class GatewayMachine:
             if slot_of(session.client_id) in given:
                 self._sessions.forget(session)
                 actions += self._drop(session, EndCause.MOVED)
-        for client_id in list(self._abandoned):
-            if slot_of(client_id) in given:
-                del self._abandoned[client_id]
         self._sessions.unmark(lambda client_id: slot_of(client_id) in given)
         return actions
 

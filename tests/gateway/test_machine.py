@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from qd_gateway.actions import (
     AbortStream,
     Action,
+    AdvanceStream,
     Channel,
     CloseSession,
-    DeleteTopics,
     EndCause,
     Ignored,
     IgnoreReason,
@@ -21,7 +23,15 @@ from qd_gateway.actions import (
 from qd_gateway.limits import Limits
 from qd_gateway.plans import Refusal
 from qd_schemas.codec import decode, encode, version_of
-from qd_schemas.enums import ClientErrorType, DataErrorType, DataType, EndReason, Reason, Resolution
+from qd_schemas.enums import (
+    ClientErrorType,
+    DataErrorType,
+    DataType,
+    EndReason,
+    Reason,
+    Resolution,
+    UnfinishedBar,
+)
 from qd_schemas.messages import (
     ClientError,
     ClientLogin,
@@ -34,7 +44,9 @@ from qd_schemas.messages import (
     StartData,
     StopAllData,
     StopData,
+    StreamAck,
 )
+from qd_schemas.wire import NO_CHOICE, NO_COUNT
 from support.machines import CLIENT, EPOCH, OTHER, Gateway, sent, start, tickets
 
 NOT_SENT = Refusal(DataErrorType.SEND_FAILED, Reason.NOT_SENT)
@@ -257,6 +269,40 @@ def test_a_waiting_stream_that_is_stopped_still_begins_and_ends() -> None:
     assert sent(actions) == [FirstTradeBar(1, 2), LastTradeBar(1, 2, EndReason.STOPPED, 0)]
 
 
+def test_acknowledgements_advance_a_running_stream_and_only_rise(gateway: Gateway) -> None:
+    for client in (CLIENT, OTHER):
+        gateway.send(ClientLogin(client))
+    (one,) = tickets(gateway.send(start(stream=1)))
+    gateway.send(start(symbol=2, stream=1))  # waits until the first has ended
+    for sequence in (NO_COUNT, 5, -1, 0, 1):
+        assert gateway.send(StreamAck(OTHER, 1, sequence)) == []
+        assert gateway.send(StreamAck(CLIENT, 2, sequence)) == []
+    for sequence, rises in [(1, False), (0, False), (2, True), (2, False), (1, False), (9, True)]:
+        advanced = [AdvanceStream(one, sequence)] if rises else []
+        assert gateway.send(StreamAck(CLIENT, 1, sequence)) == advanced
+    (two,) = tickets(gateway.machine.on_stream_ended(one))
+    assert gateway.send(StreamAck(CLIENT, 1, 2)) == [AdvanceStream(two, 2)]
+
+
+def test_a_plan_says_its_window_and_what_becomes_of_unfinished_bars(gateway: Gateway) -> None:
+    gateway.send(ClientLogin(CLIENT))
+    for stream, (choice, expected) in enumerate(
+        [
+            (NO_CHOICE, UnfinishedBar.INCLUDED),
+            (0, UnfinishedBar.LEFT_OUT),
+            (1, UnfinishedBar.INCLUDED),
+            (9, UnfinishedBar.INCLUDED),
+        ]
+    ):
+        asked = replace(start(stream=stream), window_rows=7, unfinished=choice)
+        (started,) = gateway.send(asked)
+        assert isinstance(started, StartStream)
+        assert (started.plan.window_rows, started.plan.unfinished) == (7, expected)
+    (bare,) = gateway.send(start(kind=DataType.OHLCV), 1)
+    assert isinstance(bare, StartStream)
+    assert (bare.plan.window_rows, bare.plan.unfinished) == (0, UnfinishedBar.INCLUDED)
+
+
 def test_a_client_cannot_stop_another_ones_stream(gateway: Gateway) -> None:
     gateway.send(ClientLogin(CLIENT))
     gateway.send(ClientLogin(OTHER))
@@ -282,28 +328,7 @@ def test_a_silent_version_2_client_loses_its_session(gateway: Gateway) -> None:
     gateway.send(Heartbeat(CLIENT), now=1.0)
     assert gateway.machine.on_tick(lease_s) == []
     assert gateway.machine.on_tick(lease_s + 1) == [CloseSession(CLIENT, 1, EndCause.LEASE_EXPIRED)]
-    assert gateway.machine.on_tick(1e9) == [
-        DeleteTopics(CLIENT)
-    ]  # version 1 keeps the reference's rule
-
-
-def test_what_a_dead_client_left_is_deleted_unless_it_comes_back(gateway: Gateway) -> None:
-    limits = Limits()
-    ends = limits.lease_s(0)
-    for client in (CLIENT, OTHER):
-        gateway.send(ClientLogin(client))
-    assert len(gateway.machine.on_tick(ends)) == 2
-    gateway.send(ClientLogin(OTHER), 1, now=ends + 1)
-    assert gateway.machine.on_tick(ends + limits.abandoned_s - 1) == []
-    assert gateway.machine.on_tick(ends + limits.abandoned_s) == [DeleteTopics(CLIENT)]
-    assert gateway.machine.on_tick(1e9) == []
-
-
-def test_a_deaf_gateway_waits_for_successors_again(gateway: Gateway) -> None:
-    gateway.send(ClientLogin(CLIENT))
-    gateway.machine.on_tick(100.0)
-    gateway.machine.on_reconnected(1_000.0)
-    assert gateway.machine.on_tick(1_001.0) == []
+    assert gateway.machine.on_tick(1e9) == []  # version 1 keeps the reference's rule
 
 
 def test_being_deaf_does_not_cost_the_clients_their_lease(gateway: Gateway) -> None:

@@ -190,6 +190,23 @@ def test_a_place_of_a_stream_that_went_is_free_once_its_task_has_ended() -> None
     assert gateway.machine.running == ()
 
 
+def test_what_was_offered_before_it_is_parked_is_not_read_again() -> None:
+    gateway = Gateway()
+    for offset in range(9):
+        put(gateway.machine, Heartbeat(OTHER), offset)
+    gateway.machine.park([MINE])
+    put(gateway.machine, Heartbeat(OTHER), 9)
+    assert gateway.machine.handled() == {**dict.fromkeys(range(SLOTS), 9), MINE: 8}
+
+
+def test_an_end_in_a_slot_that_was_given_up_is_not_saved() -> None:
+    gateway = Gateway()
+    gateway.send(ClientLogin(CLIENT))
+    gateway.send(ClientLogout(CLIENT))
+    gateway.machine.disown([MINE])
+    assert gateway.machine.changes() == []
+
+
 # --- taking over -----------------------------------------------------------------------------
 
 
@@ -286,14 +303,14 @@ def test_each_change_is_given_once() -> None:
     gateway = Gateway()
     gateway.send(ClientLogin(CLIENT))
     (session,) = changes = gateway.machine.changes()
-    assert isinstance(session, SavedSession)
+    assert session == SavedSession(CLIENT, 2, 6_000, 0, None, -1, 0)
     assert gateway.machine.changes() == []
     gateway.machine.unsaved(changes)
     assert gateway.machine.changes() == [session]
     gateway.send(Heartbeat(CLIENT))
     assert gateway.machine.changes() == []  # nothing that a restart would need
     (ticket,) = tickets(gateway.send(start()))
-    assert [len(one.streams) for one in saved_of(gateway)] == [1]
+    assert [(len(one.streams), one.offset) for one in saved_of(gateway)] == [(1, 2)]
     gateway.machine.on_stream_ended(ticket)
     assert [len(one.streams) for one in saved_of(gateway)] == [0]
     gateway.send(ClientLogout(CLIENT))

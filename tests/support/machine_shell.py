@@ -8,7 +8,6 @@ from qd_gateway.actions import (
     AdvanceStream,
     Channel,
     CloseSession,
-    DeleteTopics,
     EndCause,
     Ignored,
     OpenSession,
@@ -85,8 +84,6 @@ class Shell:
                     assert action.session not in self._numbers
                     self._numbers.add(action.session)
                     self.open[action.client_id] = action.session
-                case DeleteTopics():
-                    assert action.client_id not in self.open
                 case CloseSession():
                     assert self.open.pop(action.client_id) == action.session
                 case StartStream():
