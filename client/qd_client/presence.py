@@ -33,7 +33,7 @@ from qd_schemas.codec import encode
 from qd_schemas.errors import QdError
 from qd_schemas.identity import key_of, login_proof, session_key, signed
 from qd_schemas.messages import ClientError, ClientLogin, Heartbeat, LoginProof, Message
-from qd_schemas.wire import NO_COUNT, VERSION_REFERENCE
+from qd_schemas.wire import NO_COUNT, NO_DETAIL, VERSION_REFERENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Presence:
         self._login_id = self._logins = 0
         self._nonce: bytes | None = None
         self._keys: list[bytes] = []  # of proofs that may have begun the session; the last is used
-        self._wrong_proofs = 0
+        self._wrong_proofs = self._sent_proofs = self._refused_proofs = 0
         self._wrong_proof: tuple[QdError, float] | None = None  # told so since when
         self._counter = 0
         self._epoch = NO_COUNT
@@ -204,6 +204,8 @@ class Presence:
 
     def on_error(self, found: ClientError, now: float) -> list[News]:
         """The gateway refused something about the session."""
+        if found.request_type == NO_DETAIL == found.reason:
+            return []  # an answer to version 1, which somebody else spoke in this id's name
         error = client_refusal(found)
         if isinstance(error, NotLoggedIn):
             return list(self._not_logged_in(error, now))
@@ -215,6 +217,7 @@ class Presence:
             return []  # what somebody else asked in this id's name
         if isinstance(error, TokenRefused):
             # A copy of a proof may be refused, or one for the gateway before: wait what follows.
+            self._refused_proofs += 1
             if self.phase is Phase.PROVING and self._wrong_proof is None:
                 self._wrong_proof = (error, now)
             return []
@@ -229,6 +232,9 @@ class Presence:
             error, since = self._wrong_proof
             if now - since < LOGIN_RESEND_SECONDS:
                 return []
+            if self._refused_proofs > self._sent_proofs:  # somebody else tries with this id
+                self._wrong_proof = None
+                return [Interrupted(error), *self._send(Phase.ASKING, self._login_message(), now)]
             self._wrong_proofs += 1
             return [Refuse(error)] if self._wrong_proofs > 1 else list(self._login(now))
         match self.phase:
@@ -290,6 +296,7 @@ class Presence:
 
     def _proof(self, nonce: bytes) -> LoginProof:
         assert self._key is not None
+        self._sent_proofs += 1
         proof = login_proof(self._key, nonce, self._client_id, self._lease_ms, self._login_id)
         return LoginProof(self._client_id, self._lease_ms, self._login_id, proof)
 
@@ -297,7 +304,8 @@ class Presence:
         self._enter(Phase.IN, now)
         self._sent_at = now
         self._taken_at = None
-        self._wrong_proofs, self._wrong_proof = 0, None
+        self._wrong_proofs = self._sent_proofs = self._refused_proofs = 0
+        self._wrong_proof = None
         self._keys = self._keys[-1:]
         self.has_been_in = True
         return [CameIn()]

@@ -29,7 +29,7 @@ from qd_gateway.actions import Action, Ignored, Reply
 from qd_gateway.admission import Policy
 from qd_gateway.machine import GatewayMachine
 from qd_gateway.saved import SavedSession
-from qd_schemas.codec import decode
+from qd_schemas.codec import decode, encode
 from qd_schemas.enums import ClientErrorType, DataType, Reason
 from qd_schemas.errors import QdError
 from qd_schemas.identity import key_of
@@ -179,6 +179,31 @@ def test_who_cannot_prove_who_it_is_is_told(
     pair.settle()
     pair.wait(6.0, pair.settle)  # for another try: the proof may have been late
     assert {type(error) for error in pair.refusals} == {kind}
+
+
+def test_what_others_try_in_its_name_keeps_no_right_proof_out() -> None:
+    """Their answers come here too, and its own requests wait among theirs for a long time."""
+    pair = Pair(TOKEN, known=TOKEN)
+    forged = [
+        encode(ClientLogin(CLIENT), 1),
+        encode(ClientLogin(CLIENT, LEASE_MS, 7)),
+        *(encode(LoginProof(CLIENT, LEASE_MS, 7, bytes([n] * 32))) for n in range(3)),
+    ]
+    own: list[bytes] = []
+
+    def answer_others() -> None:
+        own.extend(pair.requests)
+        pair.requests = list(forged)
+        pair.handle()
+        pair.hear()
+
+    pair.begin()
+    pair.wait(7.0, answer_others)
+    assert not pair.refusals
+    pair.requests = own + pair.requests
+    pair.settle()
+    assert pair.presence.is_in
+    assert pair.ask()
 
 
 def test_version_1_may_be_refused() -> None:
