@@ -6,7 +6,6 @@ It reads what gateways keep in the database, and shows no key and no token.
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,7 +89,7 @@ def saved_of(session: Session) -> SavedSession:
     SavedStateDamaged
         It is no such text, or of another version of the gateway.
     """
-    return SavedSession.from_json(json.dumps(session.state))
+    return SavedSession.from_json(session.state)
 
 
 async def client_rows(dsn: str, group: str | None) -> list[ClientRow]:

@@ -236,7 +236,7 @@ async def test_operators_see_who_is_where(joining: Joining, tables: str) -> None
             (21, 21, "a"),
             (85, 21, "a"),
         ]
-        assert found[0].state == {"client_id": 21, "word": "here"}
+        assert json.loads(found[0].state) == {"client_id": 21, "word": "here"}
         assert "word" not in repr(found[0])
         assert [(each.name, each.is_alive, len(each.slots)) for each in gateways(tables)] == [
             ("a", True, SLOTS),

@@ -15,7 +15,8 @@ from support.processes import STOP_SECONDS_MAX, Process
 
 __all__ = ["client_id", "gateway", "markets", "other_id", "start_gateway"]
 
-GatewayStarter = Callable[[], Process]
+GatewayStarter = Callable[..., Process]
+"""Starts a gateway; words are more settings, ``QD_GATEWAY_NAME="a"``."""
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +35,9 @@ def start_gateway(
     started: list[Process] = []
     env = {"QD_FLUVIO": fluvio_endpoint, "QD_DATABASE": markets.dsn}
 
-    def start() -> Process:
-        process = Process("qd_gateway", folder=tmp_path_factory.mktemp("gateway"), env=env)
+    def start(**settings: str) -> Process:
+        folder = tmp_path_factory.mktemp("gateway")
+        process = Process("qd_gateway", folder=folder, env=env | settings)
         started.append(process)
         process.wait_ready()
         return process

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from types import TracebackType
+from typing import Self
 
 from qd_fluvio import Consumer, Fluvio, Producer, connect
 from qd_schemas.codec import decode, encode
@@ -29,7 +30,7 @@ class RawClient:
         self._data: Consumer
         self._errors: Consumer
 
-    async def __aenter__(self) -> RawClient:
+    async def __aenter__(self) -> Self:
         self.fluvio = await self._stack.enter_async_context(connect(self._endpoint))
         for topic in self.topics.all:
             await self.fluvio.create_topic(topic)

@@ -18,7 +18,7 @@ from qd_store.connections import connect, translating
 T = TypeVar("T")
 
 _SESSIONS = """
-SELECT gateway_group AS group, client_id, slot, state, gateway_session.saved_at,
+SELECT gateway_group AS group, client_id, slot, state::text AS state, gateway_session.saved_at,
     CASE WHEN lease_until > now() THEN holder END AS gateway
 FROM gateway_session JOIN gateway_slot USING (gateway_group, slot)
 WHERE %(group)s::text IS NULL OR gateway_group = %(group)s
@@ -54,7 +54,7 @@ class Session:
         The gateways that serve its cluster.
     slot : int
         Of the parts into which clients are divided.
-    state : dict
+    state : str
         What its gateway keeps of it, to be read by `SavedSession.from_json` of
         `qd_gateway.saved`; it holds the session's key, so it is not shown.
     saved_at : datetime
@@ -66,7 +66,7 @@ class Session:
     group: str
     client_id: int
     slot: int
-    state: dict[str, Any] = field(repr=False)
+    state: str = field(repr=False)
     saved_at: datetime.datetime
     gateway: str | None
 
