@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qd_client.errors import NoStack, StackUnreadable
 
 if TYPE_CHECKING:
-    from qd_schemas.specs import FluvioSettings, TlsSettings
+    from qd_schemas.specs import FluvioSettings, SymdbSettings, TlsSettings
 
 STATE: Final = "QD_STATE"
 FLUVIO: Final = "QD_FLUVIO"
@@ -228,6 +228,29 @@ def surroundings(env: Mapping[str, str] | None = None) -> Surroundings:
         client.client_id,
         client.token.secret() or None,
     )
+
+
+def symdb_surroundings(
+    env: Mapping[str, str] | None = None,
+) -> tuple[SymdbSettings, TlsSettings | None]:
+    """Find the symbol master alone, and how to speak TLS to it.
+
+    QD_SYMDB says where it is; without it, it is that of the stack that runs.
+
+    Raises
+    ------
+    NoStack, SettingError, StackUnreadable
+        As `surroundings`.
+    """
+    from qd_schemas.settings import table
+    from qd_schemas.settings.given import Given
+    from qd_schemas.specs import SYMDB_TLS_NAMES, SymdbSettings, TlsSettings
+
+    env = os.environ if env is None else env
+    if not Given.of(env).text(table.SYMDB):
+        settings = _running_stack().settings
+        env = {**env, SYMDB: settings.get(SYMDB, "")}
+    return SymdbSettings.from_env(env), TlsSettings.from_env(env, SYMDB_TLS_NAMES)
 
 
 def _running_stack() -> StackRecord:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qd_client import NoStack, QDClient, StackUnreadable
+from qd_client import NoStack, QDClient, StackUnreadable, SymdbClient, UsageError
 from qd_client.local import (
     FORMAT,
     RECORD_NAME,
@@ -20,6 +20,7 @@ from qd_client.local import (
     is_alive,
     read_record,
     surroundings,
+    symdb_surroundings,
 )
 from qd_schemas.specs import ClientKind, FluvioSettings, TlsSettings
 
@@ -79,6 +80,19 @@ def test_a_file_of_settings_goes_before_the_stack(state: Path) -> None:
     file.write_text('[fluvio]\nendpoint = "far:1"\n')
     found = surroundings({**os.environ, "QD_CONFIG": str(file)})
     assert (found.fluvio.endpoint, found.symdb) == ("far:1", None)
+
+
+def test_the_symbol_master_alone(state: Path) -> None:
+    with pytest.raises(NoStack):
+        SymdbClient()
+    write(state)
+    SymdbClient()
+    assert symdb_surroundings()[0].endpoint == "127.0.0.1:7070"
+    far = {"QD_SYMDB": "far:2", "QD_SYMDB_TLS_CA": "/ca.pem"}
+    found, tls = symdb_surroundings({**os.environ, **far})
+    assert (found.endpoint, tls) == ("far:2", TlsSettings("/ca.pem"))
+    with pytest.raises(UsageError, match="host and port go together"):
+        SymdbClient("far")
 
 
 def test_nothing_runs(state: Path) -> None:

@@ -31,8 +31,8 @@ class SyncSymdbClient:
 
     def __init__(
         self,
-        host: str,
-        port: int,
+        host: str | None = None,
+        port: int | None = None,
         *,
         deadline_s: float = DEADLINE_SECONDS_DEFAULT,
         tls: TlsSettings | None = None,

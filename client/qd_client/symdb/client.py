@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from qd_client.errors import UsageError
+from qd_client.local import symdb_surroundings
 from qd_client.symdb.cache import Cache, Key
 from qd_client.symdb.connection import Connection, Method
 from qd_client.symdb.values import (
@@ -49,8 +50,8 @@ class SymdbClient:
 
     Parameters
     ----------
-    host, port : str, int
-        Where it listens.
+    host, port : str, int, optional
+        Where it listens. Without them, QD_SYMDB says so, or else the stack that ``qd up`` started.
     deadline_s : float
         Seconds that a call may take, connecting and trying again included.
     tls : TlsSettings, optional
@@ -75,13 +76,18 @@ class SymdbClient:
 
     def __init__(
         self,
-        host: str,
-        port: int,
+        host: str | None = None,
+        port: int | None = None,
         *,
         deadline_s: float = DEADLINE_SECONDS_DEFAULT,
         tls: TlsSettings | None = None,
         cache_markets: int = CACHE_MARKETS_DEFAULT,
     ) -> None:
+        if host is None or port is None:
+            if (host is None) != (port is None):
+                raise UsageError("host and port go together; give both, or none")
+            found, found_tls = symdb_surroundings()
+            host, port, tls = found.host, found.port, tls or found_tls
         self._address = (host, port)
         self._deadline_s = deadline_s
         self._tls = tls
