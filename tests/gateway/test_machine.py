@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 
 import pytest
@@ -22,6 +23,7 @@ from qd_gateway.actions import (
 )
 from qd_gateway.limits import Limits
 from qd_gateway.plans import Refusal
+from qd_gateway.sessions import Session
 from qd_schemas.codec import decode, encode, version_of
 from qd_schemas.enums import (
     ClientErrorType,
@@ -221,6 +223,35 @@ def test_clients_take_turns_for_a_place() -> None:
         clients.append(started.plan.client_id)
         running = started.plan.ticket
     assert clients == [CLIENT, OTHER, CLIENT]
+
+
+def test_a_client_stays_in_line_while_more_of_its_streams_wait() -> None:
+    gateway = Gateway(Limits(running=2))
+    for client in (CLIENT, OTHER):
+        gateway.send(ClientLogin(client))
+    running = [tickets(gateway.send(start(OTHER, stream=stream)))[0] for stream in (1, 2)]
+    for stream in (1, 2):
+        assert gateway.send(start(CLIENT, stream=stream)) == []
+    for ticket in running:
+        assert len(tickets(gateway.machine.on_stream_ended(ticket))) == 1
+
+
+def sessions_alive() -> int:
+    gc.collect()
+    return sum(isinstance(found, Session) for found in gc.get_objects())
+
+
+def test_nothing_is_kept_of_sessions_that_ended_while_they_stood_in_line() -> None:
+    gateway = Gateway(Limits(running=1, strangers_per_second=1_000))
+    before = sessions_alive()
+    gateway.send(ClientLogin(OTHER))
+    gateway.send(start(OTHER))
+    for _ in range(50):
+        gateway.send(ClientLogin(CLIENT))
+        gateway.send(start())
+        gateway.send(ClientLogout(CLIENT))
+    assert gateway.machine.session_count == 1
+    assert sessions_alive() <= before + 1
 
 
 def test_waiting_streams_are_limited() -> None:

@@ -125,7 +125,10 @@ def test_parking_interrupts_streams_in_their_versions_words() -> None:
     gateway.send(start(stream=1, symbol=2))  # waits: the id is taken
     (one,) = tickets(gateway.send(start(kind=DataType.TRADES), 1))
     gateway.send(start(kind=DataType.TRADES), 1)
+    gateway.machine.changes()
     actions = gateway.machine.park([MINE])
+    (ending,) = saved_of(gateway)
+    assert [stream.plan.ticket for stream in ending.streams] == [two]
     assert [action for action in actions if isinstance(action, StopStream | AbortStream)] == [
         StopStream(two, EndReason.INTERRUPTED),
         AbortStream(one),
