@@ -1,9 +1,10 @@
 """Who reads the next piece: equal shares for clients, whatever the number of their streams.
 
 Start-time fair queueing, with clients as its flows: each client has a clock that goes on by the
-rows it was given, and the client whose clock is most behind is next. One that comes back after
-a pause starts at the common clock: it comes soon, and has saved nothing up. So, of clients that
-always have something to read, no two are ever further apart than a piece of each.
+rows it was given, and the client whose clock is most behind is next. A new one starts at the
+common clock, so it comes soon. One that comes back, perhaps only from sending what it has read,
+goes on where it was, but has not saved up more than `CREDIT_ROWS`. So, of clients that always have
+something to read, no two are ever further apart than about a piece of each.
 
 Pure: no I/O, and nothing waits here; see `grants` for that.
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Final
 
 from qd_gateway.sizes import (
     PIECE_ROWS_ALONE,
@@ -22,6 +24,8 @@ from qd_gateway.sizes import (
     PIECES_AT_ONCE,
     ROUND_ROWS,
 )
+
+CREDIT_ROWS: Final = 2 * PIECE_ROWS_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Turns:
         if found is None:
             found = self._clients[client] = _Client(self._clock)
         elif not found.is_active:
-            found.clock = max(found.clock, self._clock)
+            found.clock = max(found.clock, self._clock - CREDIT_ROWS)
         found.waiting.append((ticket, rows))
         self.waiting += 1
 
@@ -134,5 +138,5 @@ class Turns:
             self._clock = 0
             return
         for client, found in list(self._clients.items()):
-            if not found.is_active and found.clock <= self._clock:
+            if not found.is_active and found.clock <= self._clock - CREDIT_ROWS:
                 del self._clients[client]
