@@ -225,6 +225,16 @@ def test_clients_take_turns_for_a_place() -> None:
     assert clients == [CLIENT, OTHER, CLIENT]
 
 
+def test_a_client_takes_only_so_many_places() -> None:
+    gateway = Gateway(Limits(running_per_client=2))
+    for client in (CLIENT, OTHER):
+        gateway.send(ClientLogin(client))
+    one, _ = (tickets(gateway.send(start(stream=stream)))[0] for stream in (1, 2))
+    assert gateway.send(start(stream=3)) == []
+    assert len(gateway.send(start(OTHER))) == 1
+    assert len(tickets(gateway.machine.on_stream_ended(one))) == 1
+
+
 def test_a_client_stays_in_line_while_more_of_its_streams_wait() -> None:
     gateway = Gateway(Limits(running=2))
     for client in (CLIENT, OTHER):
