@@ -27,6 +27,8 @@ class Talker(RawClient):
         Of the last heartbeat.
     beats : int
         Heartbeats so far.
+    read : int
+        Records of the data topic so far.
     """
 
     def __init__(self, endpoint: str, client_id: int) -> None:
@@ -34,6 +36,12 @@ class Talker(RawClient):
         self.login_id = random.getrandbits(62) + 1
         self.epoch = 0
         self.beats = 0
+        self.read = 0
+
+    async def data(self) -> bytes:
+        record = await super().data()
+        self.read += 1
+        return record
 
     async def login(self, lease_ms: int = 60_000) -> None:
         await self.send(ClientLogin(self.client_id, lease_ms, self.login_id))
