@@ -51,3 +51,20 @@ class _Misshapen(AboveMean):
 def misshapen() -> AboveMean:
     """It has one answer too few."""
     return _Misshapen(1)
+
+
+class _TiringMarket(AboveMeanMarket):
+    def evaluate(self, rows: Rows) -> Evaluated:
+        if rows["sequence"][-1] > 1_000:
+            raise RuntimeError("this model is tired")
+        return super().evaluate(rows)
+
+
+class _Tiring(AboveMean):
+    def market(self, saved: object = None) -> AboveMeanMarket:
+        return _TiringMarket(self.count, None)
+
+
+def tiring() -> AboveMean:
+    """Its own code raises after a thousand trades."""
+    return _Tiring(5, id=1_600, name="tiring")

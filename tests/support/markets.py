@@ -57,9 +57,10 @@ def database_of(server_dsn: str, folder: Path, trades: dict[str, Rows]) -> Itera
         write_csv(rows, csvs / f"{symbol}.csv")
     with fresh_database(server_dsn) as dsn:
         import_paths(dsn, [csvs], rejects_folder=folder / "rejects")
-        yield Markets(dsn, trades, _ids(dsn))
+        yield Markets(dsn, trades, ids_of(dsn))
 
 
-def _ids(dsn: str) -> dict[str, int]:
+def ids_of(dsn: str) -> dict[str, int]:
+    """The symbol ids of all markets of a database."""
     with psycopg.connect(dsn) as connection:
         return dict(connection.execute("SELECT symbol, symbol_id FROM symbol").fetchall())

@@ -33,8 +33,7 @@ def naive(trades: list[Trade], days: int, calm_days: int, times: float) -> Itera
             yield None
             continue
         ranges = [
-            max(*bar, last[-1]) - min(*bar, last[-1])
-            for last, bar in itertools.pairwise(bars)
+            max(*bar, last[-1]) - min(*bar, last[-1]) for last, bar in itertools.pairwise(bars)
         ]
         calm = math.fsum(ranges[-calm_days:]) / calm_days
         mean = math.fsum(ranges) / days
