@@ -226,7 +226,6 @@ class Gateway:
                 self._metrics.control(result, count)
         sent_ms = records[-1].timestamp_ms
         self._metrics.lag(max(wall_ms - sent_ms, 0.0) / 1_000 if sent_ms >= 0 else 0.0)
-        self._keeper.changed()
 
     def _is_passed_over(self, client_id: int, record: Record, wall_ms: float) -> bool:
         until = self._timed.get(slot_of(client_id), 0)
@@ -240,12 +239,18 @@ class Gateway:
         self._apply(self._machine.on_client_gone(client_id, session))
 
     def _is_unused(self, client_id: int) -> bool:
-        is_mine = slot_of(client_id) in self._ownership.served and self._acts()
-        return is_mine and not self._machine.has_session(client_id)
+        """Whether a client is this gateway's to look after, and is not logged in.
+
+        Without a lease nobody knows: it may be logged in by what the database would say.
+        """
+        is_mine = slot_of(client_id) in self._ownership.served
+        has_lease = self._ownership.has_lease(lease_clock())
+        return is_mine and has_lease and not self._machine.has_session(client_id)
 
     def _apply(self, actions: list[Action]) -> None:
-        if actions:
-            self._dispatcher.apply(actions)
+        """Carry out what the machine decided, and save it soon if it changed a session."""
+        self._dispatcher.apply(actions)
+        if self._machine.has_changed:
             self._keeper.changed()
 
     # --- what the keeper of the state asks for ----------------------------------------

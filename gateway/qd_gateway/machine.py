@@ -235,6 +235,11 @@ class GatewayMachine:
             return []
         return self._streaming.end(session, ticket)
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether `changes` has anything to give."""
+        return self._sessions.has_changed
+
     def changes(self) -> list[SavedSession | int]:
         """Each session that changed since the last call; of one that is over, its client."""
         return self._sessions.changes()

@@ -140,6 +140,11 @@ class Sessions:
         """What has changed is saved by somebody else, for the clients that are meant."""
         self._changed = {one: None for one in self._changed if not is_elsewhere(one)}
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether any session changed since `changes` was called."""
+        return bool(self._changed)
+
     def changes(self) -> list[SavedSession | int]:
         """Each session that changed since the last call; of one that is over, its client."""
         changed, self._changed = self._changed, {}

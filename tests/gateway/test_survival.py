@@ -216,6 +216,28 @@ async def test_a_gateway_alone_goes_on_without_its_database(
         server.stop()
 
 
+async def test_a_slow_database_delays_no_answer(
+    fluvio_endpoint: str, markets: Markets, gateway: Process, client_id: int
+) -> None:
+    async with Talker(fluvio_endpoint, client_id) as client:
+        with connect_database(markets.dsn) as connection, connection.transaction():
+            connection.execute("LOCK TABLE gateway_slot, gateway_session")
+            await client.login()
+            for _ in range(10):
+                await client.beat()
+                assert isinstance(await client.next(), Heartbeat)
+            blocked = "SELECT FROM pg_locks WHERE NOT granted AND relation IN (%s, %s)"
+            names = "gateway_slot", "gateway_session"
+            oids = [
+                row[0]
+                for name in names
+                for row in connection.execute("SELECT %s::regclass::oid", [name])
+            ]
+            while not connection.execute(blocked, oids).fetchall():
+                pass
+        await until(lambda: saved_of(markets.dsn, client_id))
+
+
 async def test_topics_without_a_session_are_deleted_also_after_a_restart(
     markets: Markets, tmp_path: Path
 ) -> None:
