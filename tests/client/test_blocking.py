@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import AsyncGenerator, Iterator
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,10 @@ def thread() -> Iterator[LoopThread]:
     thread = LoopThread()
     yield thread
     thread.close()
+
+
+async def value(given: Any) -> Any:
+    return given
 
 
 async def numbers(
@@ -42,7 +47,7 @@ def test_results_errors_and_iterators(thread: LoopThread) -> None:
     async def failing() -> None:
         raise KeyError("x")
 
-    assert thread.run(asyncio.sleep(0, 7)) == 7
+    assert thread.run(value(7)) == 7
     with pytest.raises(KeyError):
         thread.run(failing())
     ended: list[str] = []
@@ -95,7 +100,7 @@ def test_an_interruption_waits_for_the_end_of_the_call(thread: LoopThread) -> No
         thread.run(slow())
     interrupting.join()
     assert steps == ["cleaned up"]
-    assert thread.run(asyncio.sleep(0, "usable")) == "usable"
+    assert thread.run(value("usable")) == "usable"
 
 
 def test_closing_ends_calls_of_other_threads() -> None:
@@ -133,8 +138,10 @@ CELL = """
 import asyncio
 from qd_client.blocking import LoopThread
 thread = LoopThread()
+async def value(given):
+    return given
 def helper():
-    return thread.run(asyncio.sleep(0, "waited"))
+    return thread.run(value("waited"))
 async def kernel():
     exec(compile("print(helper())", "<cell>", "exec"), globals())
 asyncio.run(kernel())

@@ -25,8 +25,8 @@ BOTH = [trades_at(TIMES), bars_at(TIMES)]
 
 
 def columns(rows: Rows) -> dict[str, list[object]]:
-    names = rows.dtype.names or ()
-    return {name: WHEN if name == "time" else rows[name].tolist() for name in names}
+    found: dict[str, list[object]] = {n: rows[n].tolist() for n in rows.dtype.names or ()}
+    return {**found, "time": [*WHEN]}
 
 
 @pytest.mark.parametrize("rows", BOTH, ids=["trades", "bars"])

@@ -18,6 +18,7 @@ from qd_client import (
     Single,
     Slice,
     StreamIncomplete,
+    TradeRow,
     Trades,
     UsageError,
 )
@@ -45,12 +46,12 @@ async def qd(fluvio_endpoint: str, gateway: object) -> AsyncGenerator[QDClient, 
 def wanted(markets: Markets) -> tuple[list[Market], list[Rows]]:
     """Trades of one market, bars of both; and their rows, made here."""
     usd, eur = markets.ids["XBTUSD"], markets.ids["XBTEUR"]
-    asked = [Trades(usd), Bars(eur, "1h"), Bars(usd, Resolution.D1)]
+    asked: list[Market] = [Trades(usd), Bars(eur, "1h"), Bars(usd, Resolution.D1)]
     bars = [
         Resampler(resolution).feed(markets.trades[symbol])  # leaves out what is not over
         for symbol, resolution in (("XBTEUR", Resolution.H1), ("XBTUSD", Resolution.D1))
     ]
-    return list(asked), [markets.trades["XBTUSD"], *bars]
+    return asked, [markets.trades["XBTUSD"], *bars]
 
 
 def as_rows(asked: Sequence[Market], rows: Sequence[Rows], events: list[ReplayEvent]) -> list[Row]:
@@ -148,7 +149,7 @@ async def test_what_makes_no_sense_is_refused(qd: QDClient, markets: Markets) ->
         ([market], {"start": 5, "end": 5}),
     ):
         with pytest.raises(UsageError):
-            qd.replay(markets_given, **options)  # type: ignore[arg-type]  # of several types
+            qd.replay(markets_given, **options)
     replay = qd.replay([market], end=START)
     with pytest.raises(UsageError, match="inside `async with`"):
         await anext(replay)
@@ -252,5 +253,5 @@ async def test_events_ahead_can_be_given_back() -> None:
 def test_single_rows_have_names() -> None:
     rows = trades_at([5])
     (single,) = Slice(Trades("A"), rows, rows["time"]).singles()
-    assert single == Single(Trades("A"), 5, (1, 5, 0.0, 0.0))
+    assert single == Single(Trades("A"), 5, TradeRow(1, 5, 0.0, 0.0))
     assert single.row.volume == 0.0

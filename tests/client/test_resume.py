@@ -210,8 +210,10 @@ async def test_a_gateway_may_be_paused(
             gateway.popen.send_signal(signal.SIGSTOP)
             reading = asyncio.ensure_future(anext(stream))
             await silent.wait()
+            assert isinstance(qd.trouble, GatewayLost)
             gateway.popen.send_signal(signal.SIGCONT)
         parts += [await reading]
+        assert qd.trouble is None
         parts += [part async for part in stream]
     np.testing.assert_array_equal(np.concatenate(parts), rows)
     assert stream.resumed >= 1

@@ -401,6 +401,7 @@ def test_a_gap_that_stays_says_what_was_expected_and_found() -> None:
         assert fault is not None
         if tries + 1 < GAP_TRIES_MAX:
             assert driven.fail(fault)
+    assert fault is not None
     with pytest.raises(errors.StreamIncomplete, match="asked 3 times") as caught:
         driven.fail(fault)
     assert (caught.value.expected, caught.value.found) == (1, 11)

@@ -18,7 +18,7 @@ def shown(path: Path) -> Iterator[str]:
     import nbformat
     from nbclient import NotebookClient
 
-    notebook = nbformat.read(path, as_version=4)
+    notebook: Any = nbformat.reads(path.read_text(), as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(notebook, timeout=SECONDS_MAX, kernel_name="python3")
     client.execute()
     for cell in notebook.cells:
