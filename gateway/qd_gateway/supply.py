@@ -93,10 +93,10 @@ class Supply:
 
         What is being read may come first, unless that would take too long.
         """
-        if self._reading is not None and not self._reading.done() and not at_once:
+        is_underway = self._reading is not None and not self._reading.done()
+        if is_underway and not at_once:
             return
-        ahead = self._ahead
-        if self._source.is_open or len(self.rows) + ahead > HELD_ROWS_MAX:
+        if is_underway or self._source.is_open or len(self.rows) + self._ahead > HELD_ROWS_MAX:
             reading, self._reading = self._reading, None
             self.rows = self.rows[:HELD_ROWS_MAX]
             last = self.rows[-1:].copy() if len(self.rows) else self._last
