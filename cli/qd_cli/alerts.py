@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from qd_analytics.models.loading import shipped_names
 from qd_cli import console
 from qd_cli.names import Names
-from qd_schemas.enums import ExchangeId, ModelId, Signal
+from qd_schemas.enums import ExchangeId, Signal
 from qd_schemas.messages import BreakoutAlert
 
 
@@ -43,7 +44,7 @@ class AlertRow:
         """Return it as a line."""
         return (
             f"{self.time}  {self.symbol}  {self.signal}  {console.number(self.price)}"
-            f"  (previous high {console.number(self.previous_high)}, trade {self.sequence})"
+            f"  ({self.model}, trade {self.sequence})"
         )
 
 
@@ -52,7 +53,7 @@ async def row_of(alert: BreakoutAlert, names: Names) -> AlertRow:
     return AlertRow(
         symbol=await names.of(alert.exchange_id, alert.symbol_id),
         exchange=_name(ExchangeId, alert.exchange_id),
-        model=_name(ModelId, alert.model_id),
+        model=model_name(alert.model_id),
         signal=_name(Signal, alert.signal),
         time=console.iso_time(alert.date_time),
         price=alert.price,
@@ -64,7 +65,13 @@ async def row_of(alert: BreakoutAlert, names: Names) -> AlertRow:
     )
 
 
-def _name(kind: type[ExchangeId | ModelId | Signal], value: int) -> str:
+def model_name(model_id: int) -> str:
+    """Name a model that comes with qd; another one is shown as its number."""
+    name, _ = shipped_names().get(model_id, (f"model {int(model_id)}", ()))
+    return name
+
+
+def _name(kind: type[ExchangeId | Signal], value: int) -> str:
     """Name an enumeration's value; what a newer version sends is shown as its number."""
     try:
         return kind(value).name.lower()
