@@ -30,6 +30,7 @@ from qd_fluvio import Fluvio, TopicExists, connect
 from qd_schemas.arrays import Rows
 from qd_schemas.bars import bar_ends
 from qd_schemas.enums import DataType, ExchangeId, Resolution
+from qd_schemas.errors import QdError
 from qd_schemas.messages import BreakoutAlert, ExactBar, ExactTrade, OHLCVBar, TradeBar
 from qd_schemas.specs import LEASE_MS_MAX, LEASE_MS_MIN, FluvioSettings, TlsSettings
 from qd_schemas.topics import CLIENT_ID_MAX, CLIENT_ID_MIN
@@ -160,6 +161,11 @@ class QDClient:
         if self._fluvio is None:
             raise UsageError("the client is not open; use it inside `async with QDClient(…)`")
         return self._fluvio
+
+    @property
+    def trouble(self) -> QdError | None:
+        """What keeps the client from the gateway now; None where all is well."""
+        return self._opened().trouble
 
     # --- open and close ---------------------------------------------------------------
 

@@ -115,7 +115,11 @@ class Presence:
         self._nonce: bytes | None = None
         self._keys: list[bytes] = []  # of proofs that may have begun the session; the last is used
         self._wrong_proofs = self._sent_proofs = self._refused_proofs = 0
+        self._logins_sent = self._challenges = 0
         self._wrong_proof: tuple[QdError, float] | None = None  # told so since when
+        self._doubt: QdError | None = None  # what makes it doubted whether the session is there
+        self._has_old_key = False
+        self._is_asked = False  # with a heartbeat, whether it was this login that was answered
         self._counter = 0
         self._epoch = NO_COUNT
         self._phase_at = self._sent_at = 0.0
@@ -162,9 +166,14 @@ class Presence:
         """The gateway answered a login or a heartbeat."""
         before, self._epoch = self._epoch, epoch
         match self.phase:
-            case Phase.ASKING | Phase.PROVING if self._is_shared or len(self._keys) > 1:
+            case Phase.PROVING if len(self._keys) > 1:
+                # Answers to both proofs may come: ask once these are here.
+                self._enter(Phase.MAKING_SURE, now)
+                self._sent_at, self._is_asked = now, False
+            case Phase.ASKING | Phase.PROVING if self._is_shared:
+                self._is_asked = True
                 return list(self._send(Phase.MAKING_SURE, Heartbeat(self._client_id), now))
-            case Phase.MAKING_SURE:
+            case Phase.MAKING_SURE if self._is_asked:
                 self._enter(Phase.CHECKING, now)
                 return [CheckErrors()]
             case Phase.ASKING | Phase.PROVING | Phase.SOUGHT:
@@ -182,10 +191,15 @@ class Presence:
         """The gateway asks who this is. What somebody else was asked comes here too.
 
         It may ask again with another nonce, as it, or the gateway before it, did not take the
-        first answer; or because a login was sent twice. Which one counts will be seen.
+        first answer; or because a login was sent twice. Which one counts will be seen. But where
+        it asks more often than it was given cause to, others are asked: then the first answer,
+        which is right for some seconds, has its time.
         """
         is_new = nonce != self._nonce
+        self._challenges += 1
         if self.phase is not Phase.ASKING and not (self.phase is Phase.PROVING and is_new):
+            return []
+        if self.phase is Phase.PROVING and self._challenges > self._logins_sent + self._sent_proofs:
             return []
         if self._key is None:
             return [
@@ -196,7 +210,10 @@ class Presence:
                     )
                 )
             ]
-        if is_new:
+        if self._has_old_key:
+            self._has_old_key = False  # of a session that is over, or nobody would be asked
+            self._keys.clear()
+        if is_new or not self._keys:
             self._nonce, self._wrong_proof = nonce, None
             found = session_key(self._key, nonce, self._login_id)
             self._keys = [*self._keys[1 - NONCES_MAX :], found]
@@ -234,7 +251,7 @@ class Presence:
                 return []
             if self._refused_proofs > self._sent_proofs:  # somebody else tries with this id
                 self._wrong_proof = None
-                return [Interrupted(error), *self._send(Phase.ASKING, self._login_message(), now)]
+                return [Interrupted(error)]
             self._wrong_proofs += 1
             return [Refuse(error)] if self._wrong_proofs > 1 else list(self._login(now))
         match self.phase:
@@ -248,9 +265,15 @@ class Presence:
                 return list(self._send(Phase.ASKING, self._login_message(), now))
             case Phase.CHECKING if now - self._phase_at >= DOUBT_SECONDS_MAX:
                 return list(self._send(Phase.MAKING_SURE, Heartbeat(self._client_id), now))
-            case Phase.MAKING_SURE | Phase.SOUGHT if waited_s >= LOGIN_RESEND_SECONDS:
-                self._keys = self._keys[-1:] + self._keys[:-1]
+            case Phase.MAKING_SURE if waited_s >= self._sure_s:
+                if self._is_asked:
+                    self._keys = self._keys[-1:] + self._keys[:-1]
+                self._is_asked = True
                 return list(self._send(self.phase, Heartbeat(self._client_id), now))
+            case Phase.SOUGHT if waited_s >= LOGIN_RESEND_SECONDS:
+                return list(self._send(self.phase, Heartbeat(self._client_id), now))
+            case Phase.DOUBTED if self._doubt and now - self._phase_at >= DOUBT_SECONDS_MAX:
+                return [Interrupted(self._doubt), *self._login(now)]
             case Phase.IN | Phase.DOUBTED if waited_s >= self._beat_s:
                 return list(self._send(self.phase, Heartbeat(self._client_id), now))
         return []
@@ -260,6 +283,12 @@ class Presence:
     @property
     def _beat_s(self) -> float:
         return self._lease_ms / 1_000 / HEARTBEATS_PER_LEASE
+
+    @property
+    def _sure_s(self) -> float:
+        """How long an answer is waited for that tells which of several keys is right."""
+        is_open = self._is_asked and len(self._keys) > 1
+        return DOUBT_SECONDS_MAX if is_open else LOGIN_RESEND_SECONDS
 
     def _enter(self, phase: Phase, now: float) -> None:
         if phase is not self.phase:
@@ -275,6 +304,7 @@ class Presence:
         self._login_id = self._new_login_id()
         self._logins += 1
         self._nonce = self._wrong_proof = None
+        self._has_old_key = False
         self._keys.clear()
         self._counter = 0
         yield from self._send(Phase.ASKING, self._login_message(), now)
@@ -286,12 +316,14 @@ class Presence:
         it again where there is none. In a session that began with a proof, a heartbeat does:
         nobody else can sign it.
         """
-        if self._keys and self.has_been_in:
+        self._has_old_key = bool(self._keys) and self.has_been_in
+        if self._has_old_key:
             yield from self._send(Phase.SOUGHT, Heartbeat(self._client_id), now)
         else:
             yield from self._send(Phase.ASKING, self._login_message(), now)
 
     def _login_message(self) -> ClientLogin:
+        self._logins_sent += 1
         return ClientLogin(self._client_id, self._lease_ms, self._login_id)
 
     def _proof(self, nonce: bytes) -> LoginProof:
@@ -305,8 +337,10 @@ class Presence:
         self._sent_at = now
         self._taken_at = None
         self._wrong_proofs = self._sent_proofs = self._refused_proofs = 0
+        self._logins_sent = self._challenges = 0
         self._wrong_proof = None
         self._keys = self._keys[-1:]
+        self._has_old_key = False
         self.has_been_in = True
         return [CameIn()]
 
@@ -325,13 +359,16 @@ class Presence:
         match self.phase:
             case Phase.IN:
                 # It may be the answer to somebody else's question: ask before giving up.
+                self._doubt = error
                 yield from self._send(Phase.DOUBTED, Heartbeat(self._client_id), now)
-            case Phase.DOUBTED:
+            case Phase.DOUBTED if not self._keys:
                 yield Interrupted(error)
                 yield from self._login(now)
             case Phase.SOUGHT | Phase.MAKING_SURE | Phase.CHECKING:
                 yield from self._send(Phase.ASKING, self._login_message(), now)
-        # While a login is under way, it is the answer to an earlier request.
+        # While a login is under way, it is the answer to an earlier request. In a session that
+        # began with a proof, others can have any number of such answers sent here: only that
+        # no heartbeat is answered tells.
 
     def _taken(self, error: QdError, now: float) -> Iterator[News]:
         """Another login has the id: perhaps an earlier one of ours, whose lease runs out."""

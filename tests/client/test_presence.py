@@ -340,6 +340,24 @@ def test_what_others_try_in_its_name_does_not_harm_it(answer: Message) -> None:
     assert pair.ask()
 
 
+def test_only_silence_ends_a_session_with_a_proof() -> None:
+    """Any number of answers that others asked for come here; that none is its own, they do not."""
+    pair = logged_in(TOKEN)
+    error = ClientError(CLIENT, ClientErrorType.NOT_LOGGED_IN, reason=Reason.NO_SESSION)
+
+    def answer_others() -> None:
+        pair.answers += [error] * 3
+        pair.settle()
+
+    pair.wait(20.0, answer_others)
+    assert not pair.interruptions
+    pair.restart(forgets=True)
+    pair.wait(20.0, answer_others)
+    assert [type(error) for error in pair.interruptions] == [errors.NotLoggedIn]
+    assert pair.presence.is_in
+    assert pair.ask()
+
+
 def test_an_operators_end_is_the_end() -> None:
     pair = logged_in()
     pair.answers += [

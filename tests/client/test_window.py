@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qd_client import QDClient
@@ -34,6 +34,7 @@ def test_a_window_fits_into_what_a_stream_may_hold() -> None:
 
 
 @given(st.lists(st.integers(1, 3 * ROWS), max_size=30))
+@example([ROWS // ACKS_PER_WINDOW])
 def test_a_part_of_the_window_is_acknowledged_at_a_time(taken: list[int]) -> None:
     acks = Acknowledgements()
     next_sequence = said = 1
