@@ -44,7 +44,6 @@ class History:
     every: Resolution | None = None
     end: int | None = None
     fed: list[int] = field(default_factory=list)
-    seek: int = -(2**62)
 
     def core(self, pace: float = 0.0) -> ReplayCore:
         self.fed = [0] * len(self.markets)
@@ -67,11 +66,13 @@ class History:
                 self.fed[market] = end
         return bool(hungry)
 
-    def drain(self, core: ReplayCore, now: float = 0.0) -> list[ReplayEvent]:
+    def drain(
+        self, core: ReplayCore, now: float = 0.0, rows_max: int | None = None
+    ) -> list[ReplayEvent]:
         """Take what is due now."""
         events: list[ReplayEvent] = []
         while True:
-            event = core.take(now)
+            event = core.take(now, rows_max)
             if event is not None:
                 events.append(event)
             elif not self.feed(core):
@@ -148,6 +149,7 @@ COMMANDS = st.lists(
         st.tuples(st.just("wait"), st.sampled_from([0.0, 0.5, 30.0, 86_400.0])),
         st.sampled_from([("pause", 0), ("resume", 0)]),
     ),
+    min_size=5,
     max_size=40,
 )
 
@@ -297,6 +299,24 @@ def test_a_mark_divides_its_instant() -> None:
         Row(START + DAY, 0, 1),
         IntervalEnd(START + DAY, START + 2 * DAY, False),
     ]
+
+
+def test_rows_that_are_given_back_belong_to_the_step_still() -> None:
+    history = one_market([START + second for second in range(10)])
+    core = history.core()
+    core.step(4, 0.0)
+    singles = history.drain(core, rows_max=1)
+    assert (len(singles), core.is_paused) == (4, True)
+    core.put_back(singles[2:])
+    assert not core.is_paused
+    assert [event.time for event in history.drain(core)] == [START + 2, START + 3]
+    assert core.is_paused
+
+
+@pytest.mark.parametrize(("end", "bars"), [(START + DAY, 1), (START + DAY - 1, 0)])
+def test_a_bar_that_closes_at_the_end_is_within(end: int, bars: int) -> None:
+    history = History((Bars("A", "1d"),), (bars_at([START, START + DAY]),), (9,), end=end)
+    assert len(history.drain(history.core())) == bars
 
 
 def test_the_merger_holds_no_more_than_one_array_of_each() -> None:
