@@ -213,8 +213,8 @@ async def test_a_gateway_may_be_paused(
             assert isinstance(qd.trouble, GatewayLost)
             gateway.popen.send_signal(signal.SIGCONT)
         parts += [await reading]
-        assert qd.trouble is None
         parts += [part async for part in stream]
+        assert qd.trouble is None
     np.testing.assert_array_equal(np.concatenate(parts), rows)
     assert stream.resumed >= 1
 
