@@ -6,14 +6,17 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+
+import psutil
 
 from qd_gateway.saved import SavedSession
 from qd_schemas.enums import EndReason
 from qd_schemas.messages import Heartbeat, LastTradeBar
 from qd_schemas.wire import NO_COUNT
+from qd_store.connections import connect
 from qd_store.gateway_state import SLOTS, gateways, sessions, slot_of
 from support.gateways import GatewayStarter
 from support.markets import Markets
@@ -75,6 +78,30 @@ def saved_streams(dsn: str) -> int:
 async def check_whole(client: Talker, symbol: int) -> list[int]:
     await client.start(symbol, 9)
     return (await client.rows(9))[0]
+
+
+def backends_of(dsn: str, pid: int) -> list[int]:
+    """The server processes that a process is connected to; none where they are elsewhere."""
+    if "QD_DATABASE" in os.environ:
+        return []
+    ports = [each.laddr.port for each in psutil.Process(pid).net_connections()]
+    with connect(dsn) as connection:
+        found = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE client_port = ANY(%s)", [ports]
+        )
+        return [pid for (pid,) in found]
+
+
+@contextmanager
+def stopped(pids: list[int]) -> Iterator[None]:
+    """Processes that stand still while the block runs."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 @asynccontextmanager
@@ -182,9 +209,11 @@ async def check_pause(pair: Pair, endpoint: str, symbol: int, dsn: str) -> None:
             await check_taken_over([client], symbol, 1)
             assert isinstance(await client.next(), Heartbeat)  # the answer, of the other one
             await client.begin(symbol, 2)
-        os.kill(pair.running["a"].pid, signal.SIGCONT)
+        backends = await asyncio.to_thread(backends_of, dsn, pair.running["a"].pid)
+        with stopped(backends):  # the clock alone must tell it, whatever the database says
+            os.kill(pair.running["a"].pid, signal.SIGCONT)
+            await until(lambda: pair.running["a"].log().count("serving no more") == 2)
         await pair.even()
-        assert "serving no more" in pair.running["a"].log()
         for client in clients:
             if pair.of(client.client_id) == "a":
                 await check_moved([client], 2 if client in of_a else 1)

@@ -93,8 +93,6 @@ class Talker(RawClient):
                 case LastTradeBar() as last:
                     assert last.stream_id == stream_id
                     return sequences, last
-                case Heartbeat():
-                    pass
                 case other:
                     raise AssertionError(f"{other} in stream {stream_id}")
 
