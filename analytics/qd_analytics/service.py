@@ -26,7 +26,14 @@ from qd_analytics.topics import Topics, read_back, read_before, read_checkpoints
 from qd_analytics.tracker import MarketTracker, ModelTracker
 from qd_analytics.watch import Watch
 from qd_client import QDClient
-from qd_client.errors import GatewayLost, GatewayUnavailable, NotLoggedIn
+from qd_client.errors import (
+    AlreadyLoggedIn,
+    GatewayLost,
+    GatewayUnavailable,
+    LoginFailed,
+    NotLoggedIn,
+    SessionEnded,
+)
 from qd_client.symdb import ChangeKind, SymdbClient
 from qd_fluvio import Fluvio, FluvioError
 from qd_fluvio.telemetry import Health, telemetry
@@ -39,7 +46,10 @@ SAVE_SECONDS_MAX: Final = 2.0
 """What a service that stops takes for its last checkpoints."""
 
 # What ends the session; any other error ends one market's run.
-_SESSION_ERRORS: Final = (FluvioError, GatewayLost, GatewayUnavailable, NotLoggedIn)
+_SESSION_ERRORS: Final = (
+    *(FluvioError, GatewayLost, GatewayUnavailable),
+    *(NotLoggedIn, AlreadyLoggedIn, LoginFailed, SessionEnded),
+)
 
 _log = logging.getLogger("qd_analytics")
 
@@ -185,7 +195,7 @@ class AlertService:
                 for tracker in self._watch.due(clock.time()):
                     group.create_task(self._run_market(tracker, qd, topics))
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(self._watch.next_try()):
+                    async with asyncio.timeout_at(self._watch.next_try(clock.time())):
                         await self._wake.wait()
 
     async def _run_market(self, tracker: MarketTracker, qd: QDClient, topics: Topics) -> None:

@@ -137,12 +137,15 @@ class Watch:
                 chosen.append(watched.tracker)
         return chosen
 
-    def next_try(self) -> float | None:
-        """When a market that failed may run again; None where none has."""
+    def next_try(self, now: float) -> float | None:
+        """When the next market that failed may run again; None where none waits for its time.
+
+        One whose time has come waits for another to finish.
+        """
         waiting = [
             watched.not_before
             for watched in self._watched.values()
-            if not watched.running and watched.not_before and watched.tracker.behind
+            if not watched.running and watched.not_before > now and watched.tracker.behind
         ]
         return min(waiting, default=None)
 

@@ -20,7 +20,7 @@ from qd_schemas.enums import ExchangeId
 from qd_store.imports import import_paths
 from qd_store.markets import market_key
 from qd_store.reading.blocking import read_trades
-from support.alert_stack import Stack, all_alerts, in_time, logged, random_walk
+from support.alert_stack import Stack, all_alerts, in_time, logged, random_walk, wait_for_saved
 from support.databases import fresh_database
 from support.markets import Markets, database_of, ids_of
 
@@ -102,11 +102,15 @@ def test_real_markets(
     with fresh_database(database_dsn) as dsn:
         report = import_paths(dsn, files, rejects_folder=tmp_path / "rejects", parallel=1)
         with running(Stack(Markets(dsn, {}, ids_of(dsn)), tmp_path)) as stack:
-            stack.start("analytics", QD_MODELS=MODELS)
+            stack.start("analytics", QD_MODELS=MODELS, QD_CHECKPOINT_SECONDS="3600")
             trades = {file.symbol: file.rows for file in report.files}
             asyncio.run(evaluated(stack, MODELS, trades))
             told = asyncio.run(by_service(stack, MODELS))
             assert by_backtest(stack, MODELS) == told
+            assert by_backtest(stack, MODELS, size=1_009) == told, "for frames of any size"
+            # Stopped in order, it leaves a checkpoint of everything.
+            assert stack.stop("analytics") == 0
+            asyncio.run(wait_for_saved(stack, **trades))
     assert len({symbol for symbol, _ in told}) >= 4, "some of these markets have no alert"
     expected = json.loads((oracle_data / "breakouts_expected.json").read_text())
     for name, expect in expected.items():

@@ -278,9 +278,10 @@ def test_a_market_that_takes_another_name_is_watched_by_that() -> None:
 
 
 def test_the_next_try_is_that_of_the_market_that_waits_least() -> None:
-    watched = watch()
-    assert watched.next_try() is None
-    first, second = watched.due_of(infos(5, 5), 0.0)
-    later = watched.failed(first, 10.0, rebuild=False)
-    sooner = watched.failed(second, 9.0, rebuild=False)
-    assert watched.next_try() == min(10.0 + later, 9.0 + sooner)
+    watched = watch(at_once=2)
+    assert watched.next_try(0.0) is None
+    first, second = watched.due_of(infos(5, 5, 5), 0.0)
+    later = 10.0 + watched.failed(first, 10.0, rebuild=False)
+    sooner = 9.0 + watched.failed(second, 9.0, rebuild=False)
+    assert watched.next_try(9.0) == min(later, sooner)
+    assert watched.next_try(20.0) is None, "they wait for a place, not for a time"
