@@ -20,7 +20,7 @@ PROOFS_REMEMBERED_MAX = 10_000  # of the last 20 seconds, so that none opens a s
 REPLIES_WAITING_MAX = 1_024  # for one client, before its own replies are dropped
 REPLY_TRIES_MAX = 5
 STRANGERS_WAITING_MAX = 256  # replies to clients without a session, before more are dropped
-STRANGERS_AT_ONCE = 4
+STRANGERS_AT_ONCE = 32  # most of them wait for the same answer: that they have no topics
 OPENING_AT_ONCE = 8  # producers that are being opened
 
 CHANNEL_OPEN_SECONDS_MAX = 3.0  # for a client's new topics to be seen

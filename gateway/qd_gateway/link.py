@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from qd_fluvio import Fluvio, Producer
+from qd_fluvio import Fluvio, Producer, TopicNotFound
+from qd_gateway.existing import ExistingTopics
 from qd_gateway.limits import OPENING_AT_ONCE
 
 
@@ -27,6 +28,7 @@ class Link:
         self._may_act = may_act
         self._fluvio: Fluvio | None = None
         self._up = asyncio.Event()
+        self._topics = ExistingTopics()
         self._opening = asyncio.Semaphore(OPENING_AT_ONCE)
 
     def set(self, fluvio: Fluvio) -> None:
@@ -46,14 +48,18 @@ class Link:
         return self._fluvio
 
     async def open_producer(self, topic: str) -> Producer:
-        """A producer for a topic; a flood of logins opens only a few at a time.
+        """A producer for a topic; only a few are opened at a time, and none that there is not.
 
         Raises
         ------
+        TopicNotFound
+            There is no such topic.
         FluvioError
             It cannot be opened.
         """
         fluvio = await self.get()
+        if topic not in await self._topics.names(fluvio):
+            raise TopicNotFound(f"the cluster at {fluvio.endpoint} has no topic {topic}")
         async with self._opening:
             return GuardedProducer(await fluvio.producer(topic), self._may_act)
 
