@@ -387,6 +387,8 @@ class QDClient:
         Each market, given as `Trades` or `Bars`, or by its symbol or id alone for its trades,
         is a stream at the gateway, which allows a client so many at once.
         """
+        if self._version == 1:
+            raise UsageError("version 1 does not say which bars are over; replay with version 2")
         return replay_of(self, markets, start=start, end=end, pace=pace, every=every)
 
     async def _stream(

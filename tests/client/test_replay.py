@@ -150,6 +150,8 @@ async def test_what_makes_no_sense_is_refused(qd: QDClient, markets: Markets) ->
     ):
         with pytest.raises(UsageError):
             qd.replay(markets_given, **options)
+    with pytest.raises(UsageError, match="replay with version 2"):
+        QDClient(endpoint="127.0.0.1:1", version=1).replay([market])
     replay = qd.replay([market], end=START)
     with pytest.raises(UsageError, match="inside `async with`"):
         await anext(replay)

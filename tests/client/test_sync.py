@@ -68,7 +68,7 @@ def test_one_call(markets: Markets) -> None:
     )
     within = (rows["time"] >= start) & (rows["time"] < end)
     assert found["sequence"].to_pylist() == rows["sequence"][within].tolist()
-    bars = qd_client.bars("XBTUSD", "1M", unfinished=True, frame="polars")
+    bars = qd_client.bars("XBTUSD", "1M", unfinished=True)
     assert bars["volume"].sum() == pytest.approx(rows["volume"].sum())
 
 
