@@ -49,7 +49,7 @@ def expected(
         if end is None or isinstance(market, Trades) or time <= end
     ]
     if every is None:
-        return list(sorted(found))
+        return sorted(found)
     # At a boundary: what closes, then the mark, then what begins.
     found.sort(key=lambda row: (interval_of(markets, row, every), row))
     answer: list[Row | IntervalEnd] = []
