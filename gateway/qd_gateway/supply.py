@@ -84,24 +84,25 @@ class Supply:
 
     def take(self, count: int) -> Rows:
         """The first rows at hand, which are not at hand any more."""
-        taken, self.rows = self.rows[:count], self.rows[count:]
+        taken, left = self.rows[:count], self.rows[count:]
+        self.rows = left if len(left) else _NONE  # an empty part keeps the whole array, too
         self._last = taken[-1:].copy()
         return taken
 
     def shrink(self, *, at_once: bool = False) -> None:
         """Keep few rows and no connection, for a wait; all others will be read again.
 
-        What is being read may come first, unless that would take too long.
+        At once: none, for a wait that may be long; else what is being read comes first.
         """
         is_underway = self._reading is not None and not self._reading.done()
         if is_underway and not at_once:
             return
         if is_underway or self._source.is_open or len(self.rows) + self._ahead > HELD_ROWS_MAX:
             reading, self._reading = self._reading, None
-            self.rows = self.rows[:HELD_ROWS_MAX]
+            self.rows = _NONE if at_once else self.rows[:HELD_ROWS_MAX]
             last = self.rows[-1:].copy() if len(self.rows) else self._last
             self._returning = asyncio.create_task(self._return(reading, last))
-        if len(self.rows):
+        if self.rows.base is not None:
             self.rows = self.rows.copy()  # the array that it is a part of may be large
 
     async def aclose(self) -> None:
