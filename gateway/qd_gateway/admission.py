@@ -58,6 +58,11 @@ class Admission:
         """Take note of the ids that have a token, and of its key."""
         self._keys = dict(keys)
 
+    @property
+    def tokens(self) -> int:
+        """How many ids have a token."""
+        return len(self._keys)
+
     def on_taken_over(self, now: float) -> None:
         """Clients that another process may have challenged are served here from now on."""
         self._trusted_from = now + CHALLENGE_SECONDS_MAX

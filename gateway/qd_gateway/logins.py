@@ -60,14 +60,15 @@ class Logins:
 
     def _login(self, login: ClientLogin, asked: Asked, epoch: int, now: float) -> list[Action]:
         reason = self._admission.refusal_of(login.client_id, asked.version)
-        if reason is not None or self._is_full():
+        must_prove = self._admission.must_prove(login.client_id)
+        if reason is not None or self._is_full(is_proven=must_prove):
             return [self._failed(asked, reason)]
-        if self._admission.must_prove(login.client_id):
+        if must_prove:
             return [self._challenge(login.client_id, now)]
         return self._open(login, asked.version, None, epoch, now)
 
     def _prove(self, proof: LoginProof, asked: Asked, epoch: int, now: float) -> list[Action]:
-        if self._is_full():
+        if self._is_full(is_proven=True):
             return [self._failed(asked, None)]
         key = self._admission.prove(proof, now)
         if isinstance(key, bytes):
@@ -79,8 +80,14 @@ class Logins:
     def _challenge(self, client_id: int, now: float) -> Action:
         return login_challenge(client_id, self._admission.challenge(client_id, now))
 
-    def _is_full(self) -> bool:
-        return len(self._sessions) >= self._limits.sessions
+    def _is_full(self, *, is_proven: bool) -> bool:
+        """Whether there is no place for another session.
+
+        Anyone can log in with ids that have no token, so places are kept for those that have.
+        """
+        sessions, limit = self._sessions, self._limits.sessions
+        kept = 0 if is_proven else min(self._admission.tokens, limit // 2)
+        return len(sessions) + max(kept - sessions.proven, 0) >= limit
 
     def _failed(self, asked: Asked, reason: Reason | None) -> Action:
         """Refuse a login, for that reason or because there are too many sessions."""

@@ -104,6 +104,8 @@ class Sessions:
     def __init__(self) -> None:
         self._by_client: dict[int, Session] = {}
         self._changed: dict[int, None] = {}  # a set that keeps its order
+        self.proven = 0
+        """How many began with a proof."""
 
     def __len__(self) -> int:
         return len(self._by_client)
@@ -122,15 +124,17 @@ class Sessions:
     def add(self, session: Session) -> None:
         """A session begins."""
         self._by_client[session.client_id] = session
+        self.proven += session.key is not None
 
     def remove(self, session: Session) -> None:
         """A session is over."""
-        del self._by_client[session.client_id]
+        self.forget(session)
         self.mark(session.client_id)
 
     def forget(self, session: Session) -> None:
         """A session goes on elsewhere."""
         del self._by_client[session.client_id]
+        self.proven -= session.key is not None
 
     def mark(self, client_id: int) -> None:
         """A client's session has changed, and is to be saved."""

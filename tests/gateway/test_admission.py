@@ -328,3 +328,25 @@ def test_a_signature_covers_exactly_one_request_of_its_client(
     record = signed(holder.session_key, CLIENT, 5, inner)
     assert ignored(proven.put(record)) == [reason]
     assert proven.machine.sessions[0].counter == -1
+
+
+def test_places_are_kept_for_those_who_have_a_token() -> None:
+    """However many others log in, of whom nobody knows who they are; but half are theirs."""
+    gateway, holder, late = Gateway(Limits(sessions=4)), Holder(CLIENT), Holder(OTHER)
+    gateway.machine.set_keys({CLIENT: holder.key, OTHER: late.key, 23: late.key})
+    for stranger in range(100, 105):
+        gateway.send(ClientLogin(stranger), now=LATE)
+    assert len(gateway.machine.sessions) == 2
+    assert reasons(gateway.send(ClientLogin(200), now=LATE)) == [Reason.SESSIONS_FULL]
+    for one in (holder, late):
+        assert [type(m) for m in sent(gateway.send(ClientLogin(one.client_id), now=LATE))] == [
+            LoginChallenge
+        ]
+        gateway.send(one.proof(now=LATE), now=LATE)
+    assert len(gateway.machine.sessions) == 4
+    assert reasons(gateway.send(ClientLogin(23), now=LATE)) == [Reason.SESSIONS_FULL]
+    gateway.put(holder.sign(ClientLogout(CLIENT)), now=LATE)
+    assert reasons(gateway.send(ClientLogin(200), now=LATE)) == [Reason.SESSIONS_FULL]
+    gateway.send(ClientLogout(100), now=LATE)
+    gateway.send(ClientLogin(200), now=LATE)
+    assert 200 in {session.client_id for session in gateway.machine.sessions}
