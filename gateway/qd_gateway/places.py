@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from qd_gateway.actions import Action, StartStream
+from qd_gateway.actions import StartStream
 from qd_gateway.limits import Limits
 from qd_gateway.plans import Refusal, StreamPlan
 from qd_gateway.sessions import Session
@@ -43,12 +43,11 @@ class Places:
             return Refusal(DataErrorType.CHANNEL_FAILED, Reason.STREAMS_FULL, limit)
         return None
 
-    def add(self, session: Session, plan: StreamPlan) -> list[Action]:
-        """A stream that was asked for begins as soon as it has a place."""
+    def add(self, session: Session, plan: StreamPlan) -> None:
+        """A stream was asked for: it waits for its place, if only until the next `fill`."""
         session.waiting.append(plan)
         self.waiting += 1
         self._line_up(session)
-        return self.fill()
 
     def withdraw(self, session: Session, plan: StreamPlan) -> None:
         """A stream that waits will not run."""
@@ -79,9 +78,9 @@ class Places:
             session.has_turn = True
             self._turns.append(session)
 
-    def fill(self) -> list[Action]:
+    def fill(self) -> list[StartStream]:
         """Give free places to waiting streams, one for each client in turn."""
-        actions: list[Action] = []
+        started: list[StartStream] = []
         while self._turns and len(self.running) < self._limits.running:
             session = self._turns.popleft()
             session.has_turn = False
@@ -91,9 +90,9 @@ class Places:
             self.withdraw(session, plan)
             session.begin(plan)
             self.running[plan.ticket] = plan
-            actions.append(StartStream(plan, session.number))
+            started.append(StartStream(plan, session.number))
             self._line_up(session)
-        return actions
+        return started
 
     def _next_plan(self, session: Session) -> StreamPlan | None:
         if len(session.running) >= self._limits.running_per_client:

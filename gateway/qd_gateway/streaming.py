@@ -67,7 +67,8 @@ class Streaming:
         if isinstance(plan, StreamPlan):
             refusal = self.places.refusal_of(session)
             if refusal is None:
-                return self.places.add(session, plan)
+                self.places.add(session, plan)
+                return self._fill()
             plan = refusal
         return [request_error(asked, session.number, plan)]
 
@@ -97,7 +98,7 @@ class Streaming:
             self._sessions.mark(session.client_id)
             if refused is not None:
                 actions.append(data_error(plan, session.number, refused))
-        return actions + self.places.fill()
+        return actions + self._fill()
 
     def end(self, session: Session, ticket: int) -> list[Action]:
         """An operator ends one of a session's streams."""
@@ -109,7 +110,7 @@ class Streaming:
             actions.append(data_error(plan, session.number, _ENDED_BY_OPERATOR))
         if actions:
             self._sessions.mark(session.client_id)
-        return actions + self.places.fill()
+        return actions + self._fill()
 
     def interrupt(self, session: Session) -> list[Action]:
         """End all streams of a session that goes on elsewhere, where they are asked for again."""
@@ -144,6 +145,13 @@ class Streaming:
         """End all streams of a session that is over; nobody is told."""
         self.places.drop(session)
         return [AbortStream(ticket) for ticket in session.running]
+
+    def _fill(self) -> list[Action]:
+        """Let those begin for whom a place is free now, whoever's they are."""
+        started = self.places.fill()
+        for begun in started:
+            self._sessions.mark(begun.plan.client_id)
+        return [*started]
 
     def _cut(self, session: Session, ticket: int, refusal: Refusal) -> list[Action]:
         """End a running stream at once with an error."""

@@ -320,6 +320,19 @@ def test_each_change_is_given_once() -> None:
     assert gateway.machine.changes() == [CLIENT]
 
 
+def test_a_stream_that_begins_when_another_clients_ends_is_a_change() -> None:
+    gateway = Gateway(Limits(running=1))
+    for client in (CLIENT, OTHER):
+        gateway.send(ClientLogin(client))
+    (ticket,) = tickets(gateway.send(start(CLIENT)))
+    gateway.send(start(OTHER))
+    gateway.machine.changes()
+    gateway.machine.on_stream_ended(ticket)
+    streams = {one.client_id: one.streams for one in saved_of(gateway)}
+    assert streams[CLIENT] == ()
+    assert [stream.running for stream in streams[OTHER]] == [True]
+
+
 def test_the_counter_of_signed_requests_is_a_change() -> None:
     gateway, holder = Gateway(), Holder()
     gateway.machine.set_keys({CLIENT: holder.key})

@@ -55,7 +55,7 @@ def starts(client_ids: st.SearchStrategy[int], *, damaged: bool) -> st.SearchStr
         symbol_id=symbols,
         time_resolution=st.integers(0, 10) if damaged else st.just(1),
         data_type_id=data_types if damaged else st.sampled_from([1, 2, 3, 4]),
-        stream_id=stream_ids,
+        stream_id=stream_ids if damaged else st.integers(1, 5),
         first_sequence=i64 if damaged else st.sampled_from([0, 1, 7]),
         start_time=i64,
         end_time=i64,
@@ -73,8 +73,7 @@ def in_session(
         *([st.builds(ClientLogout, client_ids)] if damaged else []),
         st.builds(Heartbeat, client_ids),
         st.builds(StreamAck, client_ids, stream_ids, i64),
-        starts(client_ids, damaged=damaged),
-        starts(client_ids, damaged=damaged),
+        *[starts(client_ids, damaged=damaged)] * (2 if damaged else 5),
         st.builds(StopData, client_ids, exchanges, symbols, data_types, stream_ids),
         st.builds(StopAllData, client_ids, exchanges),
     )
