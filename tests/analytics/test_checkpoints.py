@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qd_analytics.checkpoints import (
@@ -37,6 +37,7 @@ def a_checkpoint(state: dict[str, object], revision: int = 1) -> Checkpoint:
     return Checkpoint((1, 1, 1), "XBTEUR", revision, 7, state)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), json_values, max_size=4), pairs, st.text())
 def test_a_checkpoint_comes_back(
     state: dict[str, object], pair: tuple[int, int, int], symbol: str
@@ -45,12 +46,14 @@ def test_a_checkpoint_comes_back(
     assert decode(encode(checkpoint)) == checkpoint
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(StateUnusable):
         decode(data)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_damage_is_refused(data: st.DataObject) -> None:
     good = bytearray(encode(a_checkpoint({"sequence": 5})))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qd_analytics.errors import TradesRefused
@@ -42,6 +42,7 @@ def test_alerts_stay_pending_until_published() -> None:
     assert run.next_sequence == len(rows) + 1
 
 
+@settings(deadline=None)
 @given(st.integers(0, 5), st.data())
 def test_a_crash_anywhere_repeats_and_loses_nothing(seed: int, data: st.DataObject) -> None:
     """Runs that die at any point, after writing any part of what they wanted to write."""
@@ -61,6 +62,7 @@ def test_a_crash_anywhere_repeats_and_loses_nothing(seed: int, data: st.DataObje
     assert sorted(sequences(topic)) == expected(rows)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 5), st.integers(0, 30))
 def test_reconciling_drops_what_arrived_without_an_answer(seed: int, written: int) -> None:
     run = tracker(AlertLedger())

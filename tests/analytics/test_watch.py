@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qd_analytics.backoff import Backoff
@@ -125,6 +125,7 @@ def test_a_new_topic_is_filled_again() -> None:
     assert again.next_sequence == 1
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 20))
 def test_delays_grow_to_a_limit(seed: int, tries: int) -> None:
     backoff = Backoff(random.Random(seed), first_seconds=1.0, seconds_max=8.0)
@@ -157,6 +158,7 @@ def test_a_market_is_due_until_its_progress_is_told() -> None:
 # Checkpoints
 
 
+@settings(deadline=None)
 @given(st.integers(0, 5), st.data())
 def test_crashes_between_publishing_and_saving_repeat_and_lose_nothing(
     seed: int, data: st.DataObject

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qd_analytics.causal.single import evaluate_one
@@ -26,6 +26,7 @@ models = st.sampled_from(MODELS)
 policies = st.sampled_from(["rise", "first", "every"])
 
 
+@settings(deadline=None)
 @given(streams(), models, policies, st.lists(st.integers(0, 60), max_size=8))
 def test_batching_changes_nothing(
     rows: Rows, model: tuple[str, ...], policy: str, cuts: list[int]
@@ -39,6 +40,7 @@ def test_batching_changes_nothing(
     assert parts.explained == whole.explained
 
 
+@settings(deadline=None)
 @given(streams(), models, st.integers(0, 60))
 def test_truncating_changes_no_earlier_answer(
     rows: Rows, model: tuple[str, ...], length: int
@@ -50,6 +52,7 @@ def test_truncating_changes_no_earlier_answer(
     assert cut.told == repr(kept)
 
 
+@settings(deadline=None)
 @given(streams(), models, policies, st.lists(st.integers(0, 60), max_size=4))
 def test_a_restart_changes_nothing(
     rows: Rows, model: tuple[str, ...], policy: str, stops: list[int]
@@ -71,6 +74,7 @@ def test_longer_streams_with_many_signals(model: tuple[str, ...], seed: int) -> 
     assert len(whole.alerts) > 10 or model[0] == "yearly-breakout"
 
 
+@settings(deadline=None)
 @given(streams(), st.sampled_from(SHIPPED))
 def test_the_library_itself_says_the_same_of_each_trade(rows: Rows, model: tuple[str, ...]) -> None:
     """Folded or not: a market's answers are its plan's, evaluated over its context."""
@@ -195,6 +199,7 @@ DAMAGE: list[object] = [None, "x", -1, 1.5, [], {}, [[1]], [[1, 2, "x"]]]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model[0])
+@settings(deadline=None)
 @given(data=st.data())
 def test_a_damaged_state_is_refused_or_harmless(
     data: st.DataObject, model: tuple[str, ...]

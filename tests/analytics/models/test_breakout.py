@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from qd_analytics import BreakoutRule, Period, PeriodModel, State, monthly_breakout
 from qd_analytics.models import PeriodEvaluation, breakout
@@ -50,6 +50,7 @@ def test_real_market_trade_by_trade(market: str, shared_data: Path) -> None:
     assert in_arrays(rows).states == expected
 
 
+@settings(deadline=None)
 @given(streams())
 def test_equals_the_naive_reference(rows: Rows) -> None:
     trades, found = as_trades(rows), in_arrays(rows)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qd_analytics import Collection, Context, Datoid, FromContext, Graph, Logic, Singleton, compare
@@ -45,6 +45,7 @@ def graphs(draw: st.DrawFn) -> Causaloid:
     return graph
 
 
+@settings(deadline=None)
 @given(graphs(), st.data())
 def test_a_folded_plan_says_what_the_library_says(
     causaloid: Causaloid, data: st.DataObject

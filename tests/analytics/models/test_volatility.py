@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qd_analytics import State
@@ -44,6 +44,7 @@ def naive(trades: list[Trade], days: int, calm_days: int, times: float) -> Itera
 EXPECTED = {None: State.NOT_EVALUATED, True: State.TRUE, False: State.FALSE}
 
 
+@settings(deadline=None)
 @given(streams(), st.sampled_from([(2, 1, 0.5), (4, 2, 1.0), (3, 1, 2.0)]))
 def test_equals_the_naive_reference(rows: Rows, settings: tuple[int, int, float]) -> None:
     days, calm_days, times = settings
