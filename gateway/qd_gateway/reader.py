@@ -18,7 +18,7 @@ from qd_gateway.metrics import GatewayMetrics
 from qd_gateway.outage import Outage
 from qd_gateway.pieces import Pieces, Query
 from qd_gateway.plans import Refusal, StreamPlan
-from qd_gateway.sizes import BATCH_ROWS, DRAIN_SECONDS
+from qd_gateway.sizes import BATCH_ROWS, DRAIN_SECONDS, ROWS_BESIDE
 from qd_gateway.turns import Grant
 from qd_schemas.arrays import Rows
 from qd_schemas.enums import DataErrorType, Reason
@@ -167,7 +167,8 @@ class _Piece:
     def __init__(self, query: Query, grant: Grant, grants: Grants, database: Database) -> None:
         self._grant = grant
         self._grants = grants
-        self._fetch: Fetch[Query, Rows] = database.fetch(query, min(BATCH_ROWS, grant.rows + 1))
+        batch_rows = min(BATCH_ROWS, grant.rows + ROWS_BESIDE)
+        self._fetch: Fetch[Query, Rows] = database.fetch(query, batch_rows)
         self._nothing = nothing(query)
         self._rows = 0
         self.seconds = 0.0

@@ -14,7 +14,8 @@ PIECE_ROWS_UNPACKED = 16_384  # of version 1, where a row costs some seven times
 PIECE_ROWS_PACED = 2_048  # one piece at hand, and the next
 HELD_ROWS_MAX = 4_096  # by a stream that waits: 128 kB of trades, 192 kB of bars
 AHEAD_ROWS_MIN = 1_024  # however narrow a window is
-BATCH_ROWS = 16_384  # that come from the database at once
+ROWS_BESIDE = 64  # room for what an answer holds besides its rows: no batch has just what is left
+BATCH_ROWS = PIECE_ROWS_MIN + ROWS_BESIDE  # that come from the database at once
 GROWTH = 4  # of the next piece, where the one before was sent as soon as it was there
 
 # Encoded and handed over at once: whole frames of trades, a few milliseconds' work.

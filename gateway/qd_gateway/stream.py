@@ -166,10 +166,10 @@ class Stream:
         began_at = self._clock()
         number = self._number(supply.rows)
         records = await self._encoded(supply.take(count), number)
-        await self._begin(sink)
         self._window.sent(number, count)  # before: they may be taken before the last one is sent
         stall = asyncio.get_running_loop().call_later(STALL_SECONDS, self._on_stall, supply)
         try:
+            await self._begin(sink)
             await sink.send_many(records)
         finally:
             stall.cancel()
