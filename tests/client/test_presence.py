@@ -207,6 +207,35 @@ def test_what_others_try_in_its_name_keeps_no_right_proof_out() -> None:
     assert pair.ask()
 
 
+def test_what_is_told_to_others_first_does_not_end_a_login_with_a_proof() -> None:
+    """The refusal of another login comes before the answer to its own, by the other topic."""
+    pair = Pair(TOKEN, known=TOKEN)
+    pair.begin()
+    pair.handle()
+    pair.hear()  # the challenge
+    pair.handle()
+    own, pair.answers = pair.answers, []
+    taken = ClientError(CLIENT, ClientErrorType.ALREADY_LOGGED_IN, reason=Reason.ID_IN_USE)
+    pair.answers = [taken] * 3 + own
+    pair.hear()
+    assert not pair.refusals
+    pair.wait(2.0, pair.settle)
+    assert pair.presence.is_in
+    assert pair.ask()
+
+
+def test_an_id_in_use_by_another_of_the_same_token_is_refused_soon() -> None:
+    owner = logged_in(TOKEN)
+    other = Pair(TOKEN, known=TOKEN)
+    other.machine = owner.machine
+    other._offsets = owner._offsets
+    other.presence = Presence(CLIENT, LEASE_MS, TOKEN, lambda: 99)
+    other.begin(is_shared=True)
+    other.settle()
+    other.wait(2.0, other.settle)
+    assert {type(error) for error in other.refusals} == {errors.AlreadyLoggedIn}
+
+
 def test_version_1_may_be_refused() -> None:
     presence = ReferencePresence(CLIENT, LEASE_MS, None, lambda: 1)
     (login,) = presence.begin(0.0, is_shared=False)
