@@ -31,7 +31,7 @@ from qd_store.imports import import_paths
 from soak.actors import pause
 from soak.driver import TESTS, Victim
 from soak.ledger import entries_of
-from soak.replayer import AGAIN, DONE, WRONG
+from soak.replayer import DONE, LOST, WRONG
 from soak.replays import RESOLUTIONS, Rowsets, over, save
 from support.layer import free_port
 from support.markets import generated, write_csv
@@ -255,7 +255,7 @@ class Chaos:
             words = Counter(entry.word for entry in entries)
             self._outcome.done.append(words)
             self._outcome.counts["rounds"] += words[DONE]
-            self._outcome.counts["clients opened again"] += words[AGAIN]
+            self._outcome.counts["clients gave up"] += words[LOST]
             self._outcome.counts["rows"] += sum(e.numbers[1] for e in entries if e.word == DONE)
             self._outcome.faults += judged(number, words)
 

@@ -30,8 +30,8 @@ DONE = "done"
 """A round's number and how many rows it had, all as they must be."""
 WRONG = "wrong"
 """A round's number and the place of its first wrong row."""
-AGAIN = "again"
-"""A round's number and how many rows it had when its client was lost and another one opened."""
+LOST = "lost"
+"""A round's number and its bytes so far, when its client gave up and another one took its place."""
 
 LEASE_MS = 2_000
 ROUNDS_OF_A_CLIENT_MAX = 4
@@ -51,10 +51,12 @@ class Replayer:
         self._ledger = Ledger(self._ledger_file)
         self._rows_file = given.folder / f"{number:03d}.rows"
         self._chance = random.Random(f"{given.seed} {number} client")
+        self._is_open = False
 
     @property
     def _is_stopping(self) -> bool:
-        return bool((self._given.folder / "stop").exists())
+        """Told to stop, and one round at least is over."""
+        return self._round > 0 and bool((self._given.folder / "stop").exists())
 
     async def run(self) -> None:
         """Replay until told to stop; a lost client is replaced by another one."""
@@ -65,8 +67,8 @@ class Replayer:
                 if not (error.retriable or isinstance(error, AlreadyLoggedIn)):
                     raise
                 _log.info("client %d: again after %r", self._number, error)
-                if not isinstance(error, AlreadyLoggedIn):  # of its life before, until its lease
-                    self._ledger.note((AGAIN, self._round, self._rows_size))
+                if self._is_open:
+                    self._ledger.note((LOST, self._round, self._rows_size))
                 await pause(AGAIN_SECONDS)
 
     @property
@@ -81,7 +83,9 @@ class Replayer:
     async def _with_one_client(self) -> None:
         settings = FluvioSettings(self._given.endpoint, ClientKind(self._given.client))
         fixed = self._given.first_id + self._number if self._number % 2 else None
+        self._is_open = False  # until then it may be its life before that has the id
         async with QDClient(fixed, endpoint=settings, lease_ms=LEASE_MS) as client:
+            self._is_open = True
             for _ in range(self._chance.randint(1, ROUNDS_OF_A_CLIENT_MAX)):
                 if self._is_stopping:
                     return
