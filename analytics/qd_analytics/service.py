@@ -129,6 +129,9 @@ class AlertService:
             endpoint=settings.fluvio,
             exchange=settings.exchange,
             token=settings.token.secret() or None,
+            # Another process may have had the id, and published, while this one was cut off:
+            # whatever is lost, what is published is read again first.
+            patience_s=0.0,
         ) as qd:
             topics = await Topics.open(qd.fluvio)
             await self._learn_published(qd.fluvio)
