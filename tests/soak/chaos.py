@@ -27,11 +27,13 @@ import psycopg
 from qd_schemas.arrays import BAR, Rows
 from qd_schemas.bars import CHAIN
 from qd_schemas.enums import Resolution
+from qd_schemas.identity import key_of
+from qd_store.gateway_state import add_token
 from qd_store.imports import import_paths
 from soak.actors import pause
 from soak.driver import TESTS, Victim
 from soak.ledger import entries_of
-from soak.replayer import DONE, LOST, WRONG
+from soak.replayer import DONE, LOST, WRONG, token_of
 from soak.replays import RESOLUTIONS, Rowsets, over, save
 from support.layer import free_port
 from support.markets import generated, write_csv
@@ -153,6 +155,9 @@ class Chaos:
             rowsets.update(_rowsets_of(symbol, trades))
         save(self._replays, rowsets)
         import_paths(self._dsn, [csvs], rejects_folder=self._folder / "rejects")
+        for number in range(self._plan.clients):
+            if (token := token_of(number)) is not None:
+                add_token(self._dsn, FIRST_ID + number, key_of(token), f"client {number}")
         with psycopg.connect(self._dsn) as connection:
             self._ids = dict(connection.execute("SELECT symbol, symbol_id FROM symbol").fetchall())
 

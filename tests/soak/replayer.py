@@ -39,6 +39,11 @@ AGAIN_SECONDS = 0.3
 _log = logging.getLogger("soak.replayer")
 
 
+def token_of(number: int) -> str | None:
+    """The token of every second client that has an id of its own."""
+    return f"token {number}" if number % 4 == 1 else None
+
+
 class Replayer:
     """One client, through all its lives."""
 
@@ -83,8 +88,9 @@ class Replayer:
     async def _with_one_client(self) -> None:
         settings = FluvioSettings(self._given.endpoint, ClientKind(self._given.client))
         fixed = self._given.first_id + self._number if self._number % 2 else None
+        token = token_of(self._number)
         self._is_open = False  # until then it may be its life before that has the id
-        async with QDClient(fixed, endpoint=settings, lease_ms=LEASE_MS) as client:
+        async with QDClient(fixed, endpoint=settings, lease_ms=LEASE_MS, token=token) as client:
             self._is_open = True
             for _ in range(self._chance.randint(1, ROUNDS_OF_A_CLIENT_MAX)):
                 if self._is_stopping:
