@@ -23,6 +23,7 @@ class EndCause(Enum):
     LEASE_EXPIRED = "lease expired"
     CLIENT_GONE = "its topics are gone"
     OPERATOR = "ended by an operator"
+    TOKEN_CHANGED = "its token was given, changed or taken away"
     MOVED = "another gateway serves it"
 
 

@@ -351,7 +351,7 @@ class Gateway:
 
     def set_keys(self, keys: Mapping[int, bytes]) -> None:
         """The clients that must prove who they are."""
-        self._machine.set_keys(keys)
+        self._apply(self._machine.set_keys(keys))
         _log.info("tokens read", clients=len(keys))
 
     def on_order(self, order: Order) -> None:

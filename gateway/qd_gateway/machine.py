@@ -160,9 +160,14 @@ class GatewayMachine:
 
     # --- what the shell decides -------------------------------------------------------
 
-    def set_keys(self, keys: Mapping[int, bytes]) -> None:
-        """The ids that have a token, and the key of each; sessions that are open go on."""
-        self._admission.set_keys(keys)
+    def set_keys(self, keys: Mapping[int, bytes]) -> list[Action]:
+        """The ids that have a token, and the key of each.
+
+        A session ends whose id was given a token, or another one, or has none any more: whoever
+        holds the token now has to prove it. So does one that began while no token was known.
+        """
+        replaced = self._admission.set_keys(keys)
+        return self._end_unproven(replaced)
 
     def own(
         self,
@@ -195,7 +200,7 @@ class GatewayMachine:
         for one in saved:
             if slot_of(one.client_id) in owned and not self._sessions.knows(one.client_id):
                 actions += self._restore(one, now)
-        return actions
+        return actions + self._end_unproven()
 
     def park(self, slots: Iterable[int]) -> list[Action]:
         """Handle nothing more for slots; their streams end, their sessions wait to be moved."""
@@ -224,9 +229,7 @@ class GatewayMachine:
         session = self._sessions.get(client_id)
         if session is None or not self._slots.serves(client_id):
             return []
-        error, reason = ClientErrorType.NOT_LOGGED_IN, Reason.ENDED_BY_OPERATOR
-        told = client_error(client_id, session.number, error, session.version, reason)
-        return [told, *self._end(session, EndCause.OPERATOR)]
+        return self._tell_end(session, Reason.ENDED_BY_OPERATOR, EndCause.OPERATOR)
 
     def end_stream(self, client_id: int, ticket: int) -> list[Action]:
         """An operator ends a stream, if its client is served here."""
@@ -314,6 +317,20 @@ class GatewayMachine:
         epoch = self._slots.epoch_of(saved.client_id)
         session, opened = self._logins.restore(saved, epoch, now)
         return opened + [self._streaming.lost(stream.plan, session) for stream in saved.streams]
+
+    def _tell_end(self, session: Session, reason: Reason, cause: EndCause) -> list[Action]:
+        error = ClientErrorType.NOT_LOGGED_IN
+        told = client_error(session.client_id, session.number, error, session.version, reason)
+        return [told, *self._end(session, cause)]
+
+    def _end_unproven(self, replaced: frozenset[int] = frozenset()) -> list[Action]:
+        """End the sessions that do not go with the tokens as they are."""
+        actions: list[Action] = []
+        for session in self.sessions:
+            is_wrong = session.client_id in replaced or self._admission.differs(session)
+            if is_wrong and self._slots.serves(session.client_id):
+                actions += self._tell_end(session, Reason.NO_SESSION, EndCause.TOKEN_CHANGED)
+        return actions
 
     def _end(self, session: Session, cause: EndCause) -> list[Action]:
         self._sessions.remove(session)

@@ -190,11 +190,29 @@ def test_a_wrong_proof_is_told_once_no_other_gateway_can_have_asked(
 def test_tokens_can_be_given_and_taken(gateway: Gateway, holder: Holder) -> None:
     gateway.machine.set_keys({})
     assert is_open(gateway.send(ClientLogin(CLIENT)))
-    gateway.machine.set_keys({CLIENT: holder.key})
-    assert sent(gateway.send(Heartbeat(CLIENT))) == [Heartbeat(CLIENT, EPOCH)]  # it goes on
-    gateway.send(ClientLogout(CLIENT))
+    assert is_open(gateway.send(ClientLogin(OTHER)))
+    ended = gateway.machine.set_keys({CLIENT: holder.key})
+    assert reasons(ended) == [Reason.NO_SESSION]
+    assert [session.client_id for session in gateway.machine.sessions] == [OTHER]
+    assert gateway.machine.set_keys({CLIENT: holder.key}) == []
     (asked,) = sent(gateway.send(ClientLogin(CLIENT)))
     assert isinstance(asked, LoginChallenge)
+
+
+@pytest.mark.parametrize("after", [{}, {CLIENT: key_of("another")}], ids=["taken", "replaced"])
+def test_a_token_that_is_revoked_ends_its_session(proven: Gateway, after: dict[int, bytes]) -> None:
+    assert CLIENT in {session.client_id for session in proven.machine.sessions}
+    assert reasons(proven.machine.set_keys(after)) == [Reason.NO_SESSION]
+    assert CLIENT not in {session.client_id for session in proven.machine.sessions}
+
+
+def test_a_session_that_was_saved_ends_where_its_token_is_gone(proven: Gateway) -> None:
+    saved = [session.saved() for session in proven.machine.sessions]
+    heir = Gateway()
+    heir.machine.disown(range(SLOTS))
+    heir.machine.set_keys({})
+    assert reasons(heir.machine.own(range(SLOTS), saved, EPOCH + 1, 0.0)) == [Reason.NO_SESSION]
+    assert CLIENT not in {session.client_id for session in heir.machine.sessions}
 
 
 def test_proofs_are_remembered_while_they_are_right_and_no_longer(holder: Holder) -> None:
