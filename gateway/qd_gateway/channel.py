@@ -66,9 +66,6 @@ class ClientChannel:
         self._replies: asyncio.Queue[Reply | None] = asyncio.Queue()
         self.closed = False
 
-    def __str__(self) -> str:
-        return f"client={self._opened.client_id} session={self._opened.session}"
-
     @property
     def client_id(self) -> int:
         """Whose way it is."""

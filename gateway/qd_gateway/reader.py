@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable
 
+from qd_fluvio.logs import field_logger
 from qd_gateway.database import Database, nothing
 from qd_gateway.errors import StreamRefused
 from qd_gateway.grants import Grants
@@ -25,7 +25,7 @@ from qd_schemas.enums import DataErrorType, Reason
 from qd_store import StoreError
 from qd_store.reading import Fetch
 
-_log = logging.getLogger("qd_gateway.stream")
+_log = field_logger("qd_gateway.stream")
 
 
 class RowReader:
@@ -157,7 +157,7 @@ class RowReader:
             reason = Reason.DATABASE_DOWN if is_down else Reason.DATABASE_FAILED
             refusal = Refusal(DataErrorType.CHANNEL_FAILED, reason)
             raise StreamRefused(refusal, f"no database: {error}") from error
-        _log.warning("client=%d waits for the database: %s", self._plan.client_id, error)
+        _log.warning("waits for the database: %s", error, client=self._plan.client_id)
         await asyncio.sleep(pause_s)
 
 

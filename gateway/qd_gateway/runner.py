@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 
 from qd_fluvio import FluvioError, TopicNotFound
+from qd_fluvio.logs import FieldLogger, field_logger
 from qd_gateway.actions import Channel
 from qd_gateway.channel import ClientChannel
 from qd_gateway.database import Database
@@ -23,7 +23,7 @@ from qd_schemas.enums import DataErrorType, EndReason, Reason
 from qd_schemas.errors import EncodeError
 from qd_schemas.wire import NO_STREAM
 
-_log = logging.getLogger("qd_gateway.stream")
+_log = field_logger("qd_gateway.stream")
 
 Ended = Callable[[int, Refusal | None], None]
 
@@ -59,13 +59,14 @@ class StreamRunner:
             return
         stream = Stream(plan, time.monotonic, self._beat, self._metrics)
         stream_id = "-" if plan.stream_id == NO_STREAM else plan.stream_id
-        name = f"{channel} stream={stream_id} ticket={plan.ticket}"
-        _log.info("%s started: %s", name, _describe(plan))
+        log = channel.log.bind(stream=stream_id, ticket=plan.ticket)
+        log = _log.bind(**(channel.log.extra or {}), stream=stream_id, ticket=plan.ticket)
+        log.bind(**_fields(plan)).info("started")
         started_at = time.monotonic()
-        task = asyncio.create_task(self._run(name, stream, channel), name=name)
+        task = asyncio.create_task(self._run(log, stream, channel), name=f"stream-{plan.ticket}")
         self._streams[plan.ticket] = (stream, task)
         # A callback, because a task that is cancelled before it begins runs none of its code.
-        task.add_done_callback(lambda done: self._finish(done, stream, started_at))
+        task.add_done_callback(lambda done: self._finish(done, log, stream, started_at))
 
     def stop(self, ticket: int, reason: EndReason) -> None:
         """End a stream soon, with its Last… message, which says why."""
@@ -95,44 +96,49 @@ class StreamRunner:
             await asyncio.gather(*late, return_exceptions=True)
 
     def _finish(
-        self, task: asyncio.Task[Refusal | None], stream: Stream, started_at: float
+        self,
+        task: asyncio.Task[Refusal | None],
+        log: FieldLogger,
+        stream: Stream,
+        started_at: float,
     ) -> None:
         """Log what a stream did and report its end."""
         refusal = None if task.cancelled() else task.result()
         totals, seconds = stream.totals, max(time.monotonic() - started_at, 1e-9)
-        _log.info(
-            "%s ended: %s rows=%d records=%d bytes=%d seconds=%.3f rows_per_second=%.0f",
-            task.get_name(),
-            _outcome(task, totals.reason),
-            totals.rows,
-            totals.records,
-            totals.octets,
-            seconds,
-            totals.rows / seconds,
+        log.info(
+            "ended",
+            outcome=_outcome(task, totals.reason),
+            rows=totals.rows,
+            records=totals.records,
+            bytes=totals.octets,
+            seconds=round(seconds, 3),
+            rows_per_second=round(totals.rows / seconds),
         )
         self._metrics.stream_ended(_outcome(task, totals.reason))
         del self._streams[stream.plan.ticket]
         self._on_ended(stream.plan.ticket, refusal)
 
-    async def _run(self, name: str, stream: Stream, channel: ClientChannel) -> Refusal | None:
+    async def _run(
+        self, log: FieldLogger, stream: Stream, channel: ClientChannel
+    ) -> Refusal | None:
         """Run a stream; each failure becomes what its client is told."""
         try:
             await self._send(stream, channel)
         except StreamRefused as error:
-            _log.warning("%s refused: %s", name, error)
+            log.warning("refused: %s", error)
             return error.refusal
         except EncodeError as error:
-            _log.error("%s cannot be encoded: %s", name, error)
+            log.error("cannot be encoded: %s", error)
             return Refusal(DataErrorType.ENCODING_FAILED, Reason.NOT_ENCODABLE)
         except TopicNotFound as error:
-            _log.warning("%s has no topic: %s", name, error)
+            log.warning("has no topic: %s", error)
             return None  # the session ends with it
         except (FluvioError, SinkLost) as error:
-            _log.warning("%s could not be sent: %s", name, error)
+            log.warning("could not be sent: %s", error)
             return Refusal(DataErrorType.SEND_FAILED, Reason.NOT_SENT)
         except Exception:
             # A defect must cost one stream, not the service.
-            _log.exception("%s failed by a defect", name)
+            log.exception("failed by a defect")
             return Refusal(DataErrorType.UNKNOWN, Reason.DEFECT)
         return None
 
@@ -157,10 +163,15 @@ def _outcome(task: asyncio.Task[Refusal | None], reason: EndReason) -> str:
     return (reason if refusal is None else refusal.reason).name.lower()
 
 
-def _describe(plan: StreamPlan) -> str:
-    return (
-        f"version={plan.version} exchange={plan.exchange_id} symbol={plan.symbol_id} "
-        f"data={plan.data_type.name} resolution={plan.resolution.label} "
-        f"first={plan.first_sequence} start={plan.start_time} end={plan.end_time} "
-        f"pace={plan.pace:g}"
-    )
+def _fields(plan: StreamPlan) -> dict[str, object]:
+    return {
+        "version": plan.version,
+        "exchange": plan.exchange_id,
+        "symbol": plan.symbol_id,
+        "data": plan.data_type.name,
+        "resolution": plan.resolution.label,
+        "first": plan.first_sequence,
+        "start": plan.start_time,
+        "end": plan.end_time,
+        "pace": plan.pace,
+    }
