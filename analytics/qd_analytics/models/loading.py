@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib
-import importlib.util
 import inspect
-import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 from qd_analytics.errors import AnalyticsError, BadModel
@@ -29,6 +24,7 @@ from qd_analytics.models.breakout import (
 from qd_analytics.models.protocol import LEVELS_MAX, MODEL_ID_MAX, StreamModel
 from qd_analytics.models.signals import Alerting, Policy, Signals
 from qd_analytics.models.volatility import volatility
+from qd_fluvio.user_modules import load_module
 
 SHIPPED: Final[Mapping[str, Callable[..., StreamModel]]] = {
     "monthly-breakout": monthly_breakout,
@@ -121,7 +117,7 @@ def find(name: str) -> Found:
             f"no model is named {name!r}: expected one of {', '.join(SHIPPED)}, "
             "package.module:function, or file.py:function"
         )
-    function = getattr(_module(where), attribute, None)
+    function = getattr(load_module(where, "qd_model", BadModel), attribute, None)
     if function is None or not callable(function):
         raise BadModel(f"{where} has no function {attribute!r} that makes a model")
     return _found(name, function)
@@ -179,34 +175,6 @@ def choose_all(text: str) -> tuple[Chosen, ...]:
     if not chosen:
         raise BadModel(f"{text!r} names no model; expected one such as {DEFAULT}")
     return tuple(chosen.values())
-
-
-def _module(where: str) -> ModuleType:
-    try:
-        if where.endswith(".py"):
-            return _load_file(Path(where))
-        if "" not in sys.path:  # a user's module lies where the command is run
-            sys.path.insert(0, "")
-        return importlib.import_module(where)
-    except AnalyticsError as error:  # of a graph that is wrong: it says enough
-        raise BadModel(f"{where}: {error}") from None
-    except ModuleNotFoundError as error:
-        raise BadModel(f"{where} cannot be imported: {error}") from None
-    except Exception as error:
-        raise BadModel(f"{where} cannot be imported: {type(error).__name__}: {error}") from None
-
-
-def _load_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise BadModel(f"there is no file {path}")
-    name = f"qd_model_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses in it need to find it
-    spec.loader.exec_module(module)
-    return module
 
 
 def _found(name: str, function: Callable[..., Any]) -> Found:

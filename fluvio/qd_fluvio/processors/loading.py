@@ -5,20 +5,17 @@ It imports what it is told to, and nothing else.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
-import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from qd_fluvio.processors.errors import BadProcessor
 from qd_fluvio.processors.processor import Processor, chain
 from qd_fluvio.processors.shipped import SHIPPED
+from qd_fluvio.user_modules import is_file, load_module
 
 _READERS: Mapping[type, Callable[[str], Any]] = {str: str, int: int, float: float}
 
@@ -76,45 +73,13 @@ def find(name: str) -> Found:
     if name in SHIPPED:
         return _found(name, SHIPPED[name])
     where, _, attribute = name.partition(":")
-    if not attribute and not _is_file(where):
+    if not attribute and not is_file(where):
         raise BadProcessor(
             f"no processor is named {name!r}: expected one of {', '.join(SHIPPED)}, "
             "package.module:name, or file.py:name"
         )
-    module = _module(where)
+    module = load_module(where, "qd_processor", BadProcessor)
     return _found(name, _attribute(module, where, attribute))
-
-
-def _is_file(where: str) -> bool:
-    return where.endswith(".py")
-
-
-def _module(where: str) -> ModuleType:
-    try:
-        if _is_file(where):
-            return _load_file(Path(where))
-        if "" not in sys.path:  # a user's module lies where the command is run
-            sys.path.insert(0, "")
-        return importlib.import_module(where)
-    except BadProcessor as error:  # of a decorator: it says enough
-        raise BadProcessor(f"{where}: {error}") from None
-    except ModuleNotFoundError as error:
-        raise BadProcessor(f"{where} cannot be imported: {error}") from None
-    except Exception as error:
-        raise BadProcessor(f"{where} cannot be imported: {type(error).__name__}: {error}") from None
-
-
-def _load_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise BadProcessor(f"there is no file {path}")
-    name = f"qd_processor_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses in it need to find it
-    spec.loader.exec_module(module)
-    return module
 
 
 def _attribute(module: ModuleType, where: str, attribute: str) -> Any:
