@@ -5,7 +5,7 @@ from __future__ import annotations
 from qd_gateway.plans import StreamPlan
 
 PIECES_AT_ONCE = 8  # each with a database connection
-PIECE_ROWS_ALONE = 262_144  # nobody else waits: a piece costs least
+PIECE_ROWS_ALONE = 1_048_576  # nobody else reads: the waits between two pieces cost least
 PIECE_ROWS_MAX = 65_536  # costs some 15 % more
 PIECE_ROWS_MIN = 16_384  # what a stream gets at least, whatever the number of others
 PIECE_ROWS_FIRST = 16_384  # so that the first row comes soon
