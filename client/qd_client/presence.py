@@ -244,16 +244,19 @@ class Presence:
 
     def on_tick(self, now: float) -> list[News]:
         """Time passed: what is due again."""
-        waited_s = now - self._sent_at
         if self._wrong_proof is not None:
             error, since = self._wrong_proof
             if now - since < LOGIN_RESEND_SECONDS:
                 return []
             if self._refused_proofs > self._sent_proofs:  # somebody else tries with this id
                 self._wrong_proof = None
-                return [Interrupted(error)]
+                return [Interrupted(error), *self._due(now)]
             self._wrong_proofs += 1
             return [Refuse(error)] if self._wrong_proofs > 1 else list(self._login(now))
+        return self._due(now)
+
+    def _due(self, now: float) -> list[News]:
+        waited_s = now - self._sent_at
         match self.phase:
             case Phase.ASKING if waited_s >= LOGIN_RESEND_SECONDS:
                 return list(self._send(Phase.ASKING, self._login_message(), now))

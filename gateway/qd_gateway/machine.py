@@ -31,7 +31,7 @@ from qd_gateway.sessions import Session, Sessions
 from qd_gateway.slots import NOTHING_HANDLED, Slots, slot_of
 from qd_gateway.streaming import Streaming
 from qd_schemas.enums import ClientErrorType, DataErrorType, Reason
-from qd_schemas.messages import ClientLogout, Heartbeat, LoginProof, StreamAck
+from qd_schemas.messages import ClientLogin, ClientLogout, Heartbeat, LoginProof, StreamAck
 
 _FORGET_SECONDS = 1.0  # between the sweeps over what is remembered of clients
 
@@ -63,8 +63,15 @@ class GatewayMachine:
         self._requests = Rate(limits.requests_per_second)
         self._heartbeats = Rate(limits.heartbeats_per_second)
         self._strangers = Rate(limits.strangers_per_second)
+        self._tries = Rate(limits.strangers_per_second)
         self._refusals = Rate(limits.refusals_per_second)
-        self._rates = (self._requests, self._heartbeats, self._strangers, self._refusals)
+        self._rates = (
+            self._requests,
+            self._heartbeats,
+            self._strangers,
+            self._tries,
+            self._refusals,
+        )
         self._forget_at = 0.0
 
     @property
@@ -266,7 +273,9 @@ class GatewayMachine:
     def _on_request(self, asked: Asked, session: Session | None, now: float) -> list[Action]:
         client_id = asked.request.client_id
         if session is None or asked.opens_session:
-            if not self._strangers.take(client_id, now) and not self._is_proven(asked, now):
+            # Logins apart: what else comes in a client's name must not keep it out.
+            rate = self._tries if isinstance(asked.request, ClientLogin) else self._strangers
+            if not rate.take(client_id, now) and not self._is_proven(asked, now):
                 return [_too_fast(asked)]
             return self._logins.on_request(asked, session, self._slots.epoch_of(client_id), now)
         if (ignored := check_signature(session, asked)) is not None:

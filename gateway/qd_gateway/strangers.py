@@ -1,7 +1,8 @@
 """Answers to clients without a session, each over a producer of its own, a few at a time.
 
 Anyone may write on the control topic, also in the name of clients that do not exist, so
-the number of answers that wait is limited; more are dropped and counted.
+the number of answers that wait is limited; more are dropped and counted. Challenges, which go to
+the data topics of clients that have a token, do not wait among the refusals of all others.
 """
 
 from __future__ import annotations
@@ -27,43 +28,48 @@ class Strangers:
     def __init__(self, link: Link, metrics: GatewayMetrics) -> None:
         self._link = link
         self._metrics = metrics
-        self._replies: asyncio.Queue[Reply] = asyncio.Queue(STRANGERS_WAITING_MAX)
+        self._replies: dict[Channel, asyncio.Queue[Reply]] = {
+            channel: asyncio.Queue(STRANGERS_WAITING_MAX) for channel in Channel
+        }
         self.dropped = 0
 
     @property
     def waiting(self) -> int:
         """How many replies wait to be sent."""
-        return self._replies.qsize()
+        return sum(replies.qsize() for replies in self._replies.values())
 
     def put(self, reply: Reply) -> None:
         """Take a reply for sending; over the limit the oldest is dropped and counted.
 
         Who asked last is likeliest to wait still.
         """
-        if self._replies.full():
-            self._replies.get_nowait()
+        replies = self._replies[reply.channel]
+        if replies.full():
+            replies.get_nowait()
             self.dropped += 1
             self._metrics.reply_dropped()
             if self.dropped.bit_count() == 1:  # at 1, 2, 4, 8 …: a flood does not fill the log
                 _log.warning("replies to clients without a session dropped: %d", self.dropped)
-        self._replies.put_nowait(reply)
+        replies.put_nowait(reply)
 
     def forget(self, slots: frozenset[int]) -> None:
         """Tell clients of these slots nothing more: another gateway answers them."""
-        for _ in range(self._replies.qsize()):
-            reply = self._replies.get_nowait()
-            if slot_of(reply.client_id) not in slots:
-                self._replies.put_nowait(reply)
+        for replies in self._replies.values():
+            for _ in range(replies.qsize()):
+                reply = replies.get_nowait()
+                if slot_of(reply.client_id) not in slots:
+                    replies.put_nowait(reply)
 
     async def run(self) -> None:
         """Send replies until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for _ in range(STRANGERS_AT_ONCE):
-                group.create_task(self._work())
+            for replies in self._replies.values():
+                for _ in range(STRANGERS_AT_ONCE):
+                    group.create_task(self._work(replies))
 
-    async def _work(self) -> None:
+    async def _work(self, replies: asyncio.Queue[Reply]) -> None:
         while True:
-            reply = await self._replies.get()
+            reply = await replies.get()
             try:
                 await self._send(reply)
             except TopicNotFound:

@@ -8,7 +8,7 @@ from qd_fluvio import Producer, TopicNotFound
 from qd_gateway.limits import STRANGERS_WAITING_MAX
 from qd_gateway.link import Link
 from qd_gateway.metrics import GatewayMetrics
-from qd_gateway.replies import client_error
+from qd_gateway.replies import client_error, login_challenge
 from qd_gateway.strangers import Strangers
 from qd_schemas.enums import ClientErrorType, Reason
 
@@ -46,3 +46,17 @@ async def test_a_flood_pushes_out_the_oldest() -> None:
     await link.all_asked.wait()
     running.cancel()
     assert link.asked == [f"client-{client_id}-error" for client_id in ids[FLOOD:]]
+
+
+async def test_a_challenge_does_not_wait_among_refusals() -> None:
+    link = Nobody()
+    strangers = Strangers(link, GatewayMetrics())
+    error, reason = ClientErrorType.NOT_LOGGED_IN, Reason.NO_SESSION
+    strangers.put(login_challenge(21, bytes(32)))
+    for client_id in range(1_000, 1_000 + STRANGERS_WAITING_MAX + FLOOD):
+        strangers.put(client_error(client_id, None, error, 1, reason))
+    assert (strangers.dropped, strangers.waiting) == (FLOOD, STRANGERS_WAITING_MAX + 1)
+    running = asyncio.create_task(strangers.run())
+    await link.all_asked.wait()
+    running.cancel()
+    assert "client-21-data" in link.asked[:100]
