@@ -115,7 +115,7 @@ class Presence:
         self._nonce: bytes | None = None
         self._keys: list[bytes] = []  # of proofs that may have begun the session; the last is used
         self._wrong_proofs = self._sent_proofs = self._refused_proofs = 0
-        self._logins_sent = self._challenges = self._taken_answers = 0
+        self._logins_sent = self._challenges = 0
         self._wrong_proof: tuple[QdError, float] | None = None  # told so since when
         self._doubt: QdError | None = None  # what makes it doubted whether the session is there
         self._has_old_key = False
@@ -340,7 +340,7 @@ class Presence:
         self._sent_at = now
         self._taken_at = None
         self._wrong_proofs = self._sent_proofs = self._refused_proofs = 0
-        self._logins_sent = self._challenges = self._taken_answers = 0
+        self._logins_sent = self._challenges = 0
         self._wrong_proof = None
         self._keys = self._keys[-1:]
         self._has_old_key = False
@@ -377,27 +377,18 @@ class Presence:
         """Another login has the id: perhaps an earlier one of ours, whose lease runs out."""
         if self.phase not in _LOGGING_IN:
             return
-        self._taken_answers += 1
         if self._taken_at is None:
             self._taken_at = now
         is_first = not self.has_been_in and self._logins == 1
-        if is_first and self._key is not None and not self._is_surely_taken(now):
+        if is_first and self._key is not None:
+            # Others may have tried with this id, after this login even, whose own answer comes by
+            # the other topic; else the session is that of a life before, and its lease runs out.
             self._enter(Phase.ASKING, now)
             yield Interrupted(error)
         elif is_first or now - self._taken_at > 2 * self._lease_ms / 1_000:
             yield Refuse(error)
         else:
             yield from self._later(error, now)
-
-    def _is_surely_taken(self, now: float) -> bool:
-        """Whether the answers are this login's own.
-
-        Others may have tried with this id, after this login even: its own answer is on the other
-        topic. So it goes out once more; and it is not to be told more often than it asks.
-        """
-        assert self._taken_at is not None
-        is_asked_again = now - self._taken_at >= LOGIN_RESEND_SECONDS
-        return is_asked_again and self._taken_answers <= self._logins_sent + self._sent_proofs
 
     def _later(self, error: QdError, now: float) -> list[News]:
         """Let the login go out again, in a moment."""
