@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 from qd_client.errors import UsageError
 
+LOOK_SECONDS = 0.5
+"""How long a wait is that nothing interrupts."""
 T = TypeVar("T")
 
 
@@ -53,6 +55,8 @@ class LoopThread:
         self._calls.add(call)
         try:
             self._tell(lambda: call.end() if self._closed else call.begin())
+            while not wait([call], timeout=LOOK_SECONDS).done:
+                pass  # Python does not see a Ctrl-C that comes just as it begins to wait
             return call.result()
         except CancelledError:
             raise UsageError("the client was closed while this call waited") from None

@@ -52,7 +52,8 @@ def test_a_rate_is_kept(per_second: int, steps: list[float]) -> None:
             assert len(since) >= int(per_second * BURST_SECONDS) // 2
     for first, begun in enumerate(taken):
         span = taken[-1] - begun
-        assert len(taken) - first <= per_second * (span + BURST_SECONDS) + 1e-6
+        # Half a use more: sums of intervals are rounded.
+        assert len(taken) - first <= per_second * (span + BURST_SECONDS) + 0.5 + 1e-6
     rate.forget_full(now + BURST_SECONDS)
     assert len(rate) == 0
 
