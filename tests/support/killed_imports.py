@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -13,6 +14,10 @@ import psycopg
 
 from qd_store.imports import import_paths, sorting, sources
 from qd_store.tables import plain
+
+# Pyarrow imports pandas at its first use, where that is installed: once here, or in each child.
+with contextlib.suppress(ImportError):
+    import pandas  # noqa: F401
 
 KIB = 1024
 
