@@ -179,6 +179,7 @@ async def test_hostile_records_harm_nobody(markets: Markets, tmp_path: Path) -> 
             await visit(native, VICTIM, token, markets)
         assert "Traceback" not in gateway.log()
         assert "defect" not in gateway.log()
+    print(f"{MESSAGES:,} records, seed {SEED}; resident bytes by quarter: {attack.memory}")
     early, late = max(attack.memory[: QUARTERS // 2]), max(attack.memory[QUARTERS // 2 :])
     assert late <= early * (1 + GROWTH_SHARE_MAX) + GROWTH_BYTES_MAX, attack.memory
 
