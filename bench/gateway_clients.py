@@ -22,8 +22,8 @@ from bench.report import Row, compared, show
 
 COUNTS = (1, 10, 100, 500)
 SIDES = 4
-ROWS_EACH = 200_000
-"""Several of the pieces that the gateway reads; one alone would be served at once or not at all."""
+ROWS, ROWS_EACH_MIN, ROWS_EACH_MAX = 20_000_000, 80_000, 200_000
+"""Each has more than one of the pieces that the gateway reads, which are served whole."""
 REPEATS = 3
 LOOK_SECONDS, IDLE_SECONDS_MAX = 0.5, 0.1
 """A gateway that used no more processor time from one look to the next is idle."""
@@ -39,7 +39,8 @@ async def clients(bed: Bed, counts: list[int], trades: int) -> None:
     for cluster in bed.clusters:
         rows: list[Row] = []
         for count in counts:
-            each = trades - 1 if count == 1 else min(ROWS_EACH, trades - 1)
+            each = min(max(ROWS // count, ROWS_EACH_MIN), ROWS_EACH_MAX)
+            each = trades - 1 if count == 1 else min(each, trades - 1)
             asked = {"symbol": bed.markets[MARKET], "end": bed.end_after(MARKET, each)}
             async with _sides(bed, cluster, count) as (processes, gateway):
                 found = await _replayed(processes, asked, [0] * len(processes))
