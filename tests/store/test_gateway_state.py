@@ -98,6 +98,16 @@ async def test_slots_go_to_whoever_takes_first_and_only_to_one(joining: Joining)
         assert await a.take(5) == frozenset()
 
 
+async def test_no_more_slots_are_taken_than_asked_for_by_any_plan(tables: str) -> None:
+    # A choice that is joined row by row is made anew for each row, then of other rows.
+    nested = "-c enable_hashjoin=off -c enable_mergejoin=off -c enable_material=off"
+    own = psycopg.conninfo.conninfo_to_dict(tables).get("options", "")
+    dsn = psycopg.conninfo.make_conninfo(tables, options=f"{own} {nested}")
+    async with GatewayState.open(dsn, member("a"), first=True) as a:
+        assert len(await a.take(40)) == 40
+        assert (await a.renew(Saving())).free == SLOTS - 40
+
+
 async def test_groups_know_nothing_of_each_other(joining: Joining, tables: str) -> None:
     async with joining(member("a")) as a, joining(member("a", 5, "other:1")) as b:
         assert await a.take(SLOTS) == await b.take(SLOTS) == ALL

@@ -93,16 +93,18 @@ SELECT (SELECT count(*) FROM member),
      WHERE lease_until > now())
 """
 
+# The choice is made apart: as a table to join with, it may be made anew for each row.
 TAKE: Final = f"""
-UPDATE gateway_slot AS s SET
-    holder = %(name)s, incarnation = %(incarnation)s, lease_until = {_NOW_LEASED}
-FROM (
+WITH free AS MATERIALIZED (
     SELECT slot FROM gateway_slot
     WHERE gateway_group = %(group)s AND lease_until <= now()
         AND incarnation IS DISTINCT FROM %(incarnation)s
         AND EXISTS (SELECT FROM gateway_member WHERE {_MINE} AND name = %(name)s)
     ORDER BY slot LIMIT %(count)s FOR UPDATE SKIP LOCKED
-) AS free
+)
+UPDATE gateway_slot AS s SET
+    holder = %(name)s, incarnation = %(incarnation)s, lease_until = {_NOW_LEASED}
+FROM free
 WHERE s.gateway_group = %(group)s AND s.slot = free.slot
 RETURNING s.slot
 """
