@@ -9,6 +9,7 @@ call. No records pass through this module.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from qd_fluvio.refusals import refusal
 from qd_fluvio.servers import Address, Server, Servers
 from qd_fluvio.wire import admin, data, metadata
 from qd_fluvio.wire.codec import Labelled
-from qd_schemas.specs import FluvioSettings
+from qd_schemas.specs import FluvioSettings, SpuAddress
 
 # The system's own topic in which the cluster keeps committed offsets.
 _OFFSETS_TOPIC, _OFFSETS_PARTITION = "consumer-offset", 0
@@ -53,6 +54,7 @@ class ControlPlane:
 
     def __init__(self, cluster: FluvioSettings) -> None:
         self._endpoint = cluster.endpoint
+        self._is_inside = cluster.spu_address is SpuAddress.LOCAL
         self.servers = Servers(cluster)
 
     async def platform_version(self) -> str:
@@ -98,6 +100,16 @@ class ControlPlane:
             key=lambda info: info.name,
         )
 
+    async def spus(self) -> list[Address]:
+        """All SPUs that clients can reach, as the cluster tells where they are."""
+        async with self.servers.server(self.servers.sc) as sc:
+            found = await sc.list(metadata.SPU)
+        addresses = []
+        for spu in found:
+            with contextlib.suppress(ConnectionLost):
+                addresses.append(self._address(spu))
+        return addresses
+
     async def waits_for_spus(self, name: str) -> bool:
         """Whether a topic was taken, but cannot be made with the SPUs that there are."""
         async with self.servers.server(self.servers.sc) as sc:
@@ -115,7 +127,7 @@ class ControlPlane:
         """The SPUs that lead and serve a topic's partitions; those without one are left out."""
         found, ends, spus = await self._told(topic)
         return {
-            int(partition.name.rpartition("-")[2]): _address(spus.get(partition.spec.leader))
+            int(partition.name.rpartition("-")[2]): self._address(spus.get(partition.spec.leader))
             for partition in found
             if partition.name in ends
         }
@@ -153,7 +165,7 @@ class ControlPlane:
             topic, _, number = name.rpartition("-")
             topics[topic].append(int(number))
         try:
-            async with self.servers.server(_address(spu)) as server:
+            async with self.servers.server(self._address(spu)) as server:
                 found = await _fetch_offsets(server, topics)
         except FluvioError:
             return {}
@@ -209,7 +221,7 @@ class ControlPlane:
             spus = await sc.list(metadata.SPU)
         try:
             leader = next((spu for spu in spus if spu.spec.spu_id == found.leader), None)
-            return _address(leader), len(found.replicas)
+            return self._address(leader), len(found.replicas)
         except ConnectionLost as error:
             raise ConnectionLost(f"partition {partition} of topic {topic!r}: {error}") from None
 
@@ -250,8 +262,28 @@ class ControlPlane:
             doing = f"delete the offset of consumer {consumer_id!r} on {self._endpoint}"
             raise refusal(answer.error, doing)
 
+    def _address(self, spu: metadata.SpuMetadata | None) -> Address:
+        return address_of(spu, inside=self._is_inside)
 
-def _address(spu: metadata.SpuMetadata | None) -> Address:
+
+def address_of(spu: metadata.SpuMetadata | None, *, inside: bool) -> Address:
+    """Where clients reach an SPU.
+
+    Parameters
+    ----------
+    spu : SpuMetadata or None
+        As the SC lists it.
+    inside : bool
+        Take the address for clients in the same Kubernetes cluster, where there is one.
+
+    Raises
+    ------
+    ConnectionLost
+        There is no SPU, or no way to it.
+    """
+    local = spu.spec.public_local if spu is not None and inside else None
+    if spu is not None and local is not None:
+        return Address(f"{local.host}:{local.port}", spu.name)
     if spu is None or not spu.spec.public.addresses:
         raise ConnectionLost(
             "it has no leader that clients can reach; try again when the SPU is back"

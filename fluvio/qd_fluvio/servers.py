@@ -63,6 +63,11 @@ class Servers:
             self._context = client_context(self._cluster.tls)
         return self._context, server_name(self._cluster.tls, self._cluster.endpoint, address.spu)
 
+    def reached(self, address: Address) -> tuple[str, int]:
+        """Host and port to connect to; ValueError where the cluster tells nonsense."""
+        host, _, port = self._cluster.reached(address.host_port).rpartition(":")
+        return host.strip("[]"), int(port)
+
     @contextlib.asynccontextmanager
     async def server(self, address: Address) -> AsyncIterator[Server]:
         """A connection while the block runs."""
@@ -95,11 +100,9 @@ class Servers:
     async def _greeted(
         self, address: Address, context: ssl.SSLContext | None, name: str | None
     ) -> Server:
-        host, _, port = address.host_port.rpartition(":")
         try:
             reader, writer = await asyncio.open_connection(
-                host.strip("[]"),
-                int(port),
+                *self.reached(address),
                 ssl=context,
                 server_hostname=name,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None,

@@ -14,7 +14,14 @@ from typing import Any, Final, Self
 from qd_schemas.enums import ExchangeId, ServiceId
 from qd_schemas.errors import SettingError
 from qd_schemas.settings import table
-from qd_schemas.settings.choices import ClientKind, LogFormat, LogLevel, TokenRule, Version1Rule
+from qd_schemas.settings.choices import (
+    ClientKind,
+    LogFormat,
+    LogLevel,
+    SpuAddress,
+    TokenRule,
+    Version1Rule,
+)
 from qd_schemas.settings.given import Given
 from qd_schemas.settings.kinds import Address
 from qd_schemas.settings.parts import (
@@ -55,6 +62,7 @@ __all__ = (
     "LogSettings",
     "ServerTlsSettings",
     "ServiceSpec",
+    "SpuAddress",
     "SymdbServiceSettings",
     "SymdbSettings",
     "TlsSettings",

@@ -266,12 +266,10 @@ async def open_link(servers: Servers, address: Address, frame_bytes_max: int) ->
         No secure connection can be made.
     """
     context, name = servers.security(address)
-    host, _, port = address.host_port.rpartition(":")
     try:
         _, link = await asyncio.get_running_loop().create_connection(
             lambda: Link(address, name, frame_bytes_max),
-            host.strip("[]"),
-            int(port),
+            *servers.reached(address),
             ssl=context,
             server_hostname=name,
         )

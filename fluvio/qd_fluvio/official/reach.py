@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from qd_fluvio.control import Bounds
 from qd_fluvio.errors import TlsFailed
 from qd_fluvio.tls import is_address, server_name
-from qd_schemas.specs import FluvioSettings
+from qd_schemas.errors import SettingError
+from qd_schemas.specs import FluvioSettings, SpuAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Reach:
 
     Raises
     ------
+    SettingError
+        The client cannot do what is asked of it.
     TlsFailed
         The client could not connect, or would without making sure of the cluster: it verifies
         the cluster's certificate only when it has one itself.
@@ -32,6 +35,11 @@ class Reach:
     cluster: FluvioSettings
 
     def __post_init__(self) -> None:
+        if self.cluster.addresses:
+            raise SettingError(
+                "QD_FLUVIO_ADDRESSES is set, but the official client takes the cluster's addresses "
+                "as they are: set QD_FLUVIO_CLIENT=native"
+            )
         tls = self.cluster.tls
         if tls is None:
             return
@@ -51,7 +59,12 @@ class Reach:
 
     def fields(self) -> dict[str, object]:
         """The cluster, as each call to a worker names it."""
-        return {"endpoint": self.cluster.endpoint, "tls": self._tls("domain")}
+        inside = self.cluster.spu_address is SpuAddress.LOCAL
+        return {
+            "endpoint": self.cluster.endpoint,
+            "tls": self._tls("domain"),
+            "inside": inside,
+        }
 
     def ends(self, bounds: Bounds) -> dict[str, object]:
         """How a worker asks a partition's leader where it ends; see `worker.ends`."""

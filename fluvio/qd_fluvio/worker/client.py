@@ -10,9 +10,15 @@ from collections.abc import Mapping
 import fluvio
 
 
-def config(endpoint: str, tls: Mapping[str, str] | None) -> fluvio.FluvioConfig:
-    """A configuration for a cluster's SC at ``host:port``, with or without TLS."""
+def config(
+    endpoint: str, tls: Mapping[str, str] | None, *, inside: bool = False
+) -> fluvio.FluvioConfig:
+    """A configuration for a cluster's SC at ``host:port``, with or without TLS.
+
+    `inside` takes SPUs' addresses for clients in the same Kubernetes cluster.
+    """
     found = fluvio.FluvioConfig.new(endpoint)
+    found.set_use_spu_local_address(inside)
     if tls is None:
         found.disable_tls()
     else:
@@ -20,9 +26,9 @@ def config(endpoint: str, tls: Mapping[str, str] | None) -> fluvio.FluvioConfig:
     return found
 
 
-def connect(endpoint: str, tls: Mapping[str, str] | None) -> fluvio.Fluvio:
-    """A client for producing and consuming."""
-    return fluvio.Fluvio.connect_with_config(config(endpoint, tls))
+def connect(endpoint: str, tls: Mapping[str, str] | None, *, inside: bool = False) -> fluvio.Fluvio:
+    """A client for producing and consuming; see `config`."""
+    return fluvio.Fluvio.connect_with_config(config(endpoint, tls, inside=inside))
 
 
 def open_stream(

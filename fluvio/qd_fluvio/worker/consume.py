@@ -267,7 +267,7 @@ class Pump:
 def run(pipe: Pipe, call: dict[str, Any]) -> None:
     """Serve one consumer until its stream ends."""
     try:
-        connected = client.connect(call["endpoint"], call["tls"])
+        connected = client.connect(call["endpoint"], call["tls"], inside=call["inside"])
 
         def open_source(offset: int, fetch_bytes_max: int) -> Source:
             return client.open_stream(

@@ -40,9 +40,10 @@ _Sent = tuple[list[bytes], list[bytes | None] | None]
 class Clients:
     """The connection that all producers share; replaced after a failure."""
 
-    def __init__(self, endpoint: str, tls: Mapping[str, str] | None) -> None:
+    def __init__(self, endpoint: str, tls: Mapping[str, str] | None, *, inside: bool) -> None:
         self._endpoint = endpoint
         self._tls = tls
+        self._inside = inside
         self._client: fluvio.Fluvio | None = None
         self._connecting = threading.Lock()
 
@@ -50,7 +51,7 @@ class Clients:
         """The connection, made when it is first needed."""
         with self._connecting:
             if self._client is None:
-                self._client = client.connect(self._endpoint, self._tls)
+                self._client = client.connect(self._endpoint, self._tls, inside=self._inside)
             return self._client
 
     def forget(self) -> None:
@@ -173,7 +174,8 @@ def require_written(outputs: list[fluvio.ProduceOutput]) -> None:
 
 def run(pipe: Pipe, first: Frame) -> None:
     """Serve producers until the parent closes."""
-    clients = Clients(first.json()["endpoint"], first.json()["tls"])
+    call = first.json()
+    clients = Clients(call["endpoint"], call["tls"], inside=call["inside"])
     channels: dict[int, Channel] = {}
     frame = first
     while True:

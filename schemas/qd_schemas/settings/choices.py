@@ -14,6 +14,15 @@ class ClientKind(Enum):
     """This project's client: asyncio on the wire protocol itself."""
 
 
+class SpuAddress(Enum):
+    """Which of an SPU's addresses is used."""
+
+    PUBLIC = "public"
+    """The one for every client."""
+    LOCAL = "local"
+    """The one for clients in the same Kubernetes cluster, where the SPU has one."""
+
+
 class TokenRule(Enum):
     """Whether a client must have a token to log in; one that has a token must always prove it."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from qd_schemas.enums import ServiceId
-from qd_schemas.settings.kinds import Choice, Dsn, Endpoint, Text, Whole, Words
+from qd_schemas.settings.kinds import Choice, Detours, Dsn, Endpoint, Text, Whole, Words
 from qd_schemas.settings.setting import Setting
 from qd_schemas.settings.table import OTHER_NAMES, SETTINGS, TITLES
 
@@ -111,7 +111,12 @@ def example(setting: Setting[Any]) -> str:
         return str(kind.low)
     if isinstance(kind, Text):
         return "/path/to/file" if "path" in kind.expected else "name"
-    known = {Endpoint: "127.0.0.1:9003", Dsn: "postgresql://host/qd", Words: "XBTUSD,ETHUSD"}
+    known = {
+        Endpoint: "127.0.0.1:9003",
+        Detours: "broker:9010=127.0.0.1:41234",
+        Dsn: "postgresql://host/qd",
+        Words: "XBTUSD,ETHUSD",
+    }
     return known.get(type(kind), "text")
 
 

@@ -179,6 +179,29 @@ class Words(_Shown):
 
 
 @dataclass(frozen=True)
+class Detours(_Shown):
+    """Pairs of addresses: where a server says that it is, and where it is reached from here."""
+
+    expected: str = (
+        "pairs such as broker:9010=127.0.0.1:41234, each address host:port, with commas between "
+        "the pairs"
+    )
+    toml = (str, list)
+
+    def parse(self, text: str) -> tuple[tuple[str, str], ...]:
+        """The pairs; an address leads to one place."""
+        endpoint = Endpoint(port_min=1)
+        pairs = [pair.partition("=")[::2] for pair in text.split(",") if pair.strip()]
+        found = tuple(
+            (endpoint.parse(told.strip()).endpoint, endpoint.parse(taken.strip()).endpoint)
+            for told, taken in pairs
+        )
+        if not found or len(dict(found)) < len(found):
+            raise ValueError
+        return found
+
+
+@dataclass(frozen=True)
 class Secret(_Shown):
     """A text that is never shown."""
 

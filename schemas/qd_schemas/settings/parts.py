@@ -11,7 +11,7 @@ from typing import ClassVar, Final, Self
 
 from qd_schemas.errors import SettingError
 from qd_schemas.settings import table
-from qd_schemas.settings.choices import ClientKind, LogFormat, LogLevel
+from qd_schemas.settings.choices import ClientKind, LogFormat, LogLevel, SpuAddress
 from qd_schemas.settings.given import Given
 from qd_schemas.settings.kinds import Address
 from qd_schemas.settings.secrets import secret_of
@@ -136,17 +136,33 @@ class FluvioSettings(Readable):
         Which client to use (QD_FLUVIO_CLIENT: official, the default, or native).
     tls : TlsSettings or None
         None speaks without TLS.
+    spu_address : SpuAddress
+        Which of an SPU's addresses is used (QD_FLUVIO_SPU_ADDRESS).
+    addresses : tuple of (str, str)
+        Addresses as the cluster tells them, and where they are reached (QD_FLUVIO_ADDRESSES);
+        certificates are for the former. Of the native client only.
     """
 
     endpoint: str
     client: ClientKind = table.FLUVIO_CLIENT.usual
     tls: TlsSettings | None = None
+    spu_address: SpuAddress = table.FLUVIO_SPU_ADDRESS.usual
+    addresses: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def read(cls, given: Given) -> Self:
         """Read the settings named above."""
-        endpoint = given.get(table.FLUVIO).endpoint
-        return cls(endpoint, given.get(table.FLUVIO_CLIENT), TlsSettings.read(given))
+        return cls(
+            given.get(table.FLUVIO).endpoint,
+            given.get(table.FLUVIO_CLIENT),
+            TlsSettings.read(given),
+            given.get(table.FLUVIO_SPU_ADDRESS),
+            given.find(table.FLUVIO_ADDRESSES) or (),
+        )
+
+    def reached(self, address: str) -> str:
+        """Where an address of the cluster, ``host:port``, is reached from here."""
+        return dict(self.addresses).get(address, address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,17 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from qd_schemas.enums import ExchangeId, ServiceId
-from qd_schemas.settings.choices import ClientKind, LogFormat, LogLevel, TokenRule, Version1Rule
+from qd_schemas.settings.choices import (
+    ClientKind,
+    LogFormat,
+    LogLevel,
+    SpuAddress,
+    TokenRule,
+    Version1Rule,
+)
 from qd_schemas.settings.kinds import (
     Choice,
+    Detours,
     Dsn,
     Endpoint,
     Seconds,
@@ -76,6 +84,22 @@ FLUVIO_CLIENT: Final = Setting(
     "Which client speaks to it: Fluvio's own in processes of its own, or this project's.",
     _ON_CLUSTER,
     ClientKind.OFFICIAL,
+)
+FLUVIO_SPU_ADDRESS: Final = Setting(
+    "QD_FLUVIO_SPU_ADDRESS",
+    "fluvio.spu_address",
+    Choice({address.value: address for address in SpuAddress}),
+    "Which of an SPU's addresses is used: local is for pods of the cluster in which Fluvio runs.",
+    _ON_CLUSTER,
+    SpuAddress.PUBLIC,
+)
+FLUVIO_ADDRESSES: Final = Setting(
+    "QD_FLUVIO_ADDRESSES",
+    "fluvio.addresses",
+    Detours(),
+    "Where the cluster's addresses are reached from here, through tunnels; native client only.",
+    _ON_CLUSTER,
+    default_words="where the cluster says",
 )
 FLUVIO_TLS_CA: Final = Setting(
     "QD_FLUVIO_TLS_CA",
