@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from qd_cli import console
-from qd_gateway.plans import StreamPlan
-from qd_gateway.saved import SavedSession
+from qd_gateway.core.plans import StreamPlan
+from qd_gateway.core.saved import SavedSession
 from qd_schemas.enums import ExchangeId
 from qd_schemas.wire import NO_STREAM
 from qd_store import Store

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from qd_gateway.plans import Refusal
+from qd_gateway.core.plans import Refusal
 from qd_schemas.errors import QdError
 
 

@@ -16,12 +16,9 @@ from qd_fluvio import FluvioError, Record
 from qd_fluvio.logs import field_logger
 from qd_fluvio.service import ready
 from qd_fluvio.telemetry import Health, telemetry
-from qd_gateway.actions import Action, Ignored
-from qd_gateway.admission import Policy
-from qd_gateway.control import ControlReader
-from qd_gateway.database import Database
-from qd_gateway.dispatch import Dispatcher
-from qd_gateway.limits import (
+from qd_gateway.core.actions import Action, Ignored
+from qd_gateway.core.admission import Policy
+from qd_gateway.core.limits import (
     END_OFFSET_SECONDS_MAX,
     MAY_ACT_SECONDS,
     PARK_SECONDS_MAX,
@@ -29,19 +26,22 @@ from qd_gateway.limits import (
     TICK_SECONDS,
     Limits,
 )
-from qd_gateway.link import Link
-from qd_gateway.machine import GatewayMachine
+from qd_gateway.core.machine import GatewayMachine
+from qd_gateway.core.plans import Refusal
+from qd_gateway.core.requests import claimed_client
+from qd_gateway.core.saved import SavedSession
+from qd_gateway.core.slots import NOTHING_HANDLED, slot_of
 from qd_gateway.metrics import ControlResult, GatewayMetrics
 from qd_gateway.ownership import Drop, Ownership, Park, Serve, Step
-from qd_gateway.plans import Refusal
-from qd_gateway.replay import Replay, is_too_old, replay_of
-from qd_gateway.requests import claimed_client
-from qd_gateway.runner import StreamRunner
-from qd_gateway.saved import SavedSession
-from qd_gateway.slots import NOTHING_HANDLED, slot_of
 from qd_gateway.state import StateKeeper, lease_clock, member_of, sessions_of
-from qd_gateway.strangers import Strangers
-from qd_gateway.sweeping import Sweeper, Unused
+from qd_gateway.streams.database import Database
+from qd_gateway.streams.runner import StreamRunner
+from qd_gateway.topics.control import ControlReader
+from qd_gateway.topics.dispatch import Dispatcher
+from qd_gateway.topics.link import Link
+from qd_gateway.topics.replay import Replay, is_too_old, replay_of
+from qd_gateway.topics.strangers import Strangers
+from qd_gateway.topics.sweeping import Sweeper, Unused
 from qd_schemas.specs import GatewaySettings
 from qd_schemas.topics import CONTROL
 from qd_store.credentials import dsn_of

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from qd_fluvio.logs import field_logger
+from qd_gateway.core.saved import SavedSession
 from qd_gateway.errors import NameTaken, SavedStateDamaged
 from qd_gateway.ownership import LEASE_SECONDS, Load, Ownership, Replaced, Step, Take
-from qd_gateway.saved import SavedSession
 from qd_store import StoreError
 from qd_store.gateway_state import GatewayState, Loaded, Member, Order, Saving
 

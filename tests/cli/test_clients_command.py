@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from qd_cli.clients_ending import NotEnded, Outcome, end
-from qd_gateway.plans import StreamPlan
-from qd_gateway.saved import SavedSession, SavedStream
+from qd_gateway.core.plans import StreamPlan
+from qd_gateway.core.saved import SavedSession, SavedStream
 from qd_schemas.enums import DataType, Resolution
 from qd_schemas.identity import key_of
 from qd_schemas.wire import NO_STREAM

@@ -163,7 +163,7 @@ def test_a_part_gets_its_own_settings_alone(part: Part) -> None:
     got = inherited(part, env | others)
     own = {
         name for name in env if part.service in BY_NAME[name].services or name.startswith("QD_LOG_")
-    }
+    } | {setting.name for setting in part.own}
     assert {name for name in got if name.startswith("QD_")} == own
     assert got["PATH"] == "/bin"
     assert ("PGPASSWORD" in got) == (part.name in ("database", "symdb", "gateway"))

@@ -25,10 +25,10 @@ from qd_client.presence import (
     Refuse,
     Send,
 )
-from qd_gateway.actions import Action, Ignored, Reply
-from qd_gateway.admission import Policy
-from qd_gateway.machine import GatewayMachine
-from qd_gateway.saved import SavedSession
+from qd_gateway.core.actions import Action, Ignored, Reply
+from qd_gateway.core.admission import Policy
+from qd_gateway.core.machine import GatewayMachine
+from qd_gateway.core.saved import SavedSession
 from qd_schemas.codec import decode, encode
 from qd_schemas.enums import ClientErrorType, DataType, Reason
 from qd_schemas.errors import QdError

@@ -6,11 +6,11 @@ import dataclasses
 
 import pytest
 
-from qd_gateway.actions import Action, Channel, IgnoreReason, OpenSession, Reply
-from qd_gateway.admission import CHALLENGE_SECONDS_MAX, Admission, Policy
-from qd_gateway.limits import Limits
-from qd_gateway.machine import GatewayMachine
-from qd_gateway.slots import SLOTS
+from qd_gateway.core.actions import Action, Channel, IgnoreReason, OpenSession, Reply
+from qd_gateway.core.admission import CHALLENGE_SECONDS_MAX, Admission, Policy
+from qd_gateway.core.limits import Limits
+from qd_gateway.core.machine import GatewayMachine
+from qd_gateway.core.slots import SLOTS
 from qd_schemas.codec import encode
 from qd_schemas.enums import ClientErrorType, Reason
 from qd_schemas.identity import PERIOD_S, challenge, key_of, signed

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from qd_fluvio import Fluvio, FluvioError, TopicInfo, connect
-from qd_gateway.existing import ExistingTopics
+from qd_gateway.topics.existing import ExistingTopics
 
 
 class Slow:

@@ -24,7 +24,7 @@ import pytest
 
 from qd_client import QDClient
 from qd_fluvio import Consumer, Fluvio, connect
-from qd_gateway.requests import claimed_client
+from qd_gateway.core.requests import claimed_client
 from qd_schemas.identity import key_of, new_token
 from qd_schemas.specs import ClientKind, FluvioSettings
 from qd_schemas.topics import CONTROL

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from qd_gateway.actions import (
+from qd_gateway.core.actions import (
     AbortStream,
     Action,
     AdvanceStream,
@@ -21,9 +21,9 @@ from qd_gateway.actions import (
     StartStream,
     StopStream,
 )
-from qd_gateway.limits import Limits
-from qd_gateway.plans import Refusal
-from qd_gateway.sessions import Session
+from qd_gateway.core.limits import Limits
+from qd_gateway.core.plans import Refusal
+from qd_gateway.core.sessions import Session
 from qd_schemas.codec import decode, encode, version_of
 from qd_schemas.enums import (
     ClientErrorType,

@@ -35,13 +35,13 @@ from hypothesis.stateful import (
     rule,
 )
 
-from qd_gateway.actions import Action, Ignored, Reply
-from qd_gateway.limits import Limits
-from qd_gateway.machine import GatewayMachine
-from qd_gateway.plans import Refusal
-from qd_gateway.saved import SavedSession
-from qd_gateway.sessions import Session
-from qd_gateway.slots import SLOTS, slot_of
+from qd_gateway.core.actions import Action, Ignored, Reply
+from qd_gateway.core.limits import Limits
+from qd_gateway.core.machine import GatewayMachine
+from qd_gateway.core.plans import Refusal
+from qd_gateway.core.saved import SavedSession
+from qd_gateway.core.sessions import Session
+from qd_gateway.core.slots import SLOTS, slot_of
 from qd_schemas.codec import encode
 from qd_schemas.enums import DataErrorType, DataType, Reason
 from qd_schemas.identity import PERIOD_S, challenge, key_of, login_proof, signed

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qd_gateway.actions import IgnoreReason, Reply
-from qd_gateway.limits import BURST_SECONDS, Limits
-from qd_gateway.rates import Rate
+from qd_gateway.core.actions import IgnoreReason, Reply
+from qd_gateway.core.limits import BURST_SECONDS, Limits
+from qd_gateway.core.rates import Rate
 from qd_schemas.codec import encode
 from qd_schemas.enums import Reason
 from qd_schemas.messages import (

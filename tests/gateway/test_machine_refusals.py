@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
-from qd_gateway.actions import Channel, Reply
-from qd_gateway.admission import Policy
-from qd_gateway.limits import Limits
-from qd_gateway.plans import Refusal
+from qd_gateway.core.actions import Channel, Reply
+from qd_gateway.core.admission import Policy
+from qd_gateway.core.limits import Limits
+from qd_gateway.core.plans import Refusal
 from qd_schemas.codec import encode
 from qd_schemas.enums import ClientErrorType, DataErrorType, DataType, Reason, Resolution
 from qd_schemas.messages import (

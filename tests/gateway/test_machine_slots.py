@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qd_gateway.actions import (
+from qd_gateway.core.actions import (
     AbortStream,
     Action,
     CloseSession,
@@ -18,12 +18,12 @@ from qd_gateway.actions import (
     StartStream,
     StopStream,
 )
+from qd_gateway.core.limits import Limits
+from qd_gateway.core.machine import GatewayMachine
+from qd_gateway.core.plans import Refusal, StreamPlan, plan_of
+from qd_gateway.core.saved import SavedSession, SavedStream
+from qd_gateway.core.slots import SLOTS, slot_of
 from qd_gateway.errors import SavedStateDamaged
-from qd_gateway.limits import Limits
-from qd_gateway.machine import GatewayMachine
-from qd_gateway.plans import Refusal, StreamPlan, plan_of
-from qd_gateway.saved import SavedSession, SavedStream
-from qd_gateway.slots import SLOTS, slot_of
 from qd_schemas.codec import encode
 from qd_schemas.enums import DataErrorType, DataType, EndReason, Reason, Resolution, UnfinishedBar
 from qd_schemas.messages import (

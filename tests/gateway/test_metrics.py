@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from qd_gateway.actions import EndCause, IgnoreReason
+from qd_gateway.core.actions import EndCause, IgnoreReason
 from qd_gateway.metrics import ControlResult, GatewayMetrics, Rows
 from qd_schemas.enums import DataErrorType, Reason
 

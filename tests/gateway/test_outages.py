@@ -19,8 +19,8 @@ from qd_client import (
     SymbolUnknown,
 )
 from qd_fluvio import FluvioError, TopicNotFound, connect
+from qd_gateway.core.limits import Limits
 from qd_gateway.gateway import Gateway
-from qd_gateway.limits import Limits
 from qd_schemas.arrays import Rows
 from qd_schemas.codec import encode
 from qd_schemas.enums import ClientErrorType, DataType, Reason

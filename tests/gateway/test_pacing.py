@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qd_gateway.pacing import Pacer, due_times
-from qd_gateway.plans import StreamPlan, plan_of
+from qd_gateway.core.plans import StreamPlan, plan_of
+from qd_gateway.streams.pacing import Pacer, due_times
 from qd_schemas.arrays import BAR, TRADE
 from qd_schemas.enums import DataType, Resolution
 from qd_schemas.messages import StartData

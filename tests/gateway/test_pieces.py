@@ -15,15 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from qd_gateway.database import Database
+from qd_gateway.core.plans import StreamPlan
 from qd_gateway.errors import StreamRefused
-from qd_gateway.grants import Grants
 from qd_gateway.metrics import GatewayMetrics
-from qd_gateway.pieces import Pieces
-from qd_gateway.plans import StreamPlan
-from qd_gateway.reader import RowReader
-from qd_gateway.supply import Supply
-from qd_gateway.turns import Turns
+from qd_gateway.streams.database import Database
+from qd_gateway.streams.grants import Grants
+from qd_gateway.streams.pieces import Pieces
+from qd_gateway.streams.reader import RowReader
+from qd_gateway.streams.supply import Supply
+from qd_gateway.streams.turns import Turns
 from qd_schemas.arrays import Rows
 from qd_schemas.bars import bar_ends
 from qd_schemas.enums import DataErrorType, DataType, Reason, Resolution, UnfinishedBar

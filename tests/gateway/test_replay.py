@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qd_gateway.replay import REPLAY_RECORDS_MAX, REPLAY_SECONDS_MAX, is_too_old, replay_of
+from qd_gateway.topics.replay import REPLAY_RECORDS_MAX, REPLAY_SECONDS_MAX, is_too_old, replay_of
 
 OLD = REPLAY_SECONDS_MAX + 1
 MANY = 5 * REPLAY_RECORDS_MAX

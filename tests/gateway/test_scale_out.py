@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from qd_gateway.saved import SavedSession
+from qd_gateway.core.saved import SavedSession
 from qd_schemas.enums import EndReason
 from qd_schemas.messages import Heartbeat, LastTradeBar
 from qd_schemas.wire import NO_COUNT

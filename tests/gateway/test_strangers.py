@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from qd_fluvio import Producer, TopicNotFound
-from qd_gateway.limits import STRANGERS_WAITING_MAX
-from qd_gateway.link import Link
+from qd_gateway.core.limits import STRANGERS_WAITING_MAX
+from qd_gateway.core.replies import client_error, login_challenge
 from qd_gateway.metrics import GatewayMetrics
-from qd_gateway.replies import client_error, login_challenge
-from qd_gateway.strangers import Strangers
+from qd_gateway.topics.link import Link
+from qd_gateway.topics.strangers import Strangers
 from qd_schemas.enums import ClientErrorType, Reason
 
 FLOOD = 44

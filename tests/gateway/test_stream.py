@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qd_gateway.core.plans import Refusal, StreamPlan, plan_of
 from qd_gateway.errors import StreamRefused
 from qd_gateway.metrics import GatewayMetrics
-from qd_gateway.plans import Refusal, StreamPlan, plan_of
-from qd_gateway.sizes import HELD_ROWS_MAX
-from qd_gateway.stream import Stream
+from qd_gateway.streams.sizes import HELD_ROWS_MAX
+from qd_gateway.streams.stream import Stream
 from qd_schemas.arrays import BAR, TRADE, Rows
 from qd_schemas.codec import decode
 from qd_schemas.enums import DataErrorType, DataType, EndReason, Reason, Resolution
@@ -230,7 +230,7 @@ class TestWindow:
 async def test_a_full_sink_costs_the_stream_what_it_has_read_ahead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("qd_gateway.stream.STALL_SECONDS", 0.01)
+    monkeypatch.setattr("qd_gateway.streams.stream.STALL_SECONDS", 0.01)
     sink, stream = ListSink(), stream_of(PLAN)
     source = ListSource(rows_of(60_000))
     async with running(stream, source, sink):
@@ -321,5 +321,5 @@ def test_all_rows_come_once_and_in_order(
         assert decode(sink.records[-1]) == LastTradeBar(7, 3, EndReason.COMPLETE, total)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("qd_gateway.stream.STALL_SECONDS", 0.0)
+        patched.setattr("qd_gateway.streams.stream.STALL_SECONDS", 0.0)
         asyncio.run(run())

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qd_fluvio import connect
+from qd_gateway.core.limits import Limits
+from qd_gateway.core.saved import SavedSession
 from qd_gateway.gateway import Gateway
-from qd_gateway.limits import Limits
-from qd_gateway.saved import SavedSession
 from qd_schemas.codec import encode
 from qd_schemas.enums import ClientErrorType, DataErrorType, DataType, EndReason, Reason
 from qd_schemas.identity import key_of, new_token

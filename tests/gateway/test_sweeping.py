@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qd_gateway.sweeping import Unused, clients_of
+from qd_gateway.topics.sweeping import Unused, clients_of
 from qd_schemas.topics import CONTROL, client_topics
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from qd_gateway.database import Database
+from qd_gateway.streams.database import Database
 from qd_store.errors import SchemaMismatch
 from qd_store.migrate import migrate
 from support.databases import fresh_database

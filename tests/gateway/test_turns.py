@@ -11,9 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qd_gateway.grants import Grants
-from qd_gateway.sizes import PIECE_ROWS_ALONE, PIECE_ROWS_MAX, PIECE_ROWS_MIN, PIECES_AT_ONCE
-from qd_gateway.turns import Grant, Turns
+from qd_gateway.streams.grants import Grants
+from qd_gateway.streams.sizes import (
+    PIECE_ROWS_ALONE,
+    PIECE_ROWS_MAX,
+    PIECE_ROWS_MIN,
+    PIECES_AT_ONCE,
+)
+from qd_gateway.streams.turns import Grant, Turns
 
 
 @dataclass

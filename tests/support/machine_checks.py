@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from qd_gateway.actions import Action, OpenSession, Reply
-from qd_gateway.saved import SavedSession
+from qd_gateway.core.actions import Action, OpenSession, Reply
+from qd_gateway.core.saved import SavedSession
 from qd_schemas.codec import decode, decode_at
 from qd_schemas.enums import ClientErrorType, DataErrorType, EndReason
 from qd_schemas.errors import DecodeError

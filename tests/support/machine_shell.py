@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qd_gateway.actions import (
+from qd_gateway.core.actions import (
     AbortStream,
     Action,
     AdvanceStream,
@@ -15,8 +15,8 @@ from qd_gateway.actions import (
     StartStream,
     StopStream,
 )
-from qd_gateway.machine import GatewayMachine
-from qd_gateway.sessions import Session
+from qd_gateway.core.machine import GatewayMachine
+from qd_gateway.core.sessions import Session
 from qd_schemas.codec import decode, version_of
 from qd_schemas.enums import Reason
 from qd_schemas.messages import ClientError, DataError

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 
-from qd_gateway.actions import Action, Ignored, IgnoreReason, Reply, StartStream
-from qd_gateway.admission import Policy
-from qd_gateway.limits import Limits
-from qd_gateway.machine import GatewayMachine
-from qd_gateway.slots import SLOTS
+from qd_gateway.core.actions import Action, Ignored, IgnoreReason, Reply, StartStream
+from qd_gateway.core.admission import Policy
+from qd_gateway.core.limits import Limits
+from qd_gateway.core.machine import GatewayMachine
+from qd_gateway.core.slots import SLOTS
 from qd_schemas.codec import decode, encode
 from qd_schemas.enums import DataType, Reason, Resolution
 from qd_schemas.identity import PERIOD_S, challenge, key_of, login_proof, session_key, signed

@@ -56,7 +56,7 @@ class Session:
         Of the parts into which clients are divided.
     state : str
         What its gateway keeps of it, to be read by `SavedSession.from_json` of
-        `qd_gateway.saved`; it holds the session's key, so it is not shown.
+        `qd_gateway.core.saved`; it holds the session's key, so it is not shown.
     saved_at : datetime
         When it last changed.
     gateway : str or None

@@ -1,0 +1,1 @@
+"""How a stream is read from the database and paced, in turns with the others."""

@@ -1,0 +1,1 @@
+"""The gateway's topics: what it reads and writes, and those that it makes and removes."""
