@@ -13,7 +13,7 @@ from qd_cli.configuration import join_environment
 _GROUPS = (
     *("demo", "stack", "importing", "data", "alerts", "analytics", "db", "produce", "consume"),
     *("topics", "partitions", "offsets", "profile", "process", "broker", "services"),
-    *("clients", "config"),
+    *("clients", "config", "health"),
 )
 
 _HELP = """Market replay and streaming causal analytics on Fluvio.

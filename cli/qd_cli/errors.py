@@ -13,12 +13,16 @@
          ├─ PartDied         a command failed because a part of the stack died
          ├─ NotAcknowledged  not every record that was to be produced is in the topic
          ├─ NotDecoded       records that were to be decoded are no messages
+         ├─ KubernetesUnusable  no kubectl, no cluster, or none that answers
+         ├─ KubernetesFailed    the cluster refuses what was asked of it
+         ├─ DeploymentFailed    a part of a deployment does not become ready
          └─ RequestRefused   what the user asked for makes no sense here
 """
 
 from __future__ import annotations
 
 import enum
+import signal
 
 from qd_schemas.errors import QdError
 
@@ -49,6 +53,14 @@ class ExitCode(enum.IntEnum):
 
 class OutputClosed(Exception):
     """The reader of our output went away: the end of the command, but no failure."""
+
+
+class Interrupted(Exception):
+    """A signal ended the command; everything is cleaned up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
 
 
 class CliError(QdError):
@@ -93,6 +105,18 @@ class PartDied(CliError):
     """A command failed, and a part of the stack that it used has died."""
 
     retriable = True
+
+
+class KubernetesUnusable(CliError):
+    """There is no kubectl, no cluster that it knows, or none that answers."""
+
+
+class KubernetesFailed(CliError):
+    """The cluster, or kubectl, refuses what was asked of it."""
+
+
+class DeploymentFailed(CliError):
+    """A part of a deployment does not become ready; the message says which, and why."""
 
 
 class RequestRefused(CliError):

@@ -12,17 +12,11 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from qd_cli.errors import Interrupted
+
 T = TypeVar("T")
 _HASTE = 2
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Interrupted(Exception):
-    """A signal ended the command; everything is cleaned up."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.number = number
 
 
 class Interrupts:

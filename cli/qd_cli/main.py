@@ -40,8 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    from qd_cli.errors import ExitCode, OutputClosed
-    from qd_cli.interrupts import Interrupted
+    from qd_cli.errors import ExitCode, Interrupted, OutputClosed
     from qd_schemas.errors import QdError
 
     try:
@@ -68,10 +67,17 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def _invoke(arguments: Sequence[str] | None) -> int:
     """Run the command line; its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["health"]:  # a container's health command: it runs again and again
+        from qd_cli.health import plainly_asked
+
+        code = plainly_asked(words[1:])
+        if code is not None:
+            return code
     from qd_cli.app import make_app
 
     try:
-        make_app()(args=arguments, prog_name="qd")
+        make_app()(args=words, prog_name="qd")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

@@ -13,10 +13,12 @@ from qd_cli.errors import RequestRefused
 from qd_cli.interrupts import run
 from qd_cli.options import Json, State
 from qd_cli.targets import state_folder
+from qd_schemas.settings.given import Given
+from qd_schemas.settings.table import BROKER_METRICS
 
 if TYPE_CHECKING:
     from qd_fluvio.broker.server import Endpoints
-    from qd_fluvio.broker.settings import BrokerSettings, TlsFiles
+    from qd_fluvio.broker.settings import BrokerSettings, ConnectionLimits, TlsFiles
 
 PORT = 9003
 """Where Fluvio's own SC listens."""
@@ -50,6 +52,16 @@ TlsClientCa = Annotated[
     Path | None,
     typer.Option(help="Serve only clients whose certificate these sign.", **_FILE),
 ]
+ConnectionsMax = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="COUNT", help="Open connections to both ports (default: 2048)."),
+]
+MemoryMax = Annotated[
+    int | None,
+    typer.Option(
+        min=0, metavar="BYTES", help="Memory for requests and answers (default: 536870912)."
+    ),
+]
 FaultTexts = Annotated[
     list[str] | None,
     typer.Option(
@@ -72,13 +84,16 @@ def broker(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     tls_client_ca: TlsClientCa = None,
+    connections_max: ConnectionsMax = None,
+    memory_max: MemoryMax = None,
     faults: FaultTexts = None,
     state: State = None,
     json: Json = False,
 ) -> None:
     """Run a local Fluvio broker until Ctrl-C; any Fluvio client can use it.
 
-    Its topics stay in its data folder. `qd up` runs one of its own.
+    Its topics stay in its data folder. `qd up` runs one of its own. QD_BROKER_METRICS says
+    where it serves metrics and health over HTTP.
 
     \b
     Examples:
@@ -103,10 +118,12 @@ def broker(
         durability=_durability(durability),
         faults=parse_faults(faults or ()),
         tls=_tls(tls_cert, tls_key, tls_client_ca),
+        limits=_limits(connections_max, memory_max),
+        metrics=Given(os.environ).find(BROKER_METRICS),
     )
 
     def started(endpoints: Endpoints) -> None:
-        service.ready(endpoint=endpoints.sc, spu=endpoints.spu)
+        service.ready(endpoint=endpoints.sc, spu=endpoints.spu, metrics=endpoints.metrics)
         _tell(endpoints, settings, json=json)
 
     configure_logging("broker", LogSettings.from_env(os.environ))
@@ -120,6 +137,16 @@ def _durability(text: str) -> Any:
     if text not in known:
         raise RequestRefused(f"--durability is {text!r}; expected {' or '.join(known)}")
     return Durability(text)
+
+
+def _limits(connections: int | None, memory: int | None) -> ConnectionLimits:
+    from qd_fluvio.broker.settings import ConnectionLimits
+
+    usual = ConnectionLimits()
+    return ConnectionLimits(
+        connections_max=usual.connections_max if connections is None else connections,
+        memory_bytes_max=usual.memory_bytes_max if memory is None else memory,
+    )
 
 
 def _tls(cert: Path | None, key: Path | None, client_ca: Path | None) -> TlsFiles | None:
@@ -142,6 +169,7 @@ def _tell(endpoints: Endpoints, settings: BrokerSettings, *, json: bool) -> None
                 "spu": endpoints.spu,
                 "data": str(settings.data),
                 "tls": settings.tls is not None,
+                "metrics": endpoints.metrics,
             }
         )
         return
@@ -153,6 +181,8 @@ def _tell(endpoints: Endpoints, settings: BrokerSettings, *, json: bool) -> None
             f"use it:       QD_FLUVIO={endpoints.sc} QD_FLUVIO_TLS_CA=ca.pem qd topics list"
         )
     console.say(f"for Fluvio:   qd profile add local {endpoints.sc}")
+    if endpoints.metrics:
+        console.say(f"metrics:      http://{endpoints.metrics}/metrics")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -14,8 +14,7 @@ import typer
 
 from qd_cli import console
 from qd_cli.cluster import with_fluvio
-from qd_cli.errors import RequestRefused
-from qd_cli.interrupts import Interrupted
+from qd_cli.errors import Interrupted, RequestRefused
 from qd_cli.options import FluvioOption, Json, State, Topic, targets
 from qd_cli.tasks import beside
 

@@ -18,7 +18,7 @@ _OF_EVERY_STACK: Final = _OF_EVERY_PART | {FLUVIO_CLIENT.name}
 def names_of(part: Part) -> frozenset[str]:
     """The names of the settings that a part gets."""
     if part.service is None:
-        return _OF_EVERY_PART
+        return _OF_EVERY_PART | {setting.name for setting in part.own}
     return frozenset(setting.name for setting in of_service(part.service))
 
 

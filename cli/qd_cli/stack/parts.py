@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from qd_schemas.enums import ServiceId
+from qd_schemas.settings.setting import Setting
+from qd_schemas.settings.table import BROKER_METRICS
 
 FLUVIO = "QD_FLUVIO"
 DATABASE = "QD_DATABASE"
@@ -45,6 +48,8 @@ class Part:
     """Runs instead of starting the part where it runs elsewhere; raises if nobody is there."""
     service: ServiceId | None = None
     """Whose settings it gets, and no others; None gets what its needs provide."""
+    own: tuple[Setting[Any], ...] = ()
+    """The settings that are its own where it is no service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,7 @@ def qd_parts() -> tuple[Part, ...]:
             ("--data", "{data}", "--host", "127.0.0.1", "--sc-port", "{port}", "--spu-port", "0"),
             provides=Provides(FLUVIO, "endpoint"),
             reach=_reach_cluster,
+            own=(BROKER_METRICS,),
         ),
         Part(
             "symdb",

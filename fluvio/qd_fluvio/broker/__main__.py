@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from qd_fluvio.broker.settings import (
     parse_faults,
 )
 from qd_schemas.errors import SettingError
+from qd_schemas.settings.given import Given
+from qd_schemas.settings.table import BROKER_METRICS
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,11 +98,12 @@ def _settings(arguments: argparse.Namespace) -> BrokerSettings:
         faults=parse_faults(arguments.faults),
         tls=_tls_files(arguments),
         limits=ConnectionLimits(arguments.connections_max, arguments.memory_max),
+        metrics=Given.of(os.environ).find(BROKER_METRICS),
     )
 
 
 def _started(endpoints: Endpoints) -> None:
-    service.ready(endpoint=endpoints.sc, spu=endpoints.spu)
+    service.ready(endpoint=endpoints.sc, spu=endpoints.spu, metrics=endpoints.metrics)
 
 
 def settings_of(arguments: Sequence[str]) -> BrokerSettings:

@@ -91,6 +91,11 @@ class Hub:
         return self._held_bytes
 
     @property
+    def sent_bytes(self) -> int:
+        """Bytes of answers that were sent so far."""
+        return self._sent_bytes
+
+    @property
     def pressed(self) -> bool:
         """Whether more memory is held than should be."""
         return self._held_bytes > self.limits.memory_bytes_max

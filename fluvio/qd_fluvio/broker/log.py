@@ -105,6 +105,11 @@ class PartitionLog:
         """Bytes of all segments."""
         return sum(segment.size for segment in self._segments)
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether the disk refused in a way that only a restart can look into."""
+        return bool(self._broken)
+
     async def write(self, records: memoryview) -> int:
         """Append what the topic does not drop as duplicates; raises what `append` does.
 

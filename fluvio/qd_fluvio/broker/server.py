@@ -12,7 +12,7 @@ import resource
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qd_fluvio.broker.background import beside
 from qd_fluvio.broker.catalog import Catalog
@@ -22,6 +22,7 @@ from qd_fluvio.broker.connection import Connection
 from qd_fluvio.broker.consumers import ConsumerOffsets
 from qd_fluvio.broker.files import FolderLock
 from qd_fluvio.broker.hub import Hub
+from qd_fluvio.broker.metrics import BrokerMetrics
 from qd_fluvio.broker.modules import ModuleStore
 from qd_fluvio.broker.ports import Port, play_restarts
 from qd_fluvio.broker.sc import ScSession
@@ -33,6 +34,7 @@ from qd_fluvio.broker.stream import now_ms
 from qd_fluvio.broker.tls import server_context
 from qd_fluvio.broker.views import spu_view
 from qd_fluvio.errors import LogError
+from qd_fluvio.telemetry import telemetry
 
 _log = logging.getLogger("broker")
 
@@ -43,6 +45,8 @@ class Endpoints:
 
     sc: str
     spu: str
+    metrics: str = ""
+    """Where metrics and health are; empty: nowhere."""
 
 
 @asynccontextmanager
@@ -55,7 +59,18 @@ async def broker(settings: BrokerSettings) -> AsyncIterator[Endpoints]:
         If the data folder cannot be used.
     SettingError
         If a port is taken, or a file for TLS cannot be used.
+    CannotListen
+        If the address for metrics and health is taken.
     """
+    metrics = BrokerMetrics()
+    told = telemetry(settings.metrics, "QD_BROKER_METRICS", metrics.registry, metrics.health)
+    # First, so that it tells what a long start is about.
+    async with told as metrics_at, _open(settings, metrics) as endpoints:
+        yield replace(endpoints, metrics=metrics_at)
+
+
+@asynccontextmanager
+async def _open(settings: BrokerSettings, metrics: BrokerMetrics) -> AsyncIterator[Endpoints]:
     tls = None if settings.tls is None else server_context(settings.tls)
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
@@ -74,7 +89,7 @@ async def broker(settings: BrokerSettings) -> AsyncIterator[Endpoints]:
             consumers.keep_topics({topic.name for topic in catalog.topics()})
             with closing(ModuleRunner(modules.payload)) as runner:
                 async with _serving(
-                    settings, tls, catalog, consumers, modules, runner
+                    settings, metrics, tls, catalog, consumers, modules, runner
                 ) as endpoints:
                     yield endpoints
         finally:
@@ -87,6 +102,7 @@ async def broker(settings: BrokerSettings) -> AsyncIterator[Endpoints]:
 @asynccontextmanager
 async def _serving(
     settings: BrokerSettings,
+    metrics: BrokerMetrics,
     tls: ssl.SSLContext | None,
     catalog: Catalog,
     consumers: ConsumerOffsets,
@@ -122,8 +138,10 @@ async def _serving(
         async with beside(
             hub.run(), keep_clean(catalog, consumers), play_restarts(hub, (sc, spu), faults)
         ):
+            metrics.serving(hub, catalog, settings.data)
             yield Endpoints(f"{host}:{sc.number}", f"{host}:{spu.number}")
     finally:
+        metrics.stopped()
         sc.close()
         spu.close()
         await hub.close()

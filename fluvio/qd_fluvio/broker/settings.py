@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from qd_schemas.errors import SettingError
+from qd_schemas.specs import Address
 
 # Fluvio's own limits on one request and on one batch.
 REQUEST_BYTES_MAX = 33_554_432
@@ -246,3 +247,5 @@ class BrokerSettings:
     faults: Faults = Faults()
     tls: TlsFiles | None = None
     limits: ConnectionLimits = ConnectionLimits()
+    metrics: Address | None = None
+    """Where metrics and health are served (QD_BROKER_METRICS); None: nowhere."""

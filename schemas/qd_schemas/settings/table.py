@@ -396,6 +396,16 @@ MARKETS_AT_ONCE: Final = Setting(
     4,
 )
 
+# --- the local broker ---------------------------------------------------------------------
+
+BROKER_METRICS: Final = Setting(
+    "QD_BROKER_METRICS",
+    "broker.metrics",
+    _LISTEN,
+    "Where it serves metrics and health over HTTP.",
+    default_words="nowhere",
+)
+
 # --- clients ------------------------------------------------------------------------------
 
 CLIENT_ID: Final = Setting(
@@ -437,6 +447,7 @@ TITLES: Final[Mapping[str, str]] = {
     "symdb": "The symbol master",
     "gateway": "The gateway",
     "analytics": "The analytics service",
+    "broker": "The local broker, however it is started",
     "client": "Commands that are the gateway's clients",
 }
 """What each table of the file is about."""
