@@ -27,6 +27,20 @@ NEVER_RUN: Final = (
 """Below site-packages."""
 OF_THE_BUILD: Final = ("direct_url.json", "uv_cache.json", "uv_build.json", "REQUESTED")
 """Files of an installed package that tell where and when it was built."""
+COMMANDS: Final = ("python*", "qd")
+"""What stays of the environment's commands."""
+
+
+def tidy(root: Path) -> None:
+    """Keep the interpreter, the packages and our command of an environment."""
+    commands = root / "bin"
+    kept = {path for pattern in COMMANDS for path in commands.glob(pattern)}
+    for path in commands.iterdir():
+        if path not in kept:
+            path.unlink()
+    for path in root.iterdir():
+        if path.name not in ("bin", "lib", "lib64", "pyvenv.cfg"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def leave_out(packages: Path) -> None:
@@ -80,6 +94,7 @@ def main() -> None:
     """Finish the environment that the command line names."""
     root = Path(sys.argv[1])
     (packages,) = root.glob("lib/python3.*/site-packages")
+    tidy(root)
     leave_out(packages)
     compile_all(packages)
     set_times(root, int(os.environ["SOURCE_DATE_EPOCH"]))
