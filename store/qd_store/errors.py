@@ -28,6 +28,7 @@
          │   └─ TradesInvalid      rows that are no trades
          ├─ ImportFailed         files that cannot be imported
          │   ├─ SourceUnreadable   a path that is missing, broken or not a file of trades
+         │   │   └─ SourceLost       a bucket that does not answer now (retriable)
          │   ├─ UnknownLayout      columns that no known layout has
          │   ├─ FolderUnusable     no room, or no way to write, where an import writes files
          │   ├─ SourceRefused      bad lines in a file that must have none
@@ -189,6 +190,12 @@ class ImportFailed(StoreError):
 
 class SourceUnreadable(ImportFailed):
     """A path that is missing, broken or not a file of trades."""
+
+
+class SourceLost(SourceUnreadable):
+    """A bucket, or the connection to it, is not there now."""
+
+    retriable: ClassVar[bool] = True
 
 
 class UnknownLayout(ImportFailed):

@@ -61,7 +61,7 @@ def check_files(
             progress(state)
 
     check = _Check(adapter, tick, strict)
-    results = tuple(check.file(source) for source in find_sources(paths, adapter))
+    results = tuple(check.file(source) for source in find_sources(paths, adapter, stop))
     return ImportReport(results, time.monotonic() - began)
 
 
@@ -75,7 +75,7 @@ class _Check:
 
     def file(self, source: Source) -> FileResult:
         began = time.monotonic()
-        layout, error = "", ""
+        layout, error, retriable = "", "", False
         refused = _Counts()
         rows = 0
         try:
@@ -86,7 +86,7 @@ class _Check:
         except ImportStopped:
             raise
         except ImportFailed as failure:
-            error = str(failure)
+            error, retriable = str(failure), failure.retriable
         if self._strict and refused.counts and not error:
             error = f"{source.name} has lines that are no trades"
         return FileResult(
@@ -98,6 +98,7 @@ class _Check:
             reasons={reason.value: count for reason, count in refused.counts.items()},
             seconds=time.monotonic() - began,
             error=error,
+            retriable=retriable,
             layout=layout,
         )
 

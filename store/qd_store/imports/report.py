@@ -47,6 +47,8 @@ class FileResult:
         The file of refused lines.
     error : str
         Why it was refused.
+    retriable : bool
+        It was refused for what may pass: the same import may succeed later.
     layout : str
         The columns found in it, for people; empty where none were found.
     """
@@ -61,6 +63,7 @@ class FileResult:
     seconds: float = 0.0
     rejects: Path | None = None
     error: str = ""
+    retriable: bool = False
     layout: str = ""
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import psycopg
 
+from qd_schemas.errors import QdError
 from qd_store.connections import connect, translating
 from qd_store.errors import ImportFailed, ImportStopped, SymbolIdsExhausted
 from qd_store.exchanges import ExchangeAdapter, Layout, find_exchange
@@ -63,7 +64,8 @@ def import_paths(
     dsn : str
         The database; its tables are migrated first.
     paths : iterable of Path or str
-        CSV files, gzipped ones, zips, folders of all these.
+        CSV files, gzipped ones, zips, folders of all these; strings such as
+        ``s3://bucket/key`` are objects of buckets, see `qd_store.imports.objects`.
     exchange : int or str or ExchangeAdapter
         The exchange's id or name, or an adapter of one's own. It is entered in the database.
     rejects_folder : Path
@@ -90,7 +92,7 @@ def import_paths(
     Raises
     ------
     SourceUnreadable
-        A path is missing or holds nothing to import.
+        A path is missing or holds nothing to import; `SourceLost`: a bucket does not answer.
     UnknownExchange, DatabaseUnreachable, ConnectionLost, QueryFailed
         About the database. Markets that were done stay.
     ImportStopped
@@ -98,13 +100,13 @@ def import_paths(
     """
     began = time.monotonic()
     adapter = find_exchange(exchange) if isinstance(exchange, int | str) else exchange
-    sources = find_sources(paths, adapter)
+    stop = stop or threading.Event()
+    sources = find_sources(paths, adapter, stop)
     with translating(), connect(dsn) as connection:
         migrate(connection)
         register(connection, adapter)
     target = Target(dsn, adapter, rejects_folder, scratch_folder, strict)
     workers = parallel or max(2, (os.cpu_count() or 1) // 2)
-    stop = stop or threading.Event()
     results = _Run(target, progress, stop).all(sources, min(max(workers, 1), PARALLEL_MAX))
     refresh_bars(dsn, progress=refreshing, stop=stop)  # what a killed import left, too
     return ImportReport(tuple(results), time.monotonic() - began)
@@ -200,6 +202,8 @@ class _Run:
             try:
                 layout = layout_of(source, self._target.exchange)
                 ready.append((first_time(source, layout) if len(group) > 1 else 0, layout, source))
+            except ImportStopped:
+                raise
             except ImportFailed as error:
                 results.append(_refused(source, error))
         return [entry[1:] for entry in sorted(ready, key=lambda entry: entry[0])]
@@ -257,6 +261,13 @@ def _hang_up(connection: psycopg.Connection[Any]) -> None:
         own.shutdown(socket.SHUT_RDWR)
 
 
-def _refused(source: Source, error: Exception, layout: Layout | None = None) -> FileResult:
+def _refused(source: Source, error: QdError, layout: Layout | None = None) -> FileResult:
     text = layout.text if layout is not None else ""
-    return FileResult(source.name, source.symbol, FileState.REFUSED, error=str(error), layout=text)
+    return FileResult(
+        source.name,
+        source.symbol,
+        FileState.REFUSED,
+        error=str(error),
+        retriable=error.retriable,
+        layout=text,
+    )
