@@ -45,6 +45,9 @@ class ExitCode(enum.IntEnum):
     """``qd db check``: something in the database is wrong."""
     OUTDATED = 7
     """``qd db status``: the tables are missing, or of another version than this qd's."""
+    TRY_AGAIN = 75
+    """Something failed that may pass: the same command may succeed later, unchanged (EX_TEMPFAIL
+    of sysexits.h), as where the database, the cluster or a bucket does not answer."""
     DEFECT = 70
     """A defect of qd itself (EX_SOFTWARE of sysexits.h)."""
     SIGNALLED = 128

@@ -21,11 +21,9 @@ class ImportBar(Progress):
         What is shown.
     verb : str
         What is done to the files, such as ``importing``.
-    hidden : bool
-        Show nothing; so it is without a terminal.
     """
 
-    def __init__(self, meter: ImportMeter, verb: str, *, hidden: bool) -> None:
+    def __init__(self, meter: ImportMeter, verb: str) -> None:
         err = console.console(stderr=True)
         self._meter = meter
         self._verb = verb
@@ -38,7 +36,7 @@ class ImportBar(Progress):
             TimeRemainingColumn(),
             console=err,
             transient=True,
-            disable=hidden or not err.is_terminal,
+            disable=not err.is_terminal,
         )
         self._files = self.add_task(verb, total=None, done="", rate="")
         self._bars: TaskID | None = None

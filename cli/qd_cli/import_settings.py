@@ -2,7 +2,7 @@
 
 ::
 
-    paths = ["Kraken_Trading_History.zip", "updates"]
+    paths = ["Kraken_Trading_History.zip", "updates"]   # and URIs: "s3://bucket/folder/"
     exchange = "kraken"
     parallel = 2            # markets side by side
     strict = false          # true: one bad line refuses its whole file
@@ -32,8 +32,8 @@ class ImportSettings:
 
     Attributes
     ----------
-    paths : tuple of Path
-        Files, folders and zips.
+    paths : tuple of Path or str
+        Files, folders and zips; strings are URIs.
     exchange : str or None
         The exchange's name.
     parallel : int or None
@@ -44,7 +44,7 @@ class ImportSettings:
         Where refused lines go, and where rows out of order are sorted.
     """
 
-    paths: tuple[Path, ...] = ()
+    paths: tuple[Path | str, ...] = ()
     exchange: str | None = None
     parallel: int | None = None
     strict: bool | None = None
@@ -97,11 +97,13 @@ def parse_import_settings(text: str, folder: Path) -> ImportSettings:
     return ImportSettings(**values)
 
 
-def _paths(value: Any, folder: Path) -> tuple[Path, ...]:
+def _paths(value: Any, folder: Path) -> tuple[Path | str, ...]:
+    from qd_store.imports.files import is_uri
+
     entries = value if isinstance(value, list) else [value]
     if not entries or not all(isinstance(entry, str) and entry for entry in entries):
         raise ValueError(f'{value!r}; expected paths such as ["trades.zip", "updates"]')
-    return tuple(_path(entry, folder) for entry in entries)
+    return tuple(entry if is_uri(entry) else _path(entry, folder) for entry in entries)
 
 
 def _path(value: Any, folder: Path) -> Path:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import time
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from qd_cli import console
+from qd_cli.import_lines import ImportLines
 from qd_cli.import_settings import ImportSettings
 from qd_cli.imports import ImportMeter, check_files, import_files
 from qd_cli.tasks import beside
 
 if TYPE_CHECKING:
-    from qd_cli.import_bar import ImportBar
     from qd_store.imports import FileResult, ImportReport
 
 _SHOW_SECONDS = 0.1
@@ -64,17 +66,22 @@ async def run_check(settings: ImportSettings, *, json: bool) -> ImportReport:
 async def _shown(
     work: Coroutine[Any, Any, ImportReport], meter: ImportMeter, verb: str, *, json: bool
 ) -> ImportReport:
-    """Run an import beneath a bar."""
+    """Run an import beneath a bar, or with lines for a log; JSON lines tell the end alone."""
+    if json:
+        return await work
+    if not sys.stderr.isatty():
+        async with beside(_refreshed(ImportLines(meter, verb, time.monotonic).show)):
+            return await work
     from qd_cli.import_bar import ImportBar
 
-    with ImportBar(meter, verb, hidden=json) as bar:
-        async with beside(_refreshed(bar)):
+    with ImportBar(meter, verb) as bar:
+        async with beside(_refreshed(bar.show)):
             return await work
 
 
-async def _refreshed(bar: ImportBar) -> None:
+async def _refreshed(show: Callable[[], None]) -> None:
     while True:
-        bar.show()
+        show()
         await asyncio.sleep(_SHOW_SECONDS)
 
 
@@ -116,6 +123,7 @@ def _fields(file: FileResult) -> dict[str, object]:
         "seconds": round(file.seconds, 3),
         "rejects": None if file.rejects is None else str(file.rejects),
         "error": file.error or None,
+        "retriable": file.retriable,
     }
 
 

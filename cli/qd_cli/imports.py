@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,11 +40,10 @@ class ImportMeter:
     _rows: dict[str, int] = field(default_factory=dict)
     _bytes: dict[str, int] = field(default_factory=dict)
 
-    def expect(self, paths: Sequence[Path], exchange: str) -> None:
-        """Find out how much there is to do."""
-        sources = find_files(paths, exchange)
-        self.files_total = len(sources)
-        self.bytes_total = sum(sources.values())
+    def expect(self, files: Mapping[str, int]) -> None:
+        """Note how much there is to do: all files, with their bytes."""
+        self.files_total = len(files)
+        self.bytes_total = sum(files.values())
 
     def take(self, progress: Progress) -> None:
         """Note a file's progress; one that is read twice does not count back."""
@@ -78,7 +77,7 @@ class ImportMeter:
         return self.rows / max(time.monotonic() - self.began, 1e-9)
 
 
-def find_files(paths: Sequence[Path], exchange: str) -> dict[str, int]:
+def find_files(paths: Sequence[Path | str], exchange: str) -> dict[str, int]:
     """Look at names and zips' directories only: each file, with its bytes.
 
     Raises
@@ -95,7 +94,7 @@ def find_files(paths: Sequence[Path], exchange: str) -> dict[str, int]:
 
 async def import_files(
     dsn: str,
-    paths: Sequence[Path],
+    paths: Sequence[Path | str],
     meter: ImportMeter,
     *,
     exchange: str,
@@ -116,13 +115,13 @@ async def import_files(
     from qd_store.imports import import_paths
 
     def work(stop: threading.Event) -> ImportReport:
-        meter.expect(paths, exchange)
         return import_paths(
             dsn,
             paths,
             exchange=exchange,
             rejects_folder=rejects_folder,
             scratch_folder=scratch_folder,
+            expecting=meter.expect,
             progress=meter.take,
             refreshing=meter.take_refresh,
             stop=stop,
@@ -134,15 +133,19 @@ async def import_files(
 
 
 async def check_files(
-    paths: Sequence[Path], meter: ImportMeter, *, exchange: str, strict: bool = False
+    paths: Sequence[Path | str], meter: ImportMeter, *, exchange: str, strict: bool = False
 ) -> ImportReport:
     """Only read the files; parameters and errors are those of `qd_store.imports.check_files`."""
     from qd_store import imports
 
     def work(stop: threading.Event) -> ImportReport:
-        meter.expect(paths, exchange)
         return imports.check_files(
-            paths, exchange=exchange, progress=meter.take, stop=stop, strict=strict
+            paths,
+            exchange=exchange,
+            expecting=meter.expect,
+            progress=meter.take,
+            stop=stop,
+            strict=strict,
         )
 
     return await _in_thread(work)

@@ -54,7 +54,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return ExitCode.SIGNALLED + interrupted.number
     except QdError as error:
         _complain(str(error))
-        return ExitCode.FAILED
+        return ExitCode.TRY_AGAIN if error.retriable else ExitCode.FAILED
     except OSError as error:
         _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
         return ExitCode.FAILED

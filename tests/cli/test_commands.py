@@ -151,7 +151,7 @@ def test_a_broken_state_file_is_explained(
 
 
 def test_nobody_at_the_endpoint(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["topics", "list", "--fluvio", "127.0.0.1:1"]) == ExitCode.FAILED
+    assert main(["topics", "list", "--fluvio", "127.0.0.1:1"]) == ExitCode.TRY_AGAIN
     assert "127.0.0.1:1" in capsys.readouterr().err
 
 
@@ -172,7 +172,7 @@ def test_a_closed_pipe_ends_quietly() -> None:
         ("status >&-", ExitCode.NOT_RUNNING),
         ("status 2>&-", ExitCode.NOT_RUNNING),
         ("status <&- >&- 2>&-", ExitCode.NOT_RUNNING),
-        ("produce x --fluvio 127.0.0.1:1 <&-", ExitCode.FAILED),
+        ("produce x --fluvio 127.0.0.1:1 <&-", ExitCode.TRY_AGAIN),
     ],
 )
 def test_streams_that_are_closed_from_the_start(line: str, code: ExitCode) -> None:

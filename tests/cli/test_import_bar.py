@@ -29,7 +29,7 @@ def meter() -> ImportMeter:
 
 
 def test_files_then_bars(meter: ImportMeter) -> None:
-    bar = ImportBar(meter, "importing", hidden=True)
+    bar = ImportBar(meter, "importing")
     bar.show()
     (line,) = shown(bar)
     assert line.startswith("importing 0/3 ")
@@ -54,7 +54,7 @@ def test_files_then_bars(meter: ImportMeter) -> None:
 
 
 def test_time_left_is_shown_once_there_is_a_rate(meter: ImportMeter) -> None:
-    bar = ImportBar(meter, "checking", hidden=True)
+    bar = ImportBar(meter, "checking")
     for position in (10, 60, 110):
         meter.take(Progress("a.csv", "XBTEUR", position, position, 200))
         bar.show()

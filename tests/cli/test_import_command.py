@@ -12,7 +12,7 @@ import pytest
 from qd_cli.errors import ExitCode
 from qd_cli.imports import ImportMeter
 from qd_cli.main import main
-from qd_store.imports import Progress
+from qd_store.imports import Progress, objects
 from qd_store.tables import RefreshProgress
 
 pytestmark = pytest.mark.usefixtures("nowhere")
@@ -107,6 +107,8 @@ def test_a_table_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     [
         ("import", ExitCode.FAILED, "nothing to import: give CSVs, folders or zips"),
         ("import --settings none.toml", ExitCode.FAILED, "none.toml cannot be read: No such file"),
+        ("import --dry-run s3:///a.csv", ExitCode.FAILED, "s3:///a.csv is of an unknown kind"),
+        ("import --dry-run s3://k:x@b/a.csv", ExitCode.FAILED, "a s3:// URI holds credentials"),
         ("import . --exchange mtgox", ExitCode.FAILED, "known are: kraken, binance"),
         ("import . --parallel 0", ExitCode.USAGE, "Invalid value for '--parallel'"),
         ("import . --parallel 17", ExitCode.USAGE, "Invalid value for '--parallel'"),
@@ -119,6 +121,18 @@ def test_what_is_refused(
     said = capsys.readouterr().err
     assert says in " ".join(said.replace("│", " ").split())
     assert "Traceback" not in said
+
+
+def test_a_bucket_that_does_not_answer_may_do_so_later(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "FIND_SECONDS", ())
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "tester")
+    settings = tmp_path / "import.toml"
+    settings.write_text('paths = ["s3://trades/a.csv?endpoint_override=127.0.0.1:1&scheme=http"]')
+    assert main(["import", "--dry-run", "--settings", str(settings)]) == ExitCode.TRY_AGAIN
+    assert "cannot be reached" in capsys.readouterr().err
 
 
 def test_the_meter_never_goes_back() -> None:

@@ -43,6 +43,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert found.paths == (tmp_path / "a.csv", tmp_path / "home" / "b.zip", Path("/c"))
     assert found.rejects == tmp_path / "../refused"
     assert parse_import_settings('paths = "one.csv"', FOLDER).paths == (FOLDER / "one.csv",)
+    assert parse_import_settings('paths = "s3://b/p/"', FOLDER).paths == ("s3://b/p/",)
 
 
 def test_options_go_before_the_file() -> None:

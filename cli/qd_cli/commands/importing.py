@@ -15,7 +15,11 @@ _PANEL = "Market data"
 
 
 _Paths = Annotated[
-    list[Path] | None, typer.Argument(metavar="PATH", help="CSVs (also .gz), folders, zips.")
+    list[str] | None,
+    typer.Argument(
+        metavar="PATH",
+        help="CSVs (also .gz), folders, zips; also as s3://, gs:// and file:// URIs.",
+    ),
 ]
 _Settings = Annotated[
     Path | None,
@@ -85,23 +89,32 @@ def import_files(
     that are no trades are counted, and written to a rejects file with the reason. Zips are
     read as they are, and need not be unpacked.
 
+    Buckets are found as their own tools find them: AWS_ENDPOINT_URL, AWS_REGION,
+    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, AWS_CA_BUNDLE;
+    GOOGLE_APPLICATION_CREDENTIALS. The exit code is 75 where what failed may pass (a
+    database or bucket that does not answer): the same command again finishes the rest.
+
     \b
     Examples:
       qd import XBTCAD.csv
       qd import ~/Kraken_Trading_History.zip --parallel 2
       qd import old/ new/ --rejects rejects/ --strict
+      qd import s3://bucket/Kraken_Trading_History.zip
+      qd import "s3://bucket/folder/?endpoint_override=minio:9000&scheme=http"
       qd import BTCUSDT-trades-2024-01.zip --exchange binance
       qd import --settings import.toml
       qd import new.zip --dry-run
     """
     from qd_cli.import_view import run_check, run_import
     from qd_store.exchanges import find_exchange
+    from qd_store.imports.files import is_uri
 
-    options = ImportSettings(tuple(paths or ()), exchange, parallel, strict, rejects, scratch)
+    places = tuple(path if is_uri(path) else Path(path) for path in paths or ())
+    options = ImportSettings(places, exchange, parallel, strict, rejects, scratch)
     given = options.or_else(read_import_settings(settings) if settings else ImportSettings())
     if not given.paths:
         raise RequestRefused("nothing to import: give CSVs, folders or zips, or --settings FILE")
-    missing = [path for path in given.paths if not path.exists()]
+    missing = [path for path in given.paths if isinstance(path, Path) and not path.exists()]
     if missing:
         raise RequestRefused(f"{missing[0]} does not exist: give CSVs, folders or zips")
     find_exchange(given.exchange or "kraken")  # before anything is asked of a stack
@@ -114,7 +127,8 @@ def import_files(
         dsn = found.database
         report = found.run(lambda _: run_import(dsn, chosen, json=json))
     if report.refused:
-        raise typer.Exit(ExitCode.FAILED)
+        passing = any(file.retriable for file in report.refused)
+        raise typer.Exit(ExitCode.TRY_AGAIN if passing else ExitCode.FAILED)
 
 
 def add_to(app: typer.Typer) -> None:

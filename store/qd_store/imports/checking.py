@@ -15,6 +15,7 @@ from qd_store.errors import ImportFailed, ImportStopped
 from qd_store.exchanges import ExchangeAdapter, find_exchange
 from qd_store.imports.reading import Reading, layout_of
 from qd_store.imports.report import (
+    ExpectedCallback,
     FileResult,
     FileState,
     ImportReport,
@@ -29,6 +30,7 @@ def check_files(
     paths: Iterable[Path | str],
     *,
     exchange: int | str | ExchangeAdapter = "kraken",
+    expecting: ExpectedCallback | None = None,
     progress: ProgressCallback | None = None,
     stop: threading.Event | None = None,
     strict: bool = False,
@@ -61,7 +63,8 @@ def check_files(
             progress(state)
 
     check = _Check(adapter, tick, strict)
-    results = tuple(check.file(source) for source in find_sources(paths, adapter, stop))
+    sources = find_sources(paths, adapter, stop, expecting)
+    results = tuple(check.file(source) for source in sources)
     return ImportReport(results, time.monotonic() - began)
 
 

@@ -114,5 +114,8 @@ class Progress:
     layout: str = ""
 
 
+ExpectedCallback = Callable[[Mapping[str, int]], None]
+"""Called with all files and their bytes, before the first one is read."""
+
 ProgressCallback = Callable[[Progress], None]
 """Called from the import's threads, one call at a time."""

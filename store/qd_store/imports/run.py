@@ -27,6 +27,7 @@ from qd_store.exchanges.registry import register
 from qd_store.imports.importer import FileImport, Target
 from qd_store.imports.reading import first_time, layout_of
 from qd_store.imports.report import (
+    ExpectedCallback,
     FileResult,
     FileState,
     ImportReport,
@@ -50,6 +51,7 @@ def import_paths(
     *,
     exchange: int | str | ExchangeAdapter = "kraken",
     rejects_folder: Path,
+    expecting: ExpectedCallback | None = None,
     progress: ProgressCallback | None = None,
     refreshing: RefreshCallback | None = None,
     stop: threading.Event | None = None,
@@ -70,15 +72,16 @@ def import_paths(
         The exchange's id or name, or an adapter of one's own. It is entered in the database.
     rejects_folder : Path
         Where files of refused lines go; made when needed.
+    expecting : callable, optional
+        Told once all files, with their bytes, before the first one is read.
     progress : callable, optional
         Told about each block, from other threads, one call at a time.
     refreshing : callable, optional
-        Told how far the stored bars are that are made when all files are done.
+        Told how far the stored bars are, which are made last.
     stop : threading.Event, optional
         Set it to stop; so does KeyboardInterrupt in the calling thread.
     parallel : int, optional
-        How many markets side by side; by default half the processors, and at least
-        two: the database works longer on a row than the import does.
+        How many markets side by side; by default half the processors, and at least two.
     strict : bool
         Refuse a whole file for one bad line.
     scratch_folder : Path, optional
@@ -87,7 +90,7 @@ def import_paths(
     Returns
     -------
     ImportReport
-        Also of files that were refused; see `ImportReport.refused`.
+        Also of refused files.
 
     Raises
     ------
@@ -101,11 +104,12 @@ def import_paths(
     began = time.monotonic()
     adapter = find_exchange(exchange) if isinstance(exchange, int | str) else exchange
     stop = stop or threading.Event()
-    sources = find_sources(paths, adapter, stop)
+    sources = find_sources(paths, adapter, stop, expecting)
     with translating(), connect(dsn) as connection:
         migrate(connection)
         register(connection, adapter)
     target = Target(dsn, adapter, rejects_folder, scratch_folder, strict)
+    # The database works longer on a row than the import does.
     workers = parallel or max(2, (os.cpu_count() or 1) // 2)
     results = _Run(target, progress, stop).all(sources, min(max(workers, 1), PARALLEL_MAX))
     refresh_bars(dsn, progress=refreshing, stop=stop)  # what a killed import left, too

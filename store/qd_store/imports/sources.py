@@ -20,6 +20,7 @@ from qd_store.exchanges import ExchangeAdapter
 from qd_store.imports.files import EXPECTED, StoredFile, is_uri, local_at, path_of
 from qd_store.imports.objects import objects_at
 from qd_store.imports.opening import BROKEN, Archive, Opener, damaged, gzipped, plain
+from qd_store.imports.report import ExpectedCallback
 
 BLOCK_BYTES = 2 * 1024 * 1024
 LINE_BYTES_MAX = 64 * 1024
@@ -96,7 +97,10 @@ class Source:
 
 
 def find_sources(
-    paths: Iterable[Path | str], exchange: ExchangeAdapter, stop: threading.Event | None = None
+    paths: Iterable[Path | str],
+    exchange: ExchangeAdapter,
+    stop: threading.Event | None = None,
+    expecting: ExpectedCallback | None = None,
 ) -> list[Source]:
     """All files of trades at the paths, in the order given, within a folder by name.
 
@@ -109,6 +113,8 @@ def find_sources(
         Whose files they are.
     stop : threading.Event, optional
         Set it to end the waiting for a bucket that does not answer, also while sources are read.
+    expecting : callable, optional
+        Told all of them, with their bytes.
 
     Raises
     ------
@@ -130,6 +136,8 @@ def find_sources(
         if not here:
             raise SourceUnreadable(f"{path} holds no file of trades; expected {EXPECTED}")
         found |= {source.name: source for source in here}
+    if expecting is not None:
+        expecting({source.name: source.bytes_total for source in found.values()})
     return list(found.values())
 
 
