@@ -13,7 +13,7 @@ from qd_cli.configuration import join_environment
 _GROUPS = (
     *("demo", "stack", "importing", "data", "alerts", "analytics", "db", "produce", "consume"),
     *("topics", "partitions", "offsets", "profile", "process", "broker", "services"),
-    *("clients", "config", "health"),
+    *("clients", "config", "health", "deploy"),
 )
 
 _HELP = """Market replay and streaming causal analytics on Fluvio.
@@ -30,8 +30,9 @@ Start here:
 \b
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a part died (status),
 4 nothing runs (status), 5 topics differ (topics apply), 6 unsound (db check),
-7 tables of another version (db status), 70 a defect of qd,
-130 Ctrl-C, 141 closed pipe, 129 hang-up, 143 SIGTERM.
+7 tables of another version (db status), 70 a defect of qd, 75 failed, but may
+succeed later (something did not answer), 130 Ctrl-C, 141 closed pipe,
+129 hang-up, 143 SIGTERM.
 """
 
 

@@ -1,0 +1,150 @@
+"""Looking at a deployment until its parts are ready, or until it is clear that they will not be."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from qd_cli.deploy.explaining import Problem
+from qd_cli.deploy.kubectl import Kubectl
+from qd_cli.deploy.observing import KINDS, SETTLED, Part, Seen, State, part_of, seen
+from qd_cli.errors import CliError, DeploymentFailed, KubernetesFailed, KubernetesUnusable
+
+LOOK_SECONDS: Final = 1.0
+_LOG_LINES: Final = 12
+_LOST_SECONDS_MAX: Final = 30.0
+"""How long the cluster may fail to answer while it is looked at."""
+Show = Callable[[Sequence[Part]], None]
+
+
+async def look(kubectl: Kubectl) -> Seen:
+    """All objects of the namespace that tell how its parts are."""
+    try:
+        found = await kubectl.get(f"{KINDS},events")
+    except KubernetesFailed:
+        # Not everybody may read events; without them less can be explained.
+        found = await kubectl.get(KINDS)
+    return seen(found["items"])
+
+
+@dataclass(slots=True)
+class Patience:
+    """How long each problem has been there."""
+
+    since: dict[str, float] = field(default_factory=dict)
+
+    def worn_out(self, problems: Sequence[Problem], now: float) -> list[Problem]:
+        """The problems that had their time, and more."""
+        self.since = {each.what: self.since.get(each.what, now) for each in problems}
+        return [
+            each
+            for each in problems
+            if each.patience_seconds is not None
+            and now - self.since[each.what] >= each.patience_seconds
+        ]
+
+
+async def until_ready(
+    kubectl: Kubectl,
+    wanted: Sequence[tuple[str, str]],
+    *,
+    deadline: float,
+    show: Show,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Wait until workloads are ready, and Jobs complete.
+
+    Parameters
+    ----------
+    wanted : sequence of (str, str)
+        Kinds and names.
+    deadline : float
+        On `clock`.
+    show : callable
+        Is given the parts each time that they were looked at.
+
+    Raises
+    ------
+    DeploymentFailed
+        Some do not become ready.
+    """
+    patience, answered = Patience(), clock()
+    parts: list[Part] = []
+    while True:
+        try:
+            found = await look(kubectl)
+        except CliError as error:
+            if not isinstance(error, KubernetesUnusable) or clock() - answered > _LOST_SECONDS_MAX:
+                raise
+        else:
+            answered = clock()
+            parts = [part_of(found, kind, name) for kind, name in wanted]
+            show(parts)
+            if all(part.state in SETTLED for part in parts):
+                return
+            problems = [each for part in parts for each in part.problems]
+            hopeless = patience.worn_out(problems, clock())
+            if hopeless or any(part.state is State.FAILED for part in parts):
+                raise await failure(kubectl, parts)
+        if clock() >= deadline:
+            raise await failure(kubectl, parts, timed_out=True)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def failure(
+    kubectl: Kubectl, parts: Sequence[Part], *, timed_out: bool = False
+) -> DeploymentFailed:
+    """Say what is wrong with parts: which pod, why, its last lines, what to do."""
+    late = [part for part in parts if part.state not in SETTLED]
+    head = f"{', '.join(part.name for part in late)} did not become ready"
+    blocks = [head + (" in time (--timeout gives more)" if timed_out else "")]
+    for part in late:
+        for problem in part.problems:
+            blocks.append(await described(kubectl, problem))
+        if not part.problems:
+            blocks.append(f"{part.name}: {part.detail or 'nothing is known to be wrong with it'}")
+    what = "`qd deploy status` shows all parts, `qd deploy logs PART` what one wrote"
+    return DeploymentFailed("\n".join([*blocks, what]))
+
+
+async def described(kubectl: Kubectl, problem: Problem) -> str:
+    """A problem in some lines, with the last ones that its container wrote."""
+    lines = [f"- {problem.what}"]
+    if problem.why:
+        lines.append(f"  why: {problem.why}")
+    if problem.pod:
+        lines += [f"  | {line}" for line in await _last_lines(kubectl, problem)]
+    lines.append(f"  what to do: {problem.todo}")
+    return "\n".join(lines)
+
+
+async def _last_lines(kubectl: Kubectl, problem: Problem) -> list[str]:
+    chosen = (f"--container={problem.container}",) if problem.container else ()
+    for before in (("--previous",), ()):
+        try:
+            text = await kubectl.run("logs", problem.pod, *chosen, f"--tail={_LOG_LINES}", *before)
+        except CliError:
+            continue
+        if text.strip():
+            return [_readable(line) for line in text.splitlines()]
+    return []
+
+
+def _readable(line: str) -> str:
+    """A log line for people, also where it is one JSON object."""
+    if not line.startswith("{"):
+        return line
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(found, dict):
+        return line
+    return " ".join(
+        str(value) if key in ("time", "level", "event") else f"{key}={value}"
+        for key, value in found.items()
+    )
