@@ -170,10 +170,12 @@ class AlertService:
         backoff = Backoff(self._chance)
         while True:
             try:
+                await symdb.exchanges()  # an exchange without markets tells of no change
+                self._health.good("symdb")
+                _log.info("symdb answers")
                 changes = symdb.changes(self._settings.exchange, with_symbols=True)
                 async with contextlib.aclosing(changes) as found:
                     async for change in found:
-                        self._health.good("symdb")
                         if change.kind is ChangeKind.REMOVED:
                             self._watch.removed(change.market)
                         else:

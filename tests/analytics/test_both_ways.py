@@ -10,6 +10,7 @@ from contextlib import aclosing, contextmanager
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pytest
 
 from qd_analytics.backtest import backtest
@@ -19,6 +20,7 @@ from qd_fluvio import connect
 from qd_schemas.enums import ExchangeId
 from qd_store.imports import import_paths
 from qd_store.markets import market_key
+from qd_store.migrate import migrate
 from qd_store.reading.blocking import read_trades
 from support.alert_stack import Stack, all_alerts, in_time, logged, random_walk, wait_for_saved
 from support.databases import fresh_database
@@ -151,6 +153,18 @@ def test_generated_markets_through_a_crash_and_a_model_that_fails(
     assert 'qd_analytics_lag_trades{market="AAA"} 0.0' in said
     assert 'qd_analytics_errors_total{kind="model"} ' in said
     assert f'qd_analytics_trades_total{{model="{choose("volatility").model.name}"}}' in said
+
+
+def test_ready_before_there_is_any_market(database_dsn: str, tmp_path: Path) -> None:
+    with (
+        fresh_database(database_dsn) as dsn,
+        running(Stack(Markets(dsn, {}, {}), tmp_path)) as stack,
+    ):
+        with psycopg.connect(dsn) as connection:
+            migrate(connection)
+        process = stack.start("analytics", QD_ANALYTICS_METRICS="127.0.0.1:0")
+        asyncio.run(logged(process, "symdb answers"))
+        assert "qd_analytics_alerts_published_total 0.0" in asked(stack.ready["metrics"])
 
 
 def asked(endpoint: str) -> str:
