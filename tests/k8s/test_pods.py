@@ -155,7 +155,7 @@ def test_who_gets_new_connections_waits_before_it_ends(variant: str) -> None:
             each["spec"]["selector"].items() <= pod.labels.items()
             for each in rendered(variant).of("Service")
         )
-        # One alone ends at once: nobody would take its connections, and the next waits for its disk.
+        # One alone ends at once: nobody would take its connections, and its disk is waited for.
         is_alone = pod.kind == "StatefulSet"
         has_wait = "lifecycle" in pod.containers[0].spec
         assert has_wait == (is_served and not is_alone), pod.name
