@@ -19,6 +19,7 @@ from qd_fluvio.tls import ALERT, client_context, client_refused, server_name, tl
 from qd_fluvio.wire import admin
 from qd_fluvio.wire.codec import Labelled
 from qd_fluvio.wire.frames import LENGTH, Api, decode_response, encode_request
+from qd_schemas.renewed import RenewedContext
 from qd_schemas.specs import FluvioSettings
 
 RESPONSE_BYTES_MAX = 64 * 1024 * 1024
@@ -52,16 +53,18 @@ class Servers:
 
     def __init__(self, cluster: FluvioSettings) -> None:
         self._cluster = cluster
-        self._context: ssl.SSLContext | None = None
+        self._context: RenewedContext | None = None
         self.sc = Address(cluster.endpoint)
 
     def security(self, address: Address) -> tuple[ssl.SSLContext | None, str | None]:
         """What asyncio takes as `ssl` and `server_hostname`; `TlsFailed` for unusable files."""
-        if self._cluster.tls is None:
+        tls = self._cluster.tls
+        if tls is None:
             return None, None
         if self._context is None:
-            self._context = client_context(self._cluster.tls)
-        return self._context, server_name(self._cluster.tls, self._cluster.endpoint, address.spu)
+            paths = filter(None, (tls.ca, tls.cert, tls.key))
+            self._context = RenewedContext(lambda: client_context(tls), paths)
+        return self._context.now(), server_name(tls, self._cluster.endpoint, address.spu)
 
     def reached(self, address: Address) -> tuple[str, int]:
         """Host and port to connect to; ValueError where the cluster tells nonsense."""

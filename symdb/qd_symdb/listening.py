@@ -17,6 +17,7 @@ from grpclib.protocol import H2Protocol
 from grpclib.server import Server
 
 from qd_schemas.pem import PemFile, load_own, load_trusted
+from qd_schemas.renewed import renewed_server
 from qd_schemas.specs import ServerTlsSettings, SymdbSettings
 from qd_symdb.codec import CheckedCodec
 from qd_symdb.errors import CannotListen
@@ -113,13 +114,18 @@ class _Connection(H2Protocol):
 
 
 def server_context(settings: ServerTlsSettings) -> ssl.SSLContext:
-    """What the service shows clients, and which clients it trusts.
+    """What the service shows clients, and which it trusts, by the files as they are then.
 
     Raises
     ------
     SettingError
         A file cannot be read, or is not what its setting says.
     """
+    paths = filter(None, (settings.cert, settings.key, settings.client_ca))
+    return renewed_server(lambda: _context(settings), paths)
+
+
+def _context(settings: ServerTlsSettings) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])

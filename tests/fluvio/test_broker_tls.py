@@ -158,6 +158,20 @@ async def test_a_client_without_the_right_certificate_is_told(
         assert connect.hub.members == 1
 
 
+async def test_renewed_files_count_from_the_next_connection_on(tmp_path: Path) -> None:
+    own = issue(tmp_path / "own", trustme.CA(), "localhost")
+    tls = server_context(TlsFiles(own.cert, own.key))
+    async with serving(Echo, tls=tls) as connect:
+        early = await connect(ssl.create_default_context(cafile=own.authority))
+        new = issue(tmp_path / "new", trustme.CA(), "localhost")
+        new.key.replace(own.key)
+        new.cert.replace(own.cert)
+        late = await connect(ssl.create_default_context(cafile=new.authority))
+        for client in (early, late):
+            client.writer.write(frame(b"hello"))
+            assert await client.reader.readexactly(9) == frame(b"hello")
+
+
 @pytest.mark.parametrize("size", [0, 1, 1_000, 65_536, 3_000_000, 20_000_000])
 async def test_frames_of_any_size_pass(parties: Parties, size: int) -> None:
     """Also those whose last bytes the kernel has no more, because TLS has them."""

@@ -22,11 +22,16 @@ class Files:
 
     def __init__(self, folder: Path) -> None:
         authority, other = trustme.CA(), trustme.CA()
+        self.folder, self.authority, self.other = folder, authority, other
         self.ca = self._written(folder / "ca.pem", [authority.cert_pem])
         self.other_ca = self._written(folder / "other-ca.pem", [other.cert_pem])
         self.cert, self.key = self._issued(folder / "server", authority, NAME)
         self.client_cert, self.client_key = self._issued(folder / "client", authority, "someone")
         self.stranger_cert, self.stranger_key = self._issued(folder / "other", other, "someone")
+
+    def renew_server(self, authority: trustme.CA) -> None:
+        """Write another certificate and key to the service's own files."""
+        self._issued(self.folder / "server", authority, NAME)
 
     def _issued(self, path: Path, authority: trustme.CA, name: str) -> tuple[str, str]:
         issued = authority.issue_cert(name)
@@ -97,6 +102,18 @@ async def test_another_authority(secured: tuple[str, bool], files: Files) -> Non
     with pytest.raises(SymdbTlsFailed, match=r"is not trusted .*QD_SYMDB_TLS_CA names") as caught:
         await ask(secured[0], files.other_ca, NAME)
     assert not caught.value.retriable
+
+
+async def test_renewed_files_count_from_the_next_connection_on(
+    secured: tuple[str, bool], files: Files
+) -> None:
+    own = (files.client_cert, files.client_key)
+    files.renew_server(files.other)
+    try:
+        assert await ask(secured[0], files.other_ca, NAME, *own) == "kraken"
+    finally:
+        files.renew_server(files.authority)
+    assert await ask(secured[0], files.ca, NAME, *own) == "kraken"
 
 
 async def test_another_name(secured: tuple[str, bool], files: Files) -> None:

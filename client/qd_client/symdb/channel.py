@@ -12,16 +12,27 @@ from typing import Any, Final, cast
 from grpclib.client import Channel
 from grpclib.protocol import H2Protocol
 
+from qd_schemas.renewed import RenewedContext
+
 GOODBYE_SECONDS_MAX: Final = 1.0
 _TURNS: Final = 5
 """Turns of the loop in which asyncio closes sockets, also those of a failed TLS handshake."""
 
 
 class ClosingChannel(Channel):
-    """A channel that knows its open connections; its parameters are those of `Channel`."""
+    """A channel that knows its open connections.
 
-    def __init__(self, host: str, port: int, **options: Any) -> None:
-        super().__init__(host, port, **options)
+    Parameters
+    ----------
+    tls : RenewedContext or None
+        What each connection is secured with.
+
+    The others are those of `Channel`.
+    """
+
+    def __init__(self, host: str, port: int, *, tls: RenewedContext | None, **options: Any) -> None:
+        super().__init__(host, port, ssl=tls.now() if tls else None, **options)
+        self._tls = tls
         self._open: set[_Connection] = set()
 
     async def aclose(self) -> None:
@@ -36,6 +47,11 @@ class ClosingChannel(Channel):
             connection.transport.abort()
         for _ in range(_TURNS):
             await asyncio.sleep(0)
+
+    async def _create_connection(self) -> H2Protocol:
+        if self._tls is not None:
+            self._ssl = self._tls.now()
+        return await super()._create_connection()
 
     def _protocol_factory(self) -> H2Protocol:
         return _Connection(super()._protocol_factory(), self._open)

@@ -23,7 +23,7 @@ from qd_client.errors import (
     SymdbUnavailable,
 )
 from qd_client.symdb.channel import ClosingChannel
-from qd_client.symdb.tls import client_context, tls_words
+from qd_client.symdb.tls import tls_of, tls_words
 from qd_schemas.specs import TlsSettings
 from qd_schemas.symdb_grpc import SymbolMasterStub
 from qd_schemas.symdb_messages import SymdbCodec
@@ -58,7 +58,7 @@ class Connection:
             host,
             port,
             codec=SymdbCodec(),
-            ssl=client_context(tls) if tls else None,
+            tls=tls_of(tls) if tls else None,
             config=Configuration(ssl_target_name_override=self._domain if tls else None),
         )
         self._stub = SymbolMasterStub(self._channel)

@@ -7,20 +7,26 @@ import ssl
 from qd_client.errors import SymdbTlsFailed
 from qd_schemas.errors import SettingError
 from qd_schemas.pem import PemFile, load_own, load_trusted
+from qd_schemas.renewed import RenewedContext
 from qd_schemas.specs import SYMDB_TLS_NAMES, TlsSettings
 
 _CA, _DOMAIN, _CERT, _KEY = SYMDB_TLS_NAMES
 _WRONG_NAME, _WRONG_ADDRESS = 62, 64  # of X509_verify_cert_error
 
 
-def client_context(settings: TlsSettings) -> ssl.SSLContext:
-    """What to trust, and with which certificate to be trusted.
+def tls_of(settings: TlsSettings) -> RenewedContext:
+    """What to trust, and with which certificate to be trusted, by the files as they are then.
 
     Raises
     ------
     SymdbTlsFailed
         A file is missing, or is not what its setting says.
     """
+    paths = filter(None, (settings.ca, settings.cert, settings.key))
+    return RenewedContext(lambda: _context(settings), paths)
+
+
+def _context(settings: TlsSettings) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies certificates and names
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])

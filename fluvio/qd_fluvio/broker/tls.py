@@ -16,18 +16,24 @@ from qd_fluvio.broker.connection import Connection, peer_of
 from qd_fluvio.broker.hub import Hub
 from qd_fluvio.broker.settings import TLS_GOODBYE_S_MAX, TLS_HANDSHAKE_S_MAX, TlsFiles
 from qd_schemas.pem import PemFile, load_own, load_trusted
+from qd_schemas.renewed import renewed_server
 
 _log = logging.getLogger("broker.tls")
 
 
 def server_context(files: TlsFiles) -> ssl.SSLContext:
-    """What the broker shows clients, and which clients it trusts.
+    """What the broker shows clients, and which clients it trusts, by the files as they are then.
 
     Raises
     ------
     SettingError
         If a file cannot be read, or is not what it should be.
     """
+    paths = (path for path in (files.cert, files.key, files.client_ca) if path is not None)
+    return renewed_server(lambda: _context(files), paths)
+
+
+def _context(files: TlsFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     load_own(context, PemFile("--tls-cert", files.cert), PemFile("--tls-key", files.key))
