@@ -59,6 +59,7 @@ class OwnTopics:
 
     def __init__(self, fluvio: Fluvio, client_id: int) -> None:
         self._fluvio = fluvio
+        self._client_id = client_id
         self._names = client_topics(client_id)
         self._created: set[str] = set()
 
@@ -70,16 +71,26 @@ class OwnTopics:
         TopicExists
             Unless `may_exist`.
         """
-        existed = False
-        for topic in self._names.all:
-            try:
-                await self._fluvio.create_topic(topic, settings_of(CLIENT_TOPIC))
-                self._created.add(topic)
-            except TopicExists:
-                if not may_exist:
-                    raise
-                existed = True
-        return existed
+        existed = await asyncio.gather(
+            *(self._create(topic) for topic in self._names.all), return_exceptions=True
+        )
+        for failure in existed:
+            if isinstance(failure, BaseException):
+                raise failure
+        if any(existed) and not may_exist:
+            raise TopicExists(
+                f"topics of client {self._client_id} are there: the id is somebody's; take another"
+            )
+        return any(existed)
+
+    async def _create(self, topic: str) -> bool:
+        """Create one; True where it was there."""
+        try:
+            await self._fluvio.create_topic(topic, settings_of(CLIENT_TOPIC))
+        except TopicExists:
+            return True
+        self._created.add(topic)
+        return False
 
     async def consumers(self) -> tuple[Consumer, Consumer]:
         """Consumers of data and errors from their ends, fixed before anything is asked for."""

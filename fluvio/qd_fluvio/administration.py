@@ -70,7 +70,7 @@ class Administration:
                 with allowed:
                     await self._control.create_topic(name, wanted, dry_run=True)
                 return
-            existed = any(topic.name == name for topic in await self._control.topics())
+            existed = bool(await self._control.topics(name))
             if not (existed and exist_ok):
                 with allowed:
                     await self._create(name, wanted, existed=existed)
@@ -86,16 +86,15 @@ class Administration:
                     raise
             await self._until_gone(name)
 
-    async def topics(self) -> list[TopicInfo]:
+    async def topics(self, *names: str) -> list[TopicInfo]:
         """See `qd_fluvio.api.Fluvio.topics`."""
         async with self._deadline("list topics"):
-            return await self._control.topics()
+            return await self._control.topics(*names)
 
     async def describe_topic(self, name: str) -> TopicInfo:
         """See `qd_fluvio.api.Fluvio.describe_topic`."""
-        for topic in await self.topics():
-            if topic.name == name:
-                return topic
+        for topic in await self.topics(name):
+            return topic
         raise TopicNotFound(f"topic {name!r} is not on the cluster {self._endpoint}; create it")
 
     async def partitions(self, topic: str | None = None) -> list[PartitionInfo]:
@@ -176,6 +175,6 @@ class Administration:
     async def _until_gone(self, name: str) -> None:
         """Wait until the cluster lists a topic no more."""
         while True:
-            if all(topic.name != name for topic in await self._control.topics()):
+            if not await self._control.topics(name):
                 return
             await asyncio.sleep(POLL_SECONDS)

@@ -347,8 +347,8 @@ class Fluvio(Protocol):
         """Delete a topic with its records; `TopicNotFound` unless `missing_ok`."""
         ...
 
-    async def topics(self) -> list[TopicInfo]:
-        """All topics, by name."""
+    async def topics(self, *names: str) -> list[TopicInfo]:
+        """All topics, or those of these names that there are, by name."""
         ...
 
     async def describe_topic(self, name: str) -> TopicInfo:

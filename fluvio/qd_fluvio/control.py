@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from qd_fluvio.api import CommittedOffset, PartitionInfo, TopicInfo, TopicSettings
@@ -41,6 +41,14 @@ class Bounds:
     leader: Address
     question: bytes = b""
     replicas: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The SPU that leads a partition, by its id, and how many keep it."""
+
+    leader: int
+    replicas: int
 
 
 class ControlPlane:
@@ -90,13 +98,17 @@ class ControlPlane:
         if answer.error:
             raise refusal(answer.error, f"{doing} on {self._endpoint}", answer.message)
 
-    async def topics(self) -> list[TopicInfo]:
-        """All topics, by name; one that is being deleted counts no more."""
+    async def topics(self, *names: str) -> list[TopicInfo]:
+        """All topics, or those of these names, by name; none that is being deleted."""
         async with self.servers.server(self.servers.sc) as sc:
-            found = await sc.list(metadata.TOPIC)
+            found = await sc.list(metadata.TOPIC, *names)
         deleting = metadata.TopicResolution.DELETING
         return sorted(
-            (topic_info(topic) for topic in found if topic.status.resolution != deleting),
+            (
+                topic_info(topic)
+                for topic in found  # a name is looked for in all parts of topics' names
+                if topic.status.resolution != deleting and (not names or topic.name in names)
+            ),
             key=lambda info: info.name,
         )
 
@@ -113,29 +125,32 @@ class ControlPlane:
     async def waits_for_spus(self, name: str) -> bool:
         """Whether a topic was taken, but cannot be made with the SPUs that there are."""
         async with self.servers.server(self.servers.sc) as sc:
-            found = await sc.list(metadata.TOPIC)
+            found = await sc.list(metadata.TOPIC, name)
         lacking = metadata.TopicResolution.INSUFFICIENT_RESOURCES
         return any(t.name == name and t.status.resolution == lacking for t in found)
 
     async def partitions(self, topic: str | None = None) -> list[PartitionInfo]:
         """All partitions, or a topic's, by topic and number, with what their leaders tell."""
-        found, ends, _ = await self._told(topic)
+        found, ends = await self._told(topic)
         infos = (partition_info(partition, ends.get(partition.name)) for partition in found)
         return sorted(infos, key=lambda info: (info.topic, info.partition))
 
     async def leaders(self, topic: str) -> dict[int, Address]:
         """The SPUs that lead and serve a topic's partitions; those without one are left out."""
-        found, ends, spus = await self._told(topic)
+        async with self.servers.server(self.servers.sc) as sc:
+            places = await self._places(sc, topic, system=False)
+            spus = {spu.spec.spu_id: spu for spu in await sc.list(metadata.SPU)}
+        ends = await self._ends_of(
+            {f"{topic}-{number}": place.leader for number, place in places.items()}, spus
+        )
         return {
-            int(partition.name.rpartition("-")[2]): self._address(spus.get(partition.spec.leader))
-            for partition in found
-            if partition.name in ends
+            number: self._address(spus.get(place.leader))
+            for number, place in places.items()
+            if f"{topic}-{number}" in ends
         }
 
-    async def _told(
-        self, topic: str | None
-    ) -> tuple[list[metadata.PartitionMetadata], _Ends, dict[int, metadata.SpuMetadata]]:
-        """Partitions as the SC lists them, what their leaders tell, and the SPUs by id.
+    async def _told(self, topic: str | None) -> tuple[list[metadata.PartitionMetadata], _Ends]:
+        """Partitions as the SC lists them, and what their leaders tell.
 
         Nothing is told of partitions whose leader cannot be reached or does not serve them.
         """
@@ -148,15 +163,22 @@ class ControlPlane:
             if not partition.status.being_deleted
             and topic in (None, partition.name.rpartition("-")[0])
         ]
+        leaders = {partition.name: partition.spec.leader for partition in found}
+        return found, await self._ends_of(leaders, spus)
+
+    async def _ends_of(
+        self, leaders: Mapping[str, int], spus: Mapping[int, metadata.SpuMetadata]
+    ) -> _Ends:
+        """What their leaders tell about partitions, by the partitions' names."""
         by_leader: defaultdict[int, list[str]] = defaultdict(list)
-        for partition in found:
-            by_leader[partition.spec.leader].append(partition.name)
+        for name, leader in leaders.items():
+            by_leader[leader].append(name)
         ends: _Ends = {}
         for told in await asyncio.gather(
             *(self._ends(spus.get(leader), names) for leader, names in by_leader.items())
         ):
             ends |= told
-        return found, ends, spus
+        return ends
 
     async def _ends(self, spu: metadata.SpuMetadata | None, names: Iterable[str]) -> _Ends:
         """What one leader tells about its partitions; nothing if it cannot be reached."""
@@ -211,19 +233,42 @@ class ControlPlane:
     async def _place(self, topic: str, partition: int, *, system: bool) -> tuple[Address, int]:
         """The SPU that leads a partition, and how many keep it."""
         async with self.servers.server(self.servers.sc) as sc:
-            name = f"{topic}-{partition}"
-            partitions = await sc.list(metadata.PARTITION, system=system)
-            found = next((p.spec for p in partitions if p.name == name), None)
-            if found is None:
-                known = any(p.name.rpartition("-")[0] == topic for p in partitions)
-                what = f"partition {partition} of topic {topic!r}" if known else f"topic {topic!r}"
-                raise TopicNotFound(f"{what} is not on the cluster {self._endpoint}; create it")
+            places = await self._places(sc, topic, system=system)
+            if partition not in places:
+                raise self._missing(f"partition {partition} of topic {topic!r}")
+            place = places[partition]
             spus = await sc.list(metadata.SPU)
         try:
-            leader = next((spu for spu in spus if spu.spec.spu_id == found.leader), None)
-            return self._address(leader), len(found.replicas)
+            leader = next((spu for spu in spus if spu.spec.spu_id == place.leader), None)
+            return self._address(leader), place.replicas
         except ConnectionLost as error:
             raise ConnectionLost(f"partition {partition} of topic {topic!r}: {error}") from None
+
+    async def _places(self, sc: Server, topic: str, *, system: bool) -> dict[int, _Place]:
+        """Who leads each partition of a topic.
+
+        The SC finds a topic by its name; of partitions it lists all or none, which takes long
+        with thousands of topics. They are needed only where a leader is elected among several.
+        """
+        found = await sc.list(metadata.TOPIC, topic, system=system)
+        status = next((one.status for one in found if one.name == topic), None)
+        if status is None or status.resolution == metadata.TopicResolution.DELETING:
+            raise self._missing(f"topic {topic!r}")
+        if not status.replica_map:
+            raise ConnectionLost(
+                f"topic {topic!r} has no place on an SPU yet; try again, or see if enough SPUs run"
+            )
+        if all(len(place.spus) == 1 for _, place in status.replica_map):
+            return {number: _Place(place.spus[0], 1) for number, place in status.replica_map}
+        listed = await sc.list(metadata.PARTITION, system=system)
+        return {
+            int(one.name.rpartition("-")[2]): _Place(one.spec.leader, len(one.spec.replicas))
+            for one in listed
+            if one.name.rpartition("-")[0] == topic
+        }
+
+    def _missing(self, what: str) -> TopicNotFound:
+        return TopicNotFound(f"{what} is not on the cluster {self._endpoint}; create it")
 
     async def committed_offsets(self) -> list[CommittedOffset]:
         """What all named consumers have committed, by consumer, topic and partition."""

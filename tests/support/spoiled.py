@@ -168,10 +168,14 @@ def _objects(cluster: Spoiled, label: str) -> object:
         spec = metadata.SpuSpec(1, 1, ingress, private)
         return admin.SpuList((metadata.SpuMetadata("spu-1", spec, metadata.SpuStatus()),))
     if label == metadata.TOPIC:
+        place = metadata.ReplicaPlace(tuple(range(1, cluster.replicas + 1)))
         topic = metadata.TopicMetadata(
             TOPIC,
             metadata.TopicSpec(metadata.ComputedReplicas(cluster.partitions)),
-            metadata.TopicStatus(metadata.TopicResolution.PROVISIONED, ()),
+            metadata.TopicStatus(
+                metadata.TopicResolution.PROVISIONED,
+                tuple((number, place) for number in range(cluster.partitions)),
+            ),
         )
         return admin.TopicList((topic,) * cluster.is_there)
     status = metadata.PartitionStatus(

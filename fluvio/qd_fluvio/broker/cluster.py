@@ -74,10 +74,14 @@ class Cluster:
         if label == SMARTMODULE:
             modules = self._modules.select(wanted.names)
             return tuple(summary_of(item) if wanted.summary else item for item in modules)
-        found = self.snapshot(label)
+        names = () if label == PARTITION else wanted.names
+        if label == TOPIC and names:  # asked for with every look-up: not all are looked at
+            named = [topic for topic in self._announced() if _matches(topic.name, names)]
+            found = topic_views(named)
+        else:
+            found = self.snapshot(label)
         if label in (TOPIC, PARTITION):
             found = tuple(item for item in found if item.spec.system == wanted.system)
-        names = () if label == PARTITION else wanted.names
         return tuple(item for item in found if _matches(item.name, names))
 
     async def create_topic(self, request: admin.CreateTopic) -> None:

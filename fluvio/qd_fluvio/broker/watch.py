@@ -25,7 +25,7 @@ from qd_fluvio.wire.admin import (
     WatchResponse,
 )
 from qd_fluvio.wire.codec import Labelled, encode
-from qd_fluvio.wire.frames import encode_response
+from qd_fluvio.wire.frames import encode_response, response_of
 from qd_fluvio.wire.metadata import PARTITION, SPU, TOPIC
 from qd_fluvio.wire.modules import SMARTMODULE, summary_of
 
@@ -94,17 +94,23 @@ class Watchers:
     def publish(self, label: str, kind: ChangeKind, objects: tuple[Any, ...]) -> None:
         """Tell the watchers of this kind that objects came, changed or went."""
         self._epoch += 1
+        messages: dict[tuple[int, bool], bytes] = {}  # the same for hundreds of watchers
         for watcher in list(self._watchers):
-            if watcher.label == label:
-                self._tell(watcher, kind, objects)
+            if watcher.label == label and not (watcher.catching_up or watcher.sink.closing):
+                form = watcher.version, watcher.summary
+                if form not in messages:
+                    messages[form] = self._changes(watcher, kind, objects)
+                self._tell(watcher, messages[form])
 
-    def _tell(self, watcher: Watcher, kind: ChangeKind, objects: tuple[Any, ...]) -> None:
-        if watcher.catching_up or watcher.sink.closing:
-            return
+    def _changes(self, watcher: Watcher, kind: ChangeKind, objects: tuple[Any, ...]) -> bytes:
+        change = _CHANGES[watcher.label]
+        changes = tuple(change(kind, item) for item in _shown(watcher, objects))
+        update = _UPDATES[watcher.label](self._epoch, changes=changes)
+        return encode(WatchResponse(Labelled(watcher.label, update)), watcher.version)
+
+    def _tell(self, watcher: Watcher, message: bytes) -> None:
         if watcher.sink.unsent_bytes <= WATCH_BACKLOG_BYTES_MAX:
-            change = _CHANGES[watcher.label]
-            changes = tuple(change(kind, item) for item in _shown(watcher, objects))
-            self._send(watcher, _UPDATES[watcher.label](self._epoch, changes=changes))
+            watcher.sink.push(response_of(watcher.correlation_id, message))
         else:
             watcher.catching_up = asyncio.get_running_loop().create_task(self._catch_up(watcher))
 

@@ -103,7 +103,11 @@ def decode_response(payload: Buffer, api: Api[Any, R], version: int) -> tuple[in
 
 def encode_response(correlation_id: int, body: object, version: int) -> bytes:
     """Write a response's frame, length included."""
-    message = encode(body, version)
+    return response_of(correlation_id, encode(body, version))
+
+
+def response_of(correlation_id: int, message: bytes) -> bytes:
+    """The frame of a response whose body is written already."""
     return LENGTH.pack(4 + len(message)) + _CORRELATION.pack(correlation_id) + message
 
 

@@ -10,33 +10,40 @@ import asyncio
 
 from qd_fluvio import Fluvio
 
+NAMES_MAX = 100
+"""Asked for in one question; where more want to know, all topics are asked for."""
+
 
 class ExistingTopics:
-    """Asks a cluster for its topics, one question at a time."""
+    """Asks a cluster for topics, one question at a time."""
 
     def __init__(self) -> None:
         self._asking: asyncio.Task[frozenset[str]] | None = None
+        self._wanted: set[str] = set()  # by the next question
 
-    async def names(self, fluvio: Fluvio) -> frozenset[str]:
-        """The topics that there are now: as the cluster answers a question not older than this.
+    async def has(self, fluvio: Fluvio, topic: str) -> bool:
+        """Whether a topic is there: as the cluster answers a question not older than this.
 
         Raises
         ------
         FluvioError
             It does not answer.
         """
+        self._wanted.add(topic)
         before = self._asking
         if before is not None and not before.done():
             await asyncio.wait([before])
-        if self._asking is before:  # else somebody who waited too has asked
-            self._asking = asyncio.create_task(_names(fluvio))
+        if self._asking is before:  # else somebody who waited too has asked, for this one as well
+            wanted, self._wanted = self._wanted, set()
+            self._asking = asyncio.create_task(_names(fluvio, wanted))
             self._asking.add_done_callback(_retrieve)
         assert self._asking is not None
-        return await asyncio.shield(self._asking)
+        return topic in await asyncio.shield(self._asking)
 
 
-async def _names(fluvio: Fluvio) -> frozenset[str]:
-    return frozenset([topic.name for topic in await fluvio.topics()])
+async def _names(fluvio: Fluvio, wanted: set[str]) -> frozenset[str]:
+    names = sorted(wanted) if len(wanted) <= NAMES_MAX else []
+    return frozenset([topic.name for topic in await fluvio.topics(*names)])
 
 
 def _retrieve(asking: asyncio.Task[frozenset[str]]) -> None:

@@ -58,7 +58,7 @@ class Link:
             It cannot be opened.
         """
         fluvio = await self.get()
-        if topic not in await self._topics.names(fluvio):
+        if not await self._topics.has(fluvio, topic):
             raise TopicNotFound(f"the cluster at {fluvio.endpoint} has no topic {topic}")
         async with self._opening:
             return GuardedProducer(await fluvio.producer(topic), self._may_act)
