@@ -26,6 +26,7 @@ Start here:
   qd stream XBTCAD --bars 1d  a market's daily bars
   qd alerts --follow          breakouts as they are found
   qd topics list              what Fluvio holds
+  qd deploy --overlay embedded  all of it on Kubernetes
 
 \b
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a part died (status),
@@ -66,6 +67,17 @@ def _options(
         bool,
         typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version."),
     ] = False,
+    cluster: Annotated[
+        bool | None,
+        typer.Option(
+            "--cluster/--no-cluster",
+            help="Use the deployment that `qd deploy` made last, or none "
+            "(default: where no local stack runs).",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
+    if cluster is not None:
+        os.environ["QD_DEPLOYMENT"] = "remembered" if cluster else "none"
     if context.invoked_subcommand != "config":  # which tells where each setting comes from
         join_environment(os.environ)

@@ -100,7 +100,9 @@ def targets(
     fluvio: str | None = None,
     database: str | None = None,
     symdb: str | None = None,
+    role: str = "owner",
 ) -> Targets:
     """Collect what the options say about the stack to talk to."""
     given = {FLUVIO: fluvio, DATABASE: database, SYMDB: symdb}
-    return Targets({key: value for key, value in given.items() if value}, state_folder(state))
+    named = {key: value for key, value in given.items() if value}
+    return Targets(named, state_folder(state), role)

@@ -1,7 +1,9 @@
 """Where the stack is that a command talks to: an option, else the environment, else a state,
 and for the Fluvio cluster alone at last the current profile of Fluvio's own file.
 
-Nothing here connects to anything.
+A state is a stack that runs on this machine, or a deployment on Kubernetes: the one that was chosen
+outright (``qd --cluster``, QD_DEPLOYMENT), else the stack, else the deployment that is remembered.
+Nothing here connects to anything but the tunnels into a deployment.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -25,6 +28,8 @@ from qd_client.local import is_alive, state_path
 from qd_schemas.errors import QdError, SettingError
 
 if TYPE_CHECKING:
+    from qd_cli.deploy.reached import Reached
+    from qd_cli.deploy.remembered import Deployment
     from qd_cli.profiles import Profile
     from qd_client.local import StackRecord
     from qd_schemas.specs import FluvioSettings
@@ -53,10 +58,13 @@ class Targets:
         What options named.
     folder : StateFolder
         Whose running stack is used for what neither options nor the environment name.
+    role : str
+        The database's role to take in a deployment: owner, importer or admin.
     """
 
     given: Mapping[str, str]
     folder: StateFolder
+    role: str = "owner"
 
     def cluster(self) -> FluvioSettings:
         """Find the Fluvio cluster, and how to speak to it.
@@ -73,6 +81,8 @@ class Targets:
             return _of_profile(file.find(given))
         if given:
             return _of_endpoint(given)
+        if deployed := self._deployed():
+            return deployed.cluster
         record = self.folder.read()
         if record.parts:  # of a stack that died, it is said that it died
             found = self._find(FLUVIO)
@@ -101,7 +111,10 @@ class Targets:
         """The database's DSN: the option's, QD_DATABASE, its file's, or the running stack's."""
         if given := self.given.get(DATABASE):
             return given
-        return database_of(os.environ) or self._find(DATABASE)
+        if named := database_of(os.environ):
+            return named
+        deployed = self._deployed()
+        return deployed.database(self.role) if deployed else self._find(DATABASE)
 
     def database_at_hand(self) -> str | None:
         """The database's DSN; None where nothing names one and no stack has one."""
@@ -111,8 +124,25 @@ class Targets:
 
     @property
     def symdb(self) -> str:
-        """``host:port`` of symdb."""
-        return self._find(SYMDB)
+        """``host:port`` of symdb; how to speak TLS to a deployment's joins the environment."""
+        deployed = None if self._named(SYMDB) else self._deployed()
+        if deployed is None:
+            return self._find(SYMDB)
+        endpoint, settings = deployed.symdb
+        os.environ.update(settings)
+        return endpoint
+
+    def _deployed(self) -> Reached | None:
+        """The deployment to use; none where a stack of this machine goes first."""
+        from qd_cli.deploy import remembered
+
+        if where := remembered.chosen(self.folder.path):
+            return _reached(where)
+        where = None if self.folder.read().parts else remembered.fallback(self.folder.path)
+        if where is None:
+            return None
+        _tell_of_deployment(where)
+        return _reached(where)
 
     def run(self, main: Callable[[Interrupts], Awaitable[T]]) -> T:
         """Run a command's coroutine; its error also says which part of the stack died."""
@@ -139,8 +169,12 @@ class Targets:
 
     def dead(self) -> str:
         """Name the parts of the running stack that died, unless another stack was meant."""
+        from qd_cli.deploy import remembered
+
         names = (FLUVIO, DATABASE, DATABASE_FILE, SYMDB)
         if any(self.given.get(name) or os.environ.get(name) for name in names):
+            return ""
+        if remembered.chosen(self.folder.path):
             return ""
         parts = self.folder.read().parts.items()
         return ", ".join(name for name, part in parts if not is_alive(part.identity))
@@ -179,6 +213,18 @@ def database_of(env: Mapping[str, str]) -> str | None:
     from qd_store.credentials import dsn_of
 
     return dsn_of(DatabaseSettings.from_env(env))
+
+
+def _reached(where: Deployment) -> Reached:
+    from qd_cli.deploy.reached import reached
+
+    return reached(where)
+
+
+@functools.cache
+def _tell_of_deployment(where: Deployment) -> None:
+    """Say once that a deployment is used which nobody named."""
+    _tell(f"using the deployment {where}; `qd --no-cluster` does not")
 
 
 def _tell(text: str) -> None:

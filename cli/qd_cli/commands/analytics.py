@@ -226,6 +226,8 @@ def _environment(where: Targets) -> dict[str, str]:
     return env | {
         "QD_FLUVIO": cluster.endpoint,
         "QD_FLUVIO_CLIENT": cluster.client.value,
+        "QD_FLUVIO_SPU_ADDRESS": cluster.spu_address.value,
+        "QD_FLUVIO_ADDRESSES": ",".join("=".join(pair) for pair in cluster.addresses),
         "QD_SYMDB": where.symdb,
     }
 

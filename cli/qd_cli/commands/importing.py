@@ -118,7 +118,7 @@ def import_files(
     if missing:
         raise RequestRefused(f"{missing[0]} does not exist: give CSVs, folders or zips")
     find_exchange(given.exchange or "kraken")  # before anything is asked of a stack
-    found = targets(state, database=database)
+    found = targets(state, database=database, role="importer")
     wanted = ImportSettings(exchange="kraken", rejects=found.folder.rejects)
     chosen = given.or_else(wanted)
     if dry_run:

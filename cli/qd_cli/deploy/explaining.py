@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from qd_cli.deploy.kubectl import Json
@@ -20,6 +21,8 @@ IMAGE_PATIENCE: Final = 60.0
 """A registry may be busy."""
 CRASH_PATIENCE: Final = 120.0
 """What it needs may come up meanwhile."""
+START_SECONDS: Final = 30.0
+"""Before that, a pod that does not answer its probes is only starting."""
 _OOM_CODE: Final = 137
 _REASON_CHARACTERS_MAX: Final = 600
 
@@ -258,6 +261,8 @@ def _of_warnings(pod: str, status: Json, warnings: Sequence[Json]) -> list[Probl
     last = warnings[-1]
     reason, message = last.get("reason", ""), _short(last.get("message", ""))
     if reason == "Unhealthy":
+        if _seconds_since_start(status, last) < START_SECONDS:
+            return []
         probe = message.partition(" ")[0].lower()
         return [
             Problem(
@@ -274,6 +279,15 @@ def _of_warnings(pod: str, status: Json, warnings: Sequence[Json]) -> list[Probl
         todo = "the cluster's network is not well: look with `kubectl get pods -n kube-system`"
         return [Problem(f"pod {pod} gets no network", message, todo)]
     return []
+
+
+def _seconds_since_start(status: Json, event: Json) -> float:
+    """How old a pod was when something happened to it."""
+    try:
+        began = datetime.fromisoformat(status["startTime"])
+        return (datetime.fromisoformat(event["lastTimestamp"]) - began).total_seconds()
+    except (KeyError, TypeError, ValueError):
+        return START_SECONDS
 
 
 def _mount_advice(message: str) -> str:
@@ -331,7 +345,7 @@ def explain_job(job: Json) -> list[Problem]:
             name = job["metadata"]["name"]
             why = _short(f"{condition.get('reason', '')}: {condition.get('message', '')}")
             todo = "mend what its last lines say, then `qd deploy` again"
-            return [Problem(f"job {name} failed", why, todo, f"job/{name}", "", SOON)]
+            return [Problem(f"job {name} failed", why, todo, patience_seconds=SOON)]
     return []
 
 

@@ -20,6 +20,7 @@ from qd_cli.deploy.plan import component_of, kind_of, labels_of, name_of
 
 KINDS: Final = "deployments,statefulsets,jobs,replicasets,pods,persistentvolumeclaims"
 """What is asked for; events beside it, where they may be read."""
+_POD_REVISION: Final = "controller-revision-hash"
 _REVISION: Final = "deployment.kubernetes.io/revision"
 
 
@@ -126,18 +127,8 @@ def part_of(found: Seen, kind: str, name: str) -> Part:
 
 def _part(thing: Json, found: Seen) -> Part:
     pods = pods_of(thing, found)
-    uid = thing["metadata"].get("uid", "")
     state, ready, wanted = _READERS[kind_of(thing)](thing)
-    problems: list[Problem] = []
-    if state not in SETTLED:
-        owners = [uid, *(each["metadata"]["uid"] for each in found.by_owner.get(uid, ()))]
-        problems += explain_job(thing) if kind_of(thing) == "Job" else []
-        problems += [
-            each for owner in owners for each in explain_events(found.events.get(owner, ()))
-        ]
-        for pod in pods:
-            problems += explain_pod(pod, found.events.get(pod["metadata"]["uid"], ()))
-        problems += _of_claims(pods, found)
+    problems = [] if state in SETTLED else _problems(thing, pods, wanted, found)
     spec = thing["spec"]["template"]["spec"]
     return Part(
         labels_of(thing).get(COMPONENT_LABEL, name_of(thing)),
@@ -151,6 +142,18 @@ def _part(thing: Json, found: Seen) -> Part:
         spec["containers"][0]["image"],
         tuple(dict.fromkeys(problems)),
     )
+
+
+def _problems(thing: Json, pods: Sequence[Json], wanted: int, found: Seen) -> list[Problem]:
+    problems = explain_job(thing) if kind_of(thing) == "Job" else []
+    if len(pods) < wanted:
+        uid = thing["metadata"].get("uid", "")
+        owners = [uid, *(each["metadata"]["uid"] for each in found.by_owner.get(uid, ()))]
+        for owner in owners:
+            problems += explain_events(found.events.get(owner, ()))
+    for pod in pods:
+        problems += explain_pod(pod, found.events.get(pod["metadata"]["uid"], ()))
+    return [*problems, *_of_claims(pods, found)]
 
 
 def _of_claims(pods: Sequence[Json], found: Seen) -> Iterator[Problem]:
@@ -178,7 +181,36 @@ def pods_of(thing: Json, found: Seen) -> list[Json]:
             if (each["metadata"].get("annotations") or {}).get(_REVISION) == current
         ]
         owned = [pod for each in newest for pod in found.by_owner.get(each["metadata"]["uid"], [])]
-    return [pod for pod in owned if kind_of(pod) == "Pod"]
+    pods = [pod for pod in owned if kind_of(pod) == "Pod"]
+    if kind_of(thing) == "Job":  # of those that failed one after the other, the last one tells
+        return sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")))[-1:]
+    return pods
+
+
+def stuck_pods(found: Seen) -> list[str]:
+    """Pods of an old revision that are not ready, and for which a StatefulSet waits in vain.
+
+    It replaces a pod only once that is ready, so one that never becomes so has to be deleted.
+    """
+    stuck = []
+    for thing in found.objects:
+        status = thing.get("status") or {}
+        newest = status.get("updateRevision")
+        is_told = status.get("observedGeneration", 0) >= thing["metadata"].get("generation", 0)
+        if kind_of(thing) != "StatefulSet" or not newest or not is_told:
+            continue
+        for pod in pods_of(thing, found):
+            if labels_of(pod).get(_POD_REVISION) != newest and not is_ready(pod):
+                stuck.append(name_of(pod))
+    return stuck
+
+
+def is_ready(pod: Json) -> bool:
+    """Whether a pod is ready, or about to go."""
+    return bool(pod["metadata"].get("deletionTimestamp")) or any(
+        condition["type"] == "Ready" and condition["status"] == "True"
+        for condition in (pod.get("status") or {}).get("conditions") or ()
+    )
 
 
 def _deployment(thing: Json) -> tuple[State, int, int]:

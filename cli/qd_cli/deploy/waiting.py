@@ -11,7 +11,7 @@ from typing import Final
 
 from qd_cli.deploy.explaining import Problem
 from qd_cli.deploy.kubectl import Kubectl
-from qd_cli.deploy.observing import KINDS, SETTLED, Part, Seen, State, part_of, seen
+from qd_cli.deploy.observing import KINDS, SETTLED, Part, Seen, State, part_of, seen, stuck_pods
 from qd_cli.errors import CliError, DeploymentFailed, KubernetesFailed, KubernetesUnusable
 
 LOOK_SECONDS: Final = 1.0
@@ -82,6 +82,7 @@ async def until_ready(
                 raise
         else:
             answered = clock()
+            await _mend(kubectl, found)
             parts = [part_of(found, kind, name) for kind, name in wanted]
             show(parts)
             if all(part.state in SETTLED for part in parts):
@@ -93,6 +94,11 @@ async def until_ready(
         if clock() >= deadline:
             raise await failure(kubectl, parts, timed_out=True)
         await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _mend(kubectl: Kubectl, found: Seen) -> None:
+    for pod in stuck_pods(found):
+        await kubectl.run("delete", "pod", pod, "--ignore-not-found", "--wait=false")
 
 
 async def failure(

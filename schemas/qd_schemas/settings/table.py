@@ -457,6 +457,8 @@ CONFIG_NAME: Final = "QD_CONFIG"
 OTHER_NAMES: Final[Mapping[str, str]] = {
     CONFIG_NAME: "The TOML file with settings; the environment goes before it.",
     "QD_STATE": "To commands: the state folder of the stack.",
+    "QD_DEPLOYMENT": "To commands: the deployment on Kubernetes that they use, CONTEXT/NAMESPACE, "
+    "or `remembered` (the one that `qd deploy` made last) or `none`.",
     "QD_DEBUG": "To commands: 1 shows the traceback of an error.",
     "QD_COMPLETION_SECONDS": "To commands: how long a completion in the shell may take.",
     "QD_OWNER_PASSWORD": "To `qd db roles`, as the next three, each also with _FILE.",

@@ -152,7 +152,7 @@ def roles(
     from qd_store.administration.roles import PasswordState, apply_roles, passwords_of, variable_of
 
     passwords = passwords_of(os.environ)
-    where = targets(state, database=database)
+    where = targets(state, database=database, role="admin")
     dsn = where.database
     made = where.run(lambda _: asyncio.to_thread(apply_roles, dsn, passwords, prefix=prefix))
     if json:
