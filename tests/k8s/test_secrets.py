@@ -118,7 +118,7 @@ def test_all_parts_speak_tls(variant: str) -> None:
 
 def test_servers_of_the_cluster_take_nothing_but_tls() -> None:
     found = rendered("embedded with all")
-    (database,) = found.pod("database").containers
+    database = found.pod("database").main
     assert {"ssl=on", "hba_file=/etc/qd/pg_hba_tls.conf"} <= set(database.spec["args"])
     name = found.pod("database").volumes["settings"]["configMap"]["name"]
     rules = found.get("ConfigMap", name)["data"]["pg_hba_tls.conf"]

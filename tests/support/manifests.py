@@ -87,6 +87,12 @@ class Pod:
         return self.labels[COMPONENT]
 
     @property
+    def main(self) -> Container:
+        """The container that is the part itself; others help it."""
+        (found,) = (each for each in self.containers if each.name == self.component)
+        return found
+
+    @property
     def is_ours(self) -> bool:
         """Whether it runs this project's image."""
         return self.component != "database"
