@@ -48,6 +48,7 @@ def test_pods_of_one_part_are_spread(variant: str) -> None:
             continue
         spread = {each["topologyKey"]: each for each in pod.spec["topologySpreadConstraints"]}
         assert set(spread) == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+        assert all(each["nodeTaintsPolicy"] == "Honor" for each in spread.values())
         (apart,) = pod.spec["affinity"]["podAntiAffinity"][
             "preferredDuringSchedulingIgnoredDuringExecution"
         ]
