@@ -238,11 +238,12 @@ def _crashed(pod: str, container: Json, last: Json) -> Problem:
         why = f"{why}, exit code {code}"
     if code == _OOM_CODE:
         why += " (killed)"
+    if not often:  # a Job's: whether there is another try is for the Job to say
+        what = f"container {name} of pod {pod} failed"
+        return Problem(what, why, "its last lines say why", pod, name)
     return Problem(
-        f"container {name} of pod {pod} ends again and again"
-        if often
-        else f"container {name} of pod {pod} failed",
-        why + (f", {often} restarts" if often else ""),
+        f"container {name} of pod {pod} ends again and again",
+        f"{why}, {often} restarts",
         "its last lines say why",
         pod,
         name,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -86,8 +86,6 @@ class OnTop:
         Replicas and settings.
     suffix : str
         What names end with.
-    patches : sequence of mapping
-        As Kustomize has them.
     """
 
     namespace: str
@@ -95,7 +93,6 @@ class OnTop:
     components: Sequence[Path] = ()
     changes: Changes = field(default_factory=Changes)
     suffix: str = ""
-    patches: Sequence[Mapping[str, Any]] = ()
 
 
 def kustomization(below: Path, here: Path, top: OnTop) -> dict[str, Any]:
@@ -128,7 +125,6 @@ def kustomization(below: Path, here: Path, top: OnTop) -> dict[str, Any]:
             }
             for part, values in top.changes.settings.items()
         ],
-        "patches": list(top.patches),
     }
     return {key: value for key, value in found.items() if value}
 

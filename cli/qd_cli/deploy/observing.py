@@ -187,6 +187,14 @@ def pods_of(thing: Json, found: Seen) -> list[Json]:
     return pods
 
 
+def problems_of_pod(found: Seen, name: str) -> list[Problem]:
+    """What is wrong with one pod."""
+    for thing in found.objects:
+        if kind_of(thing) == "Pod" and name_of(thing) == name:
+            return explain_pod(thing, found.events.get(thing["metadata"]["uid"], ()))
+    return []
+
+
 def stuck_pods(found: Seen) -> list[str]:
     """Pods of an old revision that are not ready, and for which a StatefulSet waits in vain.
 

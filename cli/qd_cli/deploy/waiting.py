@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,18 @@ from typing import Final
 
 from qd_cli.deploy.explaining import Problem
 from qd_cli.deploy.kubectl import Kubectl
-from qd_cli.deploy.observing import KINDS, SETTLED, Part, Seen, State, part_of, seen, stuck_pods
+from qd_cli.deploy.log_lines import readable
+from qd_cli.deploy.observing import (
+    KINDS,
+    SETTLED,
+    Part,
+    Seen,
+    State,
+    part_of,
+    problems_of_pod,
+    seen,
+    stuck_pods,
+)
 from qd_cli.errors import CliError, DeploymentFailed, KubernetesFailed, KubernetesUnusable
 
 LOOK_SECONDS: Final = 1.0
@@ -117,6 +127,16 @@ async def failure(
     return DeploymentFailed("\n".join([*blocks, what]))
 
 
+async def failure_of_pod(kubectl: Kubectl, name: str) -> DeploymentFailed | None:
+    """Say what is wrong with one pod; None where nothing is known to be."""
+    found = await look(kubectl)
+    problems = problems_of_pod(found, name)
+    if not problems:
+        return None
+    blocks = [await described(kubectl, each) for each in problems]
+    return DeploymentFailed("\n".join([f"pod {name} does not start", *blocks]))
+
+
 async def described(kubectl: Kubectl, problem: Problem) -> str:
     """A problem in some lines, with the last ones that its container wrote."""
     lines = [f"- {problem.what}"]
@@ -136,21 +156,5 @@ async def _last_lines(kubectl: Kubectl, problem: Problem) -> list[str]:
         except CliError:
             continue
         if text.strip():
-            return [_readable(line) for line in text.splitlines()]
+            return [readable(line) for line in text.splitlines()]
     return []
-
-
-def _readable(line: str) -> str:
-    """A log line for people, also where it is one JSON object."""
-    if not line.startswith("{"):
-        return line
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return line
-    if not isinstance(found, dict):
-        return line
-    return " ".join(
-        str(value) if key in ("time", "level", "event") else f"{key}={value}"
-        for key, value in found.items()
-    )

@@ -1,10 +1,16 @@
-"""Options that the commands for Kubernetes share. Only declarations."""
+"""Options that the commands for Kubernetes share. Only declarations, and what they mean."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from qd_cli.targets import state_folder
+
+if TYPE_CHECKING:
+    from qd_cli.deploy.kubectl import Kubectl
 
 _PANEL = "Which cluster"
 
@@ -27,3 +33,18 @@ Namespace = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+
+
+async def where(state: Path | None, context: str | None, namespace: str | None) -> Kubectl:
+    """kubectl for the deployment that is meant: named by options, chosen, or remembered."""
+    from qd_cli.deploy import remembered
+    from qd_cli.deploy.choices import checked_namespace
+    from qd_cli.deploy.kubectl import open_kubectl
+    from qd_cli.deploy.names import NAMESPACE
+
+    folder = state_folder(state).path
+    known = remembered.chosen(folder) or remembered.recall(folder)
+    if known is not None and context in (None, known.context):
+        context, namespace = known.context, namespace or known.namespace
+    kubectl, _ = await open_kubectl(context, checked_namespace(namespace or NAMESPACE))
+    return kubectl
