@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from support.flows import Peer, may_connect
+from support.flows import Peer, may_connect, may_enter, may_leave
 from support.manifests import COMPONENT, NAME, OVERLAYS, Json, Rendered, rendered
 
 CLIENTS: Final = {
@@ -94,6 +94,25 @@ def test_each_port_is_open_to_whom_it_is_for(variant: str) -> None:
             assert reached == expected(found, target, name), f"{target.name} {name}"
             tried += 1
     assert tried >= 4
+
+
+@pytest.mark.parametrize("variant", OVERLAYS)
+def test_each_end_alone_keeps_others_out(variant: str) -> None:
+    """Neither stands on the other's policy: a pod may be labelled, or not be in our namespace."""
+    found = rendered(variant)
+    labelled = [Peer(name, labels, {}) for name, labels in CLIENTS.items()]
+    opened = {"postgres": "database", "grpc": "symdb", "sc": "fluvio", "spu": "fluvio"}
+    for target in peers_of(found):
+        for name, port in target.ports.items():
+            let_in = {
+                each.name
+                for each in (*labelled, *STRANGERS)
+                if may_enter(policies(found), each, target, port)
+            }
+            let_out = {
+                each.name for each in labelled if may_leave(policies(found), each, target, port)
+            }
+            assert let_in == let_out == {opened[name]} if name in opened else not let_in | let_out
 
 
 @pytest.mark.parametrize("variant", OVERLAYS)

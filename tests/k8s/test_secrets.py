@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from qd_fluvio.broker.settings import SPU_NAME
 from qd_schemas.settings import table
 from support.manifests import K8S, OVERLAYS, VARIANTS, Pod, rendered
 
@@ -150,6 +151,7 @@ def test_each_certificate_is_for_the_names_that_clients_use() -> None:
             assert name in spec["dnsNames"]
         assert "server auth" in spec["usages"]
         found.get("Service", service)
+    assert f"{SPU_NAME}.qd-broker" in certificates["qd-tls-broker"]["dnsNames"]
     assert "client auth" in certificates["qd-tls-client"]["usages"]
     hours = {spec["duration"]: spec["renewBefore"] for spec in certificates.values()}
     assert hours == {"2160h": "720h"}

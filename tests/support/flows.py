@@ -25,9 +25,23 @@ def may_connect(
     policies: Sequence[Json], source: Peer, target: Peer, port: int, protocol: str = "TCP"
 ) -> bool:
     """Whether both ends' policies let a connection through; namespaces without any let all."""
-    return _lets(policies, "Egress", source, target, target, port, protocol) and _lets(
-        policies, "Ingress", target, source, target, port, protocol
+    return may_leave(policies, source, target, port, protocol) and may_enter(
+        policies, source, target, port, protocol
     )
+
+
+def may_leave(
+    policies: Sequence[Json], source: Peer, target: Peer, port: int, protocol: str = "TCP"
+) -> bool:
+    """Whether the policies of who connects let a connection through."""
+    return _lets(policies, "Egress", source, target, target, port, protocol)
+
+
+def may_enter(
+    policies: Sequence[Json], source: Peer, target: Peer, port: int, protocol: str = "TCP"
+) -> bool:
+    """Whether the policies of who listens let a connection through."""
+    return _lets(policies, "Ingress", target, source, target, port, protocol)
 
 
 def _lets(
