@@ -23,7 +23,8 @@ from support.relays import Relay
 Importer = Callable[..., ImportReport]
 Stored = Callable[[str], list[tuple[int, int, float, float]]]
 
-TEXT = b"".join(b"%d,%d.5,2\n" % (1514764802 + i, i + 1) for i in range(50_000))
+ROWS = 10_000
+TEXT = b"".join(b"%d,%d.5,2\n" % (1514764802 + i, i + 1) for i in range(ROWS))
 BAD = b"1514764804,0,1\nhalf\n"
 
 
@@ -44,7 +45,7 @@ def bucket() -> Iterator[Storage]:
 @pytest.fixture
 def relay(bucket: Storage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
     monkeypatch.setattr(objects, "READ_SECONDS", ())
-    monkeypatch.setattr(objects, "BLOCK_BYTES", 100_000)
+    monkeypatch.setattr(objects, "BLOCK_BYTES", 20_000)
     found = Relay(bucket.address)
     try:
         yield found
@@ -68,8 +69,8 @@ def read(source: Source) -> bytes:
 
 
 def test_folders_and_zips_of_a_bucket(bucket: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects, "BLOCK_BYTES", 100_000)
-    monkeypatch.setattr(objects, "SCATTERED_BLOCK_BYTES", 10_000)
+    monkeypatch.setattr(objects, "BLOCK_BYTES", 20_000)
+    monkeypatch.setattr(objects, "SCATTERED_BLOCK_BYTES", 5_000)
     monkeypatch.setattr(objects, "SCATTERED_BLOCKS_MAX", 2)
     found = find_sources([bucket.uri("deep/")], KRAKEN)
     assert [(source.name, source.symbol) for source in found] == [
@@ -84,8 +85,8 @@ def test_folders_and_zips_of_a_bucket(bucket: Storage, monkeypatch: pytest.Monke
 def test_a_zips_members_are_read_side_by_side(
     bucket: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qd_store.imports.sources.BLOCK_BYTES", 50_000)
-    monkeypatch.setattr(objects, "SCATTERED_BLOCK_BYTES", 7_000)
+    monkeypatch.setattr("qd_store.imports.sources.BLOCK_BYTES", 12_000)
+    monkeypatch.setattr(objects, "SCATTERED_BLOCK_BYTES", 3_000)
     found = find_sources([bucket.uri("deep/c.zip")], KRAKEN)
     with contextlib.ExitStack() as stack:
         readers = [stack.enter_context(source.blocks()) for source in found]
@@ -122,7 +123,7 @@ def test_a_uri_of_a_file_on_disk(tmp_path: Path) -> None:
 def test_only_what_is_wanted_of_a_zip_is_fetched(
     bucket: Storage, relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(objects, "SCATTERED_BLOCK_BYTES", 50_000)
+    monkeypatch.setattr(objects, "SCATTERED_BLOCK_BYTES", 12_000)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as file:
         for name in "ABCDEFGH":
@@ -149,7 +150,7 @@ def test_an_import_is_that_of_the_same_file_on_disk(
         refused = [line[0] for line in csv.reader(file)][1:]
     assert refused == ["s3://trades/XBTEUR.csv"] * 2
     (again,) = importer(bucket.uri("XBTEUR.csv")).files
-    assert (again.state, again.known) == (FileState.UNCHANGED, 50_000)
+    assert (again.state, again.known) == (FileState.UNCHANGED, ROWS)
 
 
 def test_a_connection_lost_in_mid_file_leaves_nothing_half_done(
@@ -171,7 +172,7 @@ def test_a_connection_lost_in_mid_file_leaves_nothing_half_done(
     assert (other.state, found.state, found.rows) == (
         FileState.UNCHANGED,
         FileState.IMPORTED,
-        50_000,
+        ROWS,
     )
     assert stored("XBTEUR") == stored("A")
 
@@ -194,7 +195,7 @@ def test_a_storage_that_comes_back_is_asked_again(
     monkeypatch.setattr(objects, "READ_SECONDS", (1.0,))
     stop = Mending(relay)
     (source,) = find_sources([bucket.uri("XBTEUR.csv", relay.port)], KRAKEN, stop)
-    relay.cut_after(250_000)
+    relay.cut_after(60_000)
     assert read(source) == TEXT + BAD
     relay.cut_after(0)
     stop.set()
@@ -215,7 +216,7 @@ def test_an_object_written_while_it_is_read_is_refused(bucket: Storage) -> None:
 def test_damaged_objects_say_so_and_harm_no_other(bucket: Storage) -> None:
     report = check_files([bucket.uri("damaged/"), bucket.uri("XBTEUR.csv")])
     *damaged, good = report.files
-    assert good.rows == 50_000
+    assert good.rows == ROWS
     assert len(damaged) == 2
     assert all("cannot be read" in file.error and not file.retriable for file in damaged)
 
