@@ -123,8 +123,11 @@ def test_servers_of_the_cluster_take_nothing_but_tls() -> None:
     assert {"ssl=on", "hba_file=/etc/qd/pg_hba_tls.conf"} <= set(database.spec["args"])
     name = found.pod("database").volumes["settings"]["configMap"]["name"]
     rules = found.get("ConfigMap", name)["data"]["pg_hba_tls.conf"]
-    assert not re.search(r"^host\s", rules, re.M)
-    assert re.search(r"^hostssl\s+all\s+all\s+all\s+scram-sha-256$", rules, re.M)
+    lines = [line.split() for line in rules.splitlines() if line[:1] not in "#"]
+    plain = [line for line in lines if line[0] in ("host", "hostnossl")]
+    assert [line[3] for line in plain] == ["127.0.0.1/32", "::1/128", "all"]
+    assert plain[-1] == lines[-1] == ["hostnossl", "all", "all", "all", "reject"]
+    assert ["hostssl", "all", "all", "all", "scram-sha-256"] in lines
     (broker,) = found.pod("broker").containers
     words = dict(word[2:].split("=") for word in broker.spec["args"][1:])
     assert {"tls-cert", "tls-key", "tls-client-ca"} <= set(words)
