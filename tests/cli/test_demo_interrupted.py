@@ -8,20 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from support.effort import tried
 from support.stacks import until_nothing_left
 from support.terminal import CTRL_C, HIDE_CURSOR, SHOW_CURSOR, Terminal, on_terminal
 
 DEMO = ["-m", "qd_cli", "demo", "--markets", "2", "--trades", "30000"]
 
-MOMENTS = [
-    "starting the database",
-    "broker    ready",
-    "writing generated data",
-    "importing",
-    "streaming",
-    "waiting until the analytics",
-    "stopping everything",
-]
+SOME = ["importing", "streaming", "stopping everything"]
+MOMENTS = tried(SOME, thoroughly=["writing generated data", *SOME, "waiting until the analytics"])
 
 
 def check_clean(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from qd_store.tables import (
     refresh_bars,
 )
 from qd_store.tables.pieces import PIECES_ROWS_MIN
+from support.effort import tried
 from support.stored import (
     DAY_US,
     SECOND_US,
@@ -80,7 +81,9 @@ def own(dsn: str) -> str:
 
 
 @settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=tried(5, thoroughly=40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(pieces=PIECES)
 def test_bars_are_those_of_numpy_however_trades_came(own: str, pieces: list[Piece]) -> None:
