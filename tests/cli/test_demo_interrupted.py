@@ -14,8 +14,11 @@ from support.terminal import CTRL_C, HIDE_CURSOR, SHOW_CURSOR, Terminal, on_term
 
 DEMO = ["-m", "qd_cli", "demo", "--markets", "2", "--trades", "30000"]
 
-SOME = ["importing", "streaming", "stopping everything"]
-MOMENTS = tried(SOME, thoroughly=["writing generated data", *SOME, "waiting until the analytics"])
+SOME = ["starting the database", "importing", "streaming", "stopping everything"]
+MOMENTS = tried(
+    SOME,
+    thoroughly=[*SOME, "broker    ready", "writing generated data", "waiting until the analytics"],
+)
 
 
 def check_clean(tmp_path: Path) -> None:
