@@ -13,7 +13,7 @@ from qd_fluvio.service import CANCEL_AGAIN_SECONDS
 from qd_fluvio.telemetry import LOOP_SECONDS_MAX
 from qd_gateway.core.limits import STOP_SECONDS_MAX
 from qd_symdb.limits import CLOSE_SECONDS_MAX, DRAIN_SECONDS_MAX
-from support.manifests import VARIANTS, Container, Pod, quantity, rendered
+from support.manifests import OVERLAYS, VARIANTS, Container, Pod, quantity, rendered
 
 UID: Final = {"database": 70}
 """Users of images that are not ours."""
@@ -55,7 +55,8 @@ def test_a_pod_has_no_rights(variant: str) -> None:
         assert context["seccompProfile"] == {"type": "RuntimeDefault"}
         assert pod.spec["automountServiceAccountToken"] is False
         assert pod.spec["enableServiceLinks"] is False, "QD_SYMDB_PORT and such are no settings"
-        assert "serviceAccountName" not in pod.spec
+        account = "qd-import" if pod.component == "import" else "qd"
+        assert pod.spec["serviceAccountName"] == account
         assert not {"hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"} & set(pod.spec)
         for volume in pod.volumes.values():
             assert (set(volume) - {"name"}) <= RESTRICTED_VOLUMES
@@ -66,6 +67,15 @@ def test_a_pod_has_no_rights(variant: str) -> None:
             "capabilities": {"drop": ["ALL"]},
         }
         assert all("hostPort" not in port for port in container.spec.get("ports", ()))
+
+
+@pytest.mark.parametrize("variant", OVERLAYS)
+def test_accounts_have_no_rights(variant: str) -> None:
+    found = rendered(variant)
+    accounts = {each["metadata"]["name"]: each for each in found.of("ServiceAccount")}
+    assert set(accounts) == {"qd", "qd-import"}
+    assert all(each["automountServiceAccountToken"] is False for each in accounts.values())
+    assert not found.of("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
