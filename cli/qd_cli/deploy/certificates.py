@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from qd_cli.deploy.kubectl import Json
 from qd_cli.deploy.names import BROKER, DATABASE, SYMDB
 from qd_cli.deploy.secrets import NewSecret, secret_object
+from qd_fluvio.broker.settings import SPU_NAME
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -68,12 +69,13 @@ class Renewal:
 def host_names(service: str, namespace: str) -> list[str]:
     """The names that a server is reached by: from its namespace, from others, and through a tunnel.
 
-    Fluvio's clients put an SPU's name in front of the SC's, so each name holds for those too.
+    Fluvio's clients put an SPU's name in front of the SC's, so the broker's has those names too.
     """
     full = (service, f"{service}.{namespace}", f"{service}.{namespace}.svc")
     names = (*full, f"{service}.{namespace}.{_CLUSTER_DOMAIN}")
-    broker = [f"*.{name}" for name in names] if service == BROKER else []
-    return [*names, *broker, "localhost", "127.0.0.1"]
+    # Not every client takes `*.qd-broker` for a name of two labels.
+    spus = [f"{SPU_NAME}.{name}" for name in names] if service == BROKER else []
+    return [*names, *spus, "localhost", "127.0.0.1"]
 
 
 def renewed(there: Sequence[Json], namespace: str, now: datetime) -> Renewal:

@@ -14,7 +14,7 @@ from qd_cli.deploy.choices import Changes
 from qd_cli.deploy.contexts import Chosen
 from qd_cli.deploy.images import build_and_load, load_command
 from qd_cli.deploy.kubectl import Json, Kubectl, as_list
-from qd_cli.deploy.manifests import OnTop, manifests_folder, objects_of, render
+from qd_cli.deploy.manifests import OnTop, examples_in, manifests_folder, objects_of, render
 from qd_cli.deploy.names import BROKER, SELECTOR
 from qd_cli.deploy.plan import (
     PRUNED,
@@ -32,7 +32,7 @@ from qd_cli.deploy.progress import View
 from qd_cli.deploy.remembered import Deployment, remember
 from qd_cli.deploy.secrets import NewSecret
 from qd_cli.deploy.waiting import until_ready
-from qd_cli.errors import KubernetesFailed
+from qd_cli.errors import KubernetesFailed, RequestRefused
 
 _DELETE_SECONDS: Final = 180.0
 _MIGRATE: Final = "qd-migrate"
@@ -112,7 +112,13 @@ class Deploying:
         """Deploy, and wait until all is ready; how many seconds that took after the image."""
         if not self._wanted.image:
             load_command(self._context, "")
-        await rendered(self._wanted, self._wanted.image)  # what is wrong with it is said at once
+        text, _ = await rendered(self._wanted, self._wanted.image)  # what is wrong is said at once
+        if found := examples_in(text):
+            raise RequestRefused(
+                f"the overlay {self._wanted.overlay} still has addresses of examples "
+                f"({', '.join(found)}): make an overlay of your own on top of it with yours, as "
+                "docs/deploy.md says, and give --overlay its path"
+            )
         await self._kubectl.run("version", "--output=json")
         image = self._wanted.image or await build_and_load(self._context, self._view.say)
         _, objects = await rendered(self._wanted, image)

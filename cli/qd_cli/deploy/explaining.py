@@ -345,7 +345,7 @@ def explain_job(job: Json) -> list[Problem]:
         if condition["type"] == "Failed" and condition["status"] == "True":
             name = job["metadata"]["name"]
             why = _short(f"{condition.get('reason', '')}: {condition.get('message', '')}")
-            todo = "mend what its last lines say, then `qd deploy` again"
+            todo = "mend what its last lines say, then run it again"
             return [Problem(f"job {name} failed", why, todo, patience_seconds=SOON)]
     return []
 

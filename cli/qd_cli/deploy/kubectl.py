@@ -13,14 +13,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from qd_cli.deploy.contexts import Chosen, choose_context
 from qd_cli.deploy.names import FIELD_MANAGER
-from qd_cli.deploy.refusals import explain
+from qd_cli.deploy.refusals import Place, explain
 from qd_cli.errors import KubernetesFailed, KubernetesUnusable
 
 SECONDS_MAX: Final = 60.0
@@ -70,6 +70,11 @@ class Kubectl:
     context: str
     namespace: str
 
+    @property
+    def place(self) -> Place:
+        """Whom it asks."""
+        return Place(self.context, self.namespace)
+
     def command(self, *arguments: str) -> list[str]:
         """A whole command line."""
         return [
@@ -105,7 +110,7 @@ class Kubectl:
         command = self.command(f"--request-timeout={REQUEST_SECONDS}s", *arguments)
         done = await capture(command, stdin=stdin, seconds=seconds)
         if done.code:
-            raise explain(done.stderr, context=self.context, hidden=hidden)
+            raise explain(done.stderr, self.place, hidden)
         return done.stdout
 
     async def get(self, *arguments: str, seconds: float = SECONDS_MAX) -> Json:
@@ -123,21 +128,6 @@ class Kubectl:
         arguments = ("--server-side", f"--field-manager={FIELD_MANAGER}", "--filename=-")
         forced = ("--force-conflicts",) if force else ()
         await self.run("apply", *arguments, *forced, stdin=as_list(objects), seconds=300.0)
-
-    @contextlib.asynccontextmanager
-    async def lines(self, *arguments: str) -> AsyncIterator[asyncio.StreamReader]:
-        """What kubectl prints while the block runs; it is ended with it."""
-        process = await _start(self.command(*arguments), stdin=False)
-        assert process.stdout is not None
-        assert process.stderr is not None
-        complaints = asyncio.ensure_future(process.stderr.read())
-        try:
-            yield process.stdout
-            if await process.wait():
-                raise explain((await complaints).decode(errors="replace"), context=self.context)
-        finally:
-            complaints.cancel()
-            await _end(process)
 
 
 def as_list(objects: Sequence[Json]) -> str:

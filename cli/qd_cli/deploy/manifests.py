@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from qd_cli.errors import KubernetesFailed, RequestRefused
 
 FILES: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 RENDER_SECONDS: Final = 60.0
+_EXAMPLE: Final = re.compile(r"\b(?:192\.0\.2|198\.51\.100|203\.0\.113)\.\d+|\b[\w.-]+\.example\b")
 
 
 def manifests_folder() -> Path:
@@ -159,6 +161,14 @@ async def render(below: Path, top: OnTop) -> str:
     if done.code:
         raise KubernetesFailed(f"{below} cannot be rendered: {done.stderr.strip()}")
     return done.stdout
+
+
+def examples_in(text: str) -> list[str]:
+    """The addresses in rendered manifests that are nobody's, and that the user has to replace.
+
+    RFC 5737 and RFC 6761 keep these for examples.
+    """
+    return sorted(set(_EXAMPLE.findall(text)))
 
 
 def objects_of(text: str) -> list[Json]:

@@ -241,6 +241,7 @@ def _stateful_set(thing: Json) -> tuple[State, int, int]:
     is_done = (
         status.get("observedGeneration", 0) >= thing["metadata"].get("generation", 0)
         and status.get("updateRevision") == status.get("currentRevision")
+        and status.get("updatedReplicas", 0) >= wanted
         and ready >= wanted
     )
     return State.READY if is_done else State.STARTING, ready, wanted

@@ -133,7 +133,7 @@ class Reached:
                 f"the cluster of context {self.deployment.context} does not answer"
             ) from None
         if done.returncode:
-            raise explain(done.stderr, context=self.deployment.context)
+            raise explain(done.stderr, self._kubectl.place)
         found: Json = json.loads(done.stdout)
         return found
 

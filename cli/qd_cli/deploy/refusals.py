@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from qd_cli.errors import CliError, KubernetesFailed, KubernetesUnusable
@@ -24,23 +25,30 @@ _NO_KIND: Final = re.compile(
     r'no matches for kind "(?P<kind>[^"]+)" in version "(?P<version>[^"]+)"'
 )
 _IMMUTABLE: Final = re.compile(
-    r'The (?P<kind>\w+) "(?P<name>[^"]+)" is invalid:.*(?:immutable|updates to statefulset spec '
-    r"for fields other than)",
-    re.DOTALL,
+    r'(?P<kind>\w+)\S* "(?P<name>[^"]+)" is invalid:'
+    r"[^\n]*(?:immutable|updates to statefulset spec for)"
 )
 _QUOTA: Final = re.compile(r"exceeded quota: (?P<what>.*)")
 _WEBHOOK: Final = re.compile(r'admission webhook "(?P<who>[^"]+)" denied the request: (?P<why>.*)')
 
 
-def explain(stderr: str, *, context: str, hidden: Sequence[str] = ()) -> CliError:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whom kubectl asked, and about which namespace."""
+
+    context: str
+    namespace: str
+
+
+def explain(stderr: str, where: Place, hidden: Sequence[str] = ()) -> CliError:
     """The error that a complaint of kubectl amounts to.
 
     Parameters
     ----------
     stderr : str
         What it wrote.
-    context : str
-        The context that it used.
+    where : Place
+        Whom it asked.
     hidden : sequence of str
         Texts that the error must not repeat.
     """
@@ -48,41 +56,41 @@ def explain(stderr: str, *, context: str, hidden: Sequence[str] = ()) -> CliErro
     for secret in hidden:
         text = text.replace(secret, "…")
     for rule in _RULES:
-        if found := rule(text, context):
+        if found := rule(text, where):
             return found
     lines = text.splitlines() or ["it did not say why"]
     return KubernetesFailed("kubectl failed: " + "\n".join(lines[-_LINES_MAX:]))
 
 
-def _unreachable(text: str, context: str) -> CliError | None:
+def _unreachable(text: str, where: Place) -> CliError | None:
     found = _UNREACHABLE.search(text)
     if found is None:
         return None
     why = next(part for part in found.groups() if part)
     return KubernetesUnusable(
-        f"the cluster of context {context} does not answer ({why.strip()}): start it, or choose "
-        "another with --context"
+        f"the cluster of context {where.context} does not answer ({why.strip()}): start it, or "
+        "choose another with --context"
     )
 
 
-def _unauthorized(text: str, context: str) -> CliError | None:
+def _unauthorized(text: str, where: Place) -> CliError | None:
     if "You must be logged in to the server" not in text and "(Unauthorized)" not in text:
         return None
     return KubernetesUnusable(
-        f"the cluster of context {context} does not accept who you are: log in to it again, as its "
-        "administrators say"
+        f"the cluster of context {where.context} does not accept who you are: log in to it again, "
+        "as its administrators say"
     )
 
 
-def _forbidden(text: str, context: str) -> CliError | None:
+def _forbidden(text: str, where: Place) -> CliError | None:
     found = list(_FORBIDDEN.finditer(text))
     if not found:
         return None
     first = found[0]
-    where = f"in namespace {first['namespace']}" if first["namespace"] else "in the whole cluster"
+    scope = f"in namespace {first['namespace']}" if first["namespace"] else "in the whole cluster"
     needs = sorted({f"{each['verb']} {_resource(each)}" for each in found})
     return KubernetesFailed(
-        f"{first['user']} may not {', '.join(needs)} {where} (context {context}): ask "
+        f"{first['user']} may not {', '.join(needs)} {scope} (context {where.context}): ask "
         + (
             "the cluster's administrators for the role `admin` in that namespace"
             if first["namespace"]
@@ -95,7 +103,7 @@ def _resource(found: re.Match[str]) -> str:
     return f"{found['what']}.{found['group']}" if found["group"] else found["what"]
 
 
-def _conflict(text: str, _: str) -> CliError | None:
+def _conflict(text: str, _: Place) -> CliError | None:
     found = {match["who"] for match in _CONFLICT.finditer(text)}
     if "Apply failed with" not in text or not found:
         return None
@@ -107,7 +115,7 @@ def _conflict(text: str, _: str) -> CliError | None:
     )
 
 
-def _no_kind(text: str, _: str) -> CliError | None:
+def _no_kind(text: str, _: Place) -> CliError | None:
     found = _NO_KIND.search(text)
     if found is None:
         return None
@@ -117,18 +125,21 @@ def _no_kind(text: str, _: str) -> CliError | None:
     )
 
 
-def _immutable(text: str, _: str) -> CliError | None:
-    found = _IMMUTABLE.search(text)
-    if found is None:
+def _immutable(text: str, where: Place) -> CliError | None:
+    found = [f"{each['kind'].lower()} {each['name']}" for each in _IMMUTABLE.finditer(text)]
+    if not found:
         return None
-    kind, name = found["kind"].lower(), found["name"]
+    kubectl = f"kubectl --context {where.context} --namespace {where.namespace}"
+    commands = " && ".join(f"{kubectl} delete {each} --cascade=orphan" for each in found)
     return KubernetesFailed(
-        f"{kind} {name} cannot be changed like this, only be made again: `kubectl delete {kind} "
-        f"{name}` (its volumes stay), then `qd deploy` again"
+        f"what is deployed differs from the manifests in what Kubernetes cannot change "
+        f"({', '.join(found)}; of a StatefulSet that is nearly all but its pods, also its volumes' "
+        f"size): take that change back, or let it be made anew, pods and volumes stay: "
+        f"`{commands}`, then `qd deploy` again"
     )
 
 
-def _quota(text: str, _: str) -> CliError | None:
+def _quota(text: str, _: Place) -> CliError | None:
     found = _QUOTA.search(text)
     if found is None:
         return None
@@ -138,7 +149,7 @@ def _quota(text: str, _: str) -> CliError | None:
     )
 
 
-def _webhook(text: str, _: str) -> CliError | None:
+def _webhook(text: str, _: Place) -> CliError | None:
     found = _WEBHOOK.search(text)
     if found is None:
         return None
@@ -148,7 +159,7 @@ def _webhook(text: str, _: str) -> CliError | None:
     )
 
 
-_RULES: Final[tuple[Callable[[str, str], CliError | None], ...]] = (
+_RULES: Final[tuple[Callable[[str, Place], CliError | None], ...]] = (
     _unreachable,
     _unauthorized,
     _forbidden,

@@ -116,8 +116,11 @@ async def failure(
 ) -> DeploymentFailed:
     """Say what is wrong with parts: which pod, why, its last lines, what to do."""
     late = [part for part in parts if part.state not in SETTLED]
-    head = f"{', '.join(part.name for part in late)} did not become ready"
-    blocks = [head + (" in time (--timeout gives more)" if timed_out else "")]
+    failed = [part for part in late if part.state is State.FAILED]
+    names = ", ".join(part.name for part in failed or late)
+    blocks = [f"{names} failed" if failed else f"{names} did not become ready"]
+    if timed_out:
+        blocks = [f"{blocks[0]} in time (--timeout gives more)"]
     for part in late:
         for problem in part.problems:
             blocks.append(await described(kubectl, problem))
