@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Final
 
@@ -104,7 +104,7 @@ def qd(node: Node, *words: str) -> str:
     return done.out
 
 
-def following(node: Node, *words: str) -> Iterator[str]:
+def following(node: Node, *words: str) -> Generator[str, None, None]:
     pod = node.rendered.pod("analytics")
     return node.follow(pod, pod.containers[0], words)
 

@@ -13,7 +13,7 @@ import itertools
 import os
 import secrets
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,7 +162,9 @@ class Node:
         finally:
             started.remove(force=True)
 
-    def follow(self, pod: Pod, container: Container, command: Sequence[str]) -> Iterator[str]:
+    def follow(
+        self, pod: Pod, container: Container, command: Sequence[str]
+    ) -> Generator[str, None, None]:
         """Run a container of a pod, and give its lines as they come; it ends with the iterator."""
         started = self._start(pod, container, command)
         rest = b""
