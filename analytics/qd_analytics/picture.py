@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from qd_analytics.causal.drawing import drawing
 from qd_analytics.chart import Chart, Mark
 from qd_analytics.errors import PictureRefused
 
@@ -35,14 +36,14 @@ def picture(chart: Chart, form: str) -> bytes:
     ------
     PictureRefused
         It is another form.
+    NoDrawing
+        The drawing library is not installed.
     """
     if form not in FORMS:
         raise PictureRefused(f"pictures are svg or png, not {form!r}; name the file so")
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
+    mpl, figures = drawing()
     with mpl.rc_context({"svg.hashsalt": "qd", "svg.fonttype": "none", "font.size": 9.0}):
-        figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
+        figure = figures(figsize=_SIZE_INCHES, layout="constrained")
         axes = figure.add_subplot()
         axes.set_title(chart.title, loc="left", weight="bold", parse_math=False)
         axes.grid(color="#e2e8f0", linewidth=0.6)

@@ -34,7 +34,7 @@ from qd_analytics import (
     to_mermaid,
 )
 from qd_analytics.causal.diagram import STATE_LOOKS, USED
-from qd_analytics.causal.errors import ModelError, TooLargeToDraw
+from qd_analytics.causal.errors import ModelError, NoDrawing, TooLargeToDraw
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
@@ -147,6 +147,14 @@ def test_who_draws_nothing_loads_no_drawing_library() -> None:
     ):
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+def test_without_the_drawing_library_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    small = Graph("small")
+    small.add(threshold("price", 0.5))
+    with pytest.raises(NoDrawing, match="need the package matplotlib"):
+        picture(small, "svg")
 
 
 def test_what_cannot_be_drawn(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@
      │   ├─ UnknownFunction      a rule's function that no registry knows
      │   ├─ DuplicateFunction    a name that another function has
      │   ├─ SavedModelError      saved data that are no model, or of a later version
-     │   └─ TooLargeToDraw       a picture that nobody could read
+     │   ├─ TooLargeToDraw       a picture that nobody could read
+     │   └─ NoDrawing            no drawing library is installed
      ├─ EvaluationError          a rule or its data failed; the record says where
      │   ├─ NotEvaluated         an answer was asked for where there is none
      │   └─ RelayBudgetExhausted rules relay to each other without end
@@ -86,6 +87,10 @@ class SavedModelError(ModelError):
 
 class TooLargeToDraw(ModelError):
     """A picture that nobody could read."""
+
+
+class NoDrawing(ModelError):
+    """Pictures are not to be had here."""
 
 
 class EvaluationError(AnalyticsError):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qd_analytics.causal.causaloid import Causaloid
 from qd_analytics.causal.context import Context
 from qd_analytics.causal.diagram import Box, Diagram, diagram_of
+from qd_analytics.causal.drawing import drawing
 from qd_analytics.causal.errors import ModelError, TooLargeToDraw
 from qd_analytics.causal.evaluation import Evaluation
 from qd_analytics.causal.structure import igraph
@@ -91,10 +92,7 @@ def picture(drawn: Causaloid | Context, form: str, record: Evaluation | None = N
 
 
 def _rendered(diagram: Diagram, form: str) -> bytes:
-    # Imported here: who draws nothing need not wait for it.
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
+    mpl, figures = drawing()
     placed = _placed(diagram)
     title = _shown(diagram.title, TITLE_LETTERS_MAX)
     titled = len(title) * LETTER_WIDTH * BOLD * (FONT + 2) / FONT
@@ -104,7 +102,7 @@ def _rendered(diagram: Diagram, form: str) -> bytes:
     height += LINE_HEIGHT * 2 if diagram.legends else 0.0
     # The same picture is the same file: no dates, no random names.
     with mpl.rc_context({"svg.hashsalt": "qd", "svg.fonttype": "none", "font.size": FONT}):
-        figure = Figure(figsize=(width / POINTS_PER_INCH, height / POINTS_PER_INCH))
+        figure = figures(figsize=(width / POINTS_PER_INCH, height / POINTS_PER_INCH))
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
         axes.set(xlim=(0.0, width), ylim=(height, 0.0))
         axes.axis("off")
