@@ -38,7 +38,7 @@ VARIANTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "production": ("overlays/production", ()),
     "production with all": (
         "overlays/production",
-        ("tls", "tokens", "prometheus-operator", "tls-cert-manager"),
+        ("tls", "tokens", "managed-database", "prometheus-operator", "tls-cert-manager"),
     ),
     "import-volume": ("jobs/import-volume", ()),
     "import-volume with tls": ("jobs/import-volume", ("tls",)),
@@ -186,7 +186,28 @@ def kustomize(folder: Path) -> str:
 @functools.cache
 def rendered(variant: str) -> Rendered:
     """A variant's objects."""
-    below, components = VARIANTS[variant]
+    kept = _shared / f"{variant}.json" if _shared else None
+    if kept is not None and kept.exists():
+        return Rendered(variant, json.loads(kept.read_text()))
+    objects = _render(*VARIANTS[variant])
+    if kept is not None:
+        part = kept.with_suffix(f".{os.getpid()}")
+        part.write_text(json.dumps(objects))
+        part.replace(kept)
+    return Rendered(variant, objects)
+
+
+def share(folder: Path) -> None:
+    """Keep what is rendered where the other processes of this test run look for it."""
+    global _shared
+    folder.mkdir(exist_ok=True)
+    _shared = folder
+
+
+_shared: Path | None = None
+
+
+def _render(below: str, components: Sequence[str]) -> list[Json]:
     with tempfile.TemporaryDirectory(prefix="qd-k8s-") as folder:
         here = Path(folder).resolve()
         top = {
@@ -196,7 +217,7 @@ def rendered(variant: str) -> Rendered:
         (here / KUSTOMIZATION).write_text(json.dumps(top))
         text = kustomize(here)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return Rendered(variant, [each for each in yaml.load_all(text, Loader=loader) if each])
+    return [each for each in yaml.load_all(text, Loader=loader) if each]
 
 
 def all_objects() -> dict[str, Json]:
