@@ -8,6 +8,7 @@ import pytest
 
 from qd_analytics.service import SAVE_SECONDS_MAX
 from qd_client.limits import TIDY_SECONDS_MAX
+from qd_fluvio.broker.settings import TLS_GOODBYE_S_MAX
 from qd_fluvio.limits import DEFAULT_LIMITS
 from qd_fluvio.service import CANCEL_AGAIN_SECONDS
 from qd_fluvio.telemetry import LOOP_SECONDS_MAX
@@ -21,14 +22,13 @@ UID_OURS: Final = 10_001
 HELPERS: Final = {"certificates"}
 """Containers that serve nobody: without one, its pod goes on."""
 RESTRICTED_VOLUMES: Final = {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
-BROKER_CLOSE_SECONDS: Final = 2.0  # connections' goodbyes, then the logs are flushed
 IMPORT_SECONDS: Final = 10.0  # a bucket that does not answer
 CHECKPOINT_SECONDS: Final = 60.0  # of a database, on a slow disk
 DEADLINES: Final = {
     "gateway": STOP_SECONDS_MAX + DEFAULT_LIMITS.close_seconds,
     "symdb": DRAIN_SECONDS_MAX + CLOSE_SECONDS_MAX,
     "analytics": SAVE_SECONDS_MAX + 2 * TIDY_SECONDS_MAX + DEFAULT_LIMITS.close_seconds,
-    "broker": BROKER_CLOSE_SECONDS,
+    "broker": TLS_GOODBYE_S_MAX,
     "database": CHECKPOINT_SECONDS,
     "migrate": DEFAULT_LIMITS.close_seconds,
     "topics": DEFAULT_LIMITS.close_seconds,
