@@ -123,11 +123,20 @@ class Session:
             async with asyncio.timeout(LOGIN_SECONDS_MAX):
                 await self.ready()
         except TimeoutError:
-            raise self._trouble or GatewayUnavailable(
-                f"no gateway answered client {self.client_id} on {CONTROL} at "
-                f"{self._fluvio.endpoint} within {LOGIN_SECONDS_MAX:g} s; start one with `qd up` "
-                "or `python -m qd_gateway`, or look at its log"
-            ) from None
+            raise self._not_let_in() from None
+
+    def _not_let_in(self) -> QdError:
+        """Why the first login took too long."""
+        trouble = self._trouble
+        if trouble is not None and trouble.retriable:
+            return trouble
+        # What was refused may have been a copy of a proof, or one for the gateway before.
+        heard = f", but answered at last: {trouble}" if trouble is not None else ""
+        return GatewayUnavailable(
+            f"no gateway let client {self.client_id} in on {CONTROL} at {self._fluvio.endpoint} "
+            f"within {LOGIN_SECONDS_MAX:g} s{heard}; start one with `qd up` or "
+            "`python -m qd_gateway`, look at its log, or try again"
+        )
 
     async def close(self) -> None:
         """Log out and delete the topics; never fails, but logs what could not be done.

@@ -22,9 +22,19 @@ from qd_client import (
 )
 from qd_fluvio import Offset, connect
 from qd_schemas.arrays import Rows
-from qd_schemas.codec import decode
-from qd_schemas.enums import Resolution
-from qd_schemas.messages import ClientLogin, ExactTrade, OHLCVBar, StartData, StopData
+from qd_schemas.codec import decode, encode
+from qd_schemas.enums import ClientErrorType, Reason, Resolution
+from qd_schemas.messages import (
+    ClientError,
+    ClientLogin,
+    ExactTrade,
+    LoginChallenge,
+    LoginProof,
+    Message,
+    OHLCVBar,
+    StartData,
+    StopData,
+)
 from qd_schemas.specs import TlsSettings
 from qd_schemas.topics import CONTROL, client_topics
 from support.gateways import wait_logged
@@ -329,3 +339,41 @@ async def test_without_a_gateway_the_login_says_so(
                 pass
         async with connect(endpoint) as fluvio:
             assert [topic.name for topic in await fluvio.topics()] == [CONTROL]
+
+
+async def test_refused_copies_of_a_proof_leave_the_login_to_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qd_client.session.LOGIN_SECONDS_MAX", 1.5)
+    monkeypatch.setattr("qd_client.presence.LOGIN_RESEND_SECONDS", 0.2)
+
+    async def say(topic: str, *messages: Message) -> None:
+        producer = await fluvio.producer(topic)
+        await producer.send_many([encode(message) for message in messages])
+        await producer.flush()
+        await producer.aclose()
+
+    async def refuse() -> None:
+        """Answer as gateways do that took over from one another while a client logs in."""
+        async for record in await fluvio.consumer(CONTROL, offset=Offset.beginning()):
+            asked = decode(record.value)
+            if isinstance(asked, ClientLogin):
+                topics = client_topics(asked.client_id)
+                await say(topics.data, LoginChallenge(asked.client_id, bytes(32)))
+            elif isinstance(asked, LoginProof):
+                error = ClientErrorType.LOGIN_FAILED, LoginProof.TEMPLATE, Reason.WRONG_PROOF
+                await say(
+                    client_topics(asked.client_id).error,
+                    *[ClientError(asked.client_id, *error)] * 3,
+                )
+
+    with running("qd_fluvio.broker", "--data", str(tmp_path / "data"), folder=tmp_path) as ready:
+        endpoint = str(ready["endpoint"])
+        async with connect(endpoint) as fluvio:
+            await fluvio.create_topic(CONTROL)
+            refusing = asyncio.create_task(refuse())
+            with pytest.raises(GatewayUnavailable, match=r"answered at last: client .* the proof"):
+                async with QDClient(endpoint=endpoint, token="of nobody"):
+                    pass
+            refusing.cancel()
+            await asyncio.gather(refusing, return_exceptions=True)
