@@ -88,7 +88,10 @@ def read_rows(
     try:
         yield from answers(connection, select, dtype)
     except GeneratorExit:
-        connection.cancel_safe(timeout=CLOSE_SECONDS_MAX)
+        try:
+            connection.cancel_safe(timeout=CLOSE_SECONDS_MAX)
+        except psycopg.Error:
+            connection.close()  # nobody hears the cancel: of no use to anybody
         raise
 
 
