@@ -62,8 +62,13 @@ class Tunnels:
         os.set_inheritable(self._process.stdin.fileno(), True)
         atexit.register(self.close)
 
-    def open(self, command: list[str], target: str, port: int) -> int:
+    def open(self, command: list[str], target: str, port: int, *, alone: bool) -> int:
         """Open a tunnel; its port on this machine.
+
+        Parameters
+        ----------
+        alone : bool
+            Whether each connection gets a kubectl of its own.
 
         Raises
         ------
@@ -72,19 +77,19 @@ class Tunnels:
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        request = {"command": command, "target": target, "ports": [port]}
+        request = {"command": command, "target": target, "port": port, "alone": alone}
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
             answer = json.loads(self._process.stdout.readline() or "{}")
         except (BrokenPipeError, ValueError):
             answer = {}
-        if "ports" not in answer:
+        if "port" not in answer:
             why = answer.get("error", "the tunnel process ended")
             raise KubernetesFailed(
                 f"no tunnel to {target}: {why}: `qd deploy status` says how its part is"
             )
-        return int(answer["ports"][str(port)])
+        return int(answer["port"])
 
     def close(self) -> None:
         """End all tunnels."""
@@ -152,11 +157,11 @@ class Reached:
         os.write(handle, (self._text_of(file) + "\n").encode())
         return f"/proc/self/fd/{handle}"
 
-    def _way_to(self, address: str) -> str:
+    def _way_to(self, address: str, *, alone: bool = False) -> str:
         """Where an address inside the cluster is reached: through a tunnel, or where it is."""
         host, port = split(address)
         service = service_of(host, self.deployment.namespace) or self._looked_up(host)
-        return address if service is None else f"{_LOCAL}:{self._tunnel(service, port)}"
+        return address if service is None else f"{_LOCAL}:{self._tunnel(service, port, alone)}"
 
     def _looked_up(self, host: str) -> Service | None:
         """A Service that is named as hosts elsewhere are, too."""
@@ -169,9 +174,10 @@ class Reached:
         return found if there else None
 
     @functools.cache  # noqa: B019
-    def _tunnel(self, service: Service, port: int) -> int:
+    def _tunnel(self, service: Service, port: int, alone: bool) -> int:
         kubectl = Kubectl(self._kubectl.executable, self.deployment.context, service.namespace)
-        return self._tunnels.open(kubectl.command(), f"service/{service.name}", port)
+        command = kubectl.command()
+        return self._tunnels.open(command, f"service/{service.name}", port, alone=alone)
 
     @functools.cached_property
     def cluster(self) -> FluvioSettings:
@@ -253,7 +259,8 @@ class Reached:
                 found[name] = self._file(file_of(found[name], gateway))
         host, port = found.get("host", ""), found.get("port", "5432")
         if host and "," not in host and not host.startswith("/"):
-            way, local = split(self._way_to(f"{host}:{port}"))
+            # PostgreSQL resets connections at their end where they have TLS.
+            way, local = split(self._way_to(f"{host}:{port}", alone=True))
             if way == _LOCAL:  # certificates are for the host all the same
                 found |= {"hostaddr": _LOCAL, "port": str(local)}
         return conninfo.make_conninfo("", **found)
