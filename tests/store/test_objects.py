@@ -279,6 +279,11 @@ GS = "google::cloud::Status({}: it said so error_info={{reason=}})"
         (GS.format("UNAVAILABLE"), SourceLost, "run it again"),
         (GS.format("PERMISSION_DENIED"), SourceUnreadable, "must not be read"),
         (GS.format("NOT_FOUND"), SourceUnreadable, "does not exist"),
+        (
+            GS.format("UNAVAILABLE: Could not create a OAuth2 access token"),
+            SourceUnreadable,
+            "no cred",
+        ),
         ("anything else", SourceUnreadable, "anything else"),
     ],
 )
@@ -291,3 +296,8 @@ def test_what_storages_say_in_a_users_words(
     assert says in str(failure)
     assert "Request ID" not in str(failure)
     assert "error_info" not in str(failure)
+
+
+def test_a_file_that_its_library_closed_may_be_read_later() -> None:
+    failure = objects.translated("gs://bucket/a.csv", ValueError("I/O operation on closed file"))
+    assert type(failure) is SourceLost

@@ -56,6 +56,7 @@ _PASSING: Final = {
     *("REQUEST_TIMEOUT", "UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL"),
 }
 _UNREACHED: Final = re.compile(r"(?i)could not (?:connect|resolve)|curlCode: (?:6|7|28)\b")
+_NO_CREDENTIALS: Final = "Could not create a OAuth2 access token"
 _TLS: Final = re.compile(r"(?i)\bSSL\b|\bTLS\b|certificate")
 _SAID_CHARS_MAX: Final = 300
 
@@ -150,7 +151,7 @@ class _Bucket:
         for seconds in (*waits, None):
             try:
                 return question()
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 failure = translated(name, error)
                 if seconds is None or not failure.retriable:
                     raise failure from error
@@ -211,9 +212,14 @@ class ObjectFile:
         """Open it for reading."""
         return cast(IO[bytes], _Ranges(self, scattered=scattered))
 
-    def opened(self) -> Any:
-        """The storage library's own file, of the object as it is now."""
-        return self.ask(lambda: self._bucket.system.open_input_file(self._path))
+    def opened(self) -> tuple[Any, int]:
+        """The storage library's own file, of the object as it is now, and its bytes."""
+
+        def opened() -> tuple[Any, int]:
+            file = self._bucket.system.open_input_file(self._path)
+            return file, file.size()
+
+        return self.ask(opened)
 
     def ask(self, question: Callable[[], T]) -> T:
         """Ask the storage about this object."""
@@ -229,8 +235,7 @@ class _Ranges:
         self._block_bytes = SCATTERED_BLOCK_BYTES if scattered else BLOCK_BYTES
         self._blocks_max = SCATTERED_BLOCKS_MAX if scattered else 1
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._file = stored.opened()
-        self._size: int = self._file.size()
+        self._file, self._size = stored.opened()
         self._position = 0
 
     def __enter__(self) -> _Ranges:
@@ -289,12 +294,13 @@ class _Ranges:
 
     def _refuse_other(self) -> None:
         """Half a line of another object of this name may look whole."""
-        with self._stored.opened() as now:
+        now, _ = self._stored.opened()
+        with now:
             if now.metadata() != self._file.metadata():
                 raise OSError("it was written to while it was read")
 
 
-def translated(name: str, error: OSError) -> SourceUnreadable:
+def translated(name: str, error: OSError | ValueError) -> SourceUnreadable:
     """What a storage said, in a user's words."""
     if isinstance(error, FileNotFoundError):
         return SourceUnreadable(f"{name} does not exist; expected {EXPECTED}")
@@ -304,9 +310,11 @@ def translated(name: str, error: OSError) -> SourceUnreadable:
     said = said.strip(" .")[:_SAID_CHARS_MAX]
     if code in _MISSING:
         return SourceUnreadable(f"{name} does not exist ({said}); expected {EXPECTED}")
-    if code in _DENIED:
+    if isinstance(error, ValueError):  # Google's closes a file whose connection it lost
+        code = "UNAVAILABLE"
+    if code in _DENIED or _NO_CREDENTIALS in said:
         return SourceUnreadable(
-            f"{name} must not be read ({_words(code)}): give credentials that may, by "
+            f"{name} must not be read ({_words(code, said)}): give credentials that may, by "
             f"{_credentials(name)}; a storage may say so of what is not there, too"
         )
     if code not in _PASSING:
@@ -320,8 +328,8 @@ def translated(name: str, error: OSError) -> SourceUnreadable:
         )
     if _UNREACHED.search(said):
         return SourceLost(
-            f"{name} cannot be reached ({said}): look at the endpoint (AWS_ENDPOINT_URL, or "
-            "endpoint_override in the URI) and the network, and run it again"
+            f"{name} cannot be reached ({said}): look at the network and the endpoint "
+            f"({_endpoints(name)}), and run it again"
         )
     return SourceLost(f"{name} was lost while it was read ({said}): run it again")
 
@@ -336,8 +344,13 @@ def _parts(found: re.Match[str]) -> tuple[str, str]:
     return "SERVICE_UNAVAILABLE" if served else found["aws"], found["said"]
 
 
-def _words(code: str) -> str:
-    return code.lower().replace("_", " ")
+def _words(code: str, said: str) -> str:
+    return "no credentials" if _NO_CREDENTIALS in said else code.lower().replace("_", " ")
+
+
+def _endpoints(name: str) -> str:
+    own = "endpoint_override in the URI"
+    return own if name.startswith("gs:") else f"AWS_ENDPOINT_URL, or {own}"
 
 
 def _credentials(name: str) -> str:
