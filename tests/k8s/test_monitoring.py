@@ -177,6 +177,12 @@ def test_each_alert_says_what_to_do() -> None:
         assert named <= by, f"{name} tells of {named}, and has {by}"
 
 
+def test_the_autoscalers_metric_exists(known: Series) -> None:
+    (scaler,) = rendered("production").of("HorizontalPodAutoscaler")
+    (metric,) = scaler["spec"]["metrics"]
+    assert metric["pods"]["metric"]["name"] in known
+
+
 def test_all_slots_are_the_number_that_the_alert_knows() -> None:
     (rule,) = (each for each in rules() if each["alert"] == "QdClientsUnserved")
     assert rule["expr"].endswith(f"< {SLOTS}")
