@@ -17,6 +17,7 @@ from qd_gateway.errors import StreamRefused
 from qd_gateway.metrics import GatewayMetrics
 from qd_gateway.streams.sizes import HELD_ROWS_MAX
 from qd_gateway.streams.stream import Stream
+from qd_gateway.streams.supply import Supply
 from qd_schemas.arrays import BAR, TRADE, Rows
 from qd_schemas.codec import decode
 from qd_schemas.enums import DataErrorType, DataType, EndReason, Reason, Resolution
@@ -104,6 +105,19 @@ class ListSource:
 
     def go_back(self, last: Rows | None) -> None:
         self._at = 0 if last is None else int(last["sequence"][0] - self._rows["sequence"][0]) + 1
+
+
+class SlowSource(ListSource):
+    """Takes its time to let go of a piece."""
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__(rows)
+        self.may_let_go = asyncio.Event()
+
+    async def let_go(self) -> None:
+        if self.is_open:
+            await super().let_go()
+            await self.may_let_go.wait()
 
 
 class Clock:
@@ -240,6 +254,33 @@ async def test_a_full_sink_costs_the_stream_what_it_has_read_ahead(
         assert not source.is_open
         sink.has_room.set()
     np.testing.assert_array_equal(sink.rows, rows_of(60_000))
+
+
+async def test_a_piece_that_is_slow_to_be_left_costs_no_row() -> None:
+    """What is not at hand any more is read again, though the source is busy going elsewhere."""
+    rows = rows_of(5_000)
+    source = SlowSource(rows)
+    async with contextlib.aclosing(Supply(source, lambda: None)) as supply:
+        supply.read(5_000)
+        await settled()
+        supply.collect()
+        supply.shrink()  # keeps what is at hand, and leaves the piece
+        np.testing.assert_array_equal(supply.take(10), rows[:10])
+        supply.read(5_000)
+        await settled()
+        supply.shrink(at_once=True)  # keeps nothing
+        await settled()
+        supply.read(5_000)
+        await settled()
+        source.may_let_go.set()
+        taken = []
+        while not supply.has_ended:
+            await settled()
+            supply.collect()
+            taken.append(supply.take(BATCH))
+            if not supply.is_reading:
+                supply.read(5_000)
+        np.testing.assert_array_equal(np.concatenate(taken[:-1]), rows[10:])
 
 
 async def test_a_paced_stream_sends_what_is_due_and_wakes_for_a_stop() -> None:

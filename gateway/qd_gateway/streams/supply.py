@@ -101,7 +101,7 @@ class Supply:
             reading, self._reading = self._reading, None
             self.rows = _NONE if at_once else self.rows[:HELD_ROWS_MAX]
             last = self.rows[-1:].copy() if len(self.rows) else self._last
-            self._returning = asyncio.create_task(self._return(reading, last))
+            self._returning = asyncio.create_task(self._return(reading, self._returning, last))
         if self.rows.base is not None:
             self.rows = self.rows.copy()  # the array that it is a part of may be large
 
@@ -126,8 +126,15 @@ class Supply:
             self._returning = None
         return await self._source.next(rows)
 
-    async def _return(self, reading: asyncio.Task[Rows | None] | None, last: Rows | None) -> None:
+    async def _return(
+        self,
+        reading: asyncio.Task[Rows | None] | None,
+        before: asyncio.Task[None] | None,
+        last: Rows | None,
+    ) -> None:
         await _ended(reading)
+        if before is not None:  # it takes long: where that one goes back to is of no interest now
+            await asyncio.gather(before, return_exceptions=True)
         await self._source.let_go()
         self._source.go_back(last)
 
