@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 
@@ -18,10 +20,12 @@ from qd_client import (
     Single,
     Slice,
     StreamIncomplete,
+    SyncReplay,
     TradeRow,
     Trades,
     UsageError,
 )
+from qd_client.blocking import LoopThread
 from qd_client.replay import Market, ReplayEvent
 from qd_client.request import Time
 from qd_schemas.arrays import Rows
@@ -239,6 +243,50 @@ async def test_events_come_at_their_time_of_the_loop() -> None:
             assert isinstance(event, Slice)
             passed = loop.time() - began
             assert int(event.times[-1]) - START <= (passed + 1e-3) * 1e6
+
+
+async def test_a_seek_that_is_cancelled_leaves_a_replay_that_goes_on() -> None:
+    market = Trades("A")
+    async with Replay(Source(*hours(5)), [market]) as replay:
+        await anext(replay)
+        seeking = asyncio.ensure_future(replay.seek(START))
+        await asyncio.sleep(0)  # it waits for the streams to close
+        seeking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await seeking
+        async with asyncio.timeout(10):
+            seen = [event async for event in replay]
+    assert flat([market], seen) == [Row(int(rows["time"][0]), 0, 0) for rows in hours(5)]
+
+
+def test_commands_of_another_thread_take_events_that_are_just_being_seen() -> None:
+    market = Trades("A")
+    rows = trades_at(list(range(20_000)))
+    thread = LoopThread()
+    errors: list[Exception] = []
+    is_over = threading.Event()
+    between = sys.getswitchinterval()
+    try:
+        with SyncReplay(thread, Replay(Source(rows), [market])) as replay:
+
+            def command() -> None:
+                try:
+                    while not is_over.is_set():
+                        replay.resume()
+                except Exception as error:
+                    errors.append(error)
+
+            commanding = threading.Thread(target=command)
+            sys.setswitchinterval(1e-6)
+            commanding.start()
+            seen = [event.time for event in replay.events()]
+            is_over.set()
+            commanding.join()
+    finally:
+        sys.setswitchinterval(between)
+        thread.close()
+    assert errors == []
+    assert seen == rows["time"].tolist()
 
 
 async def test_events_ahead_can_be_given_back() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -105,9 +106,11 @@ class SyncReplay:
         """Give a command once the events that were fetched ahead are back."""
 
         async def tell() -> None:
-            ahead: list[ReplayEvent] = []
-            while self._ahead:
-                ahead.append(self._ahead.popleft())
+            ahead: deque[ReplayEvent] = deque()
+            # From the end, and without looking first: another thread may be taking the others.
+            with contextlib.suppress(IndexError):
+                while True:
+                    ahead.appendleft(self._ahead.pop())
             self._replay.put_back(ahead)
             done = command(*arguments)
             if inspect.isawaitable(done):

@@ -149,11 +149,13 @@ class Replay:
         """
         Range(start=time, end=self._end)
         async with self._seeking:
-            await self._close()
-            self._core.reset()
-            self._may_be_empty = True
-            if self._is_open:
-                self._open(time)
+            try:
+                await self._close()
+            finally:  # also where this is cancelled: without streams it would wait for ever
+                self._core.reset()
+                self._may_be_empty = True
+                if self._is_open:
+                    self._open(time)
         self._changed.set()
 
     def put_back(self, events: Sequence[ReplayEvent]) -> None:
