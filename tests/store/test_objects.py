@@ -46,6 +46,7 @@ def bucket() -> Iterator[Storage]:
 def relay(bucket: Storage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
     monkeypatch.setattr(objects, "READ_SECONDS", ())
     monkeypatch.setattr(objects, "BLOCK_BYTES", 20_000)
+    monkeypatch.setattr("qd_store.imports.sources.BLOCK_BYTES", 10_000)
     found = Relay(bucket.address)
     try:
         yield found
