@@ -140,6 +140,8 @@ def _of_container(pod: str, container: Json, spec: Json) -> Problem | None:
     last = ended or (container.get("lastState") or {}).get("terminated")
     if last and last.get("reason") == "OOMKilled" and not container.get("ready"):
         return _out_of_memory(pod, container, spec)
+    if last and last.get("reason") in ("StartError", "ContainerCannotRun"):
+        return _runtime(pod, container, last.get("message", ""))
     is_over = ended and ended.get("exitCode")
     if is_over or (waiting and waiting.get("reason") == "CrashLoopBackOff"):
         return _crashed(pod, container, last or {})

@@ -26,6 +26,7 @@ from qd_cli.errors import CliError, DeploymentFailed, KubernetesFailed, Kubernet
 
 LOOK_SECONDS: Final = 1.0
 _LOG_LINES: Final = 12
+_NO_LOG: Final = "unable to retrieve container logs"  # said as if it were a line of the log
 _LOST_SECONDS_MAX: Final = 30.0
 """How long the cluster may fail to answer while it is looked at."""
 Show = Callable[[Sequence[Part]], None]
@@ -158,6 +159,6 @@ async def _last_lines(kubectl: Kubectl, problem: Problem) -> list[str]:
             text = await kubectl.run("logs", problem.pod, *chosen, f"--tail={_LOG_LINES}", *before)
         except CliError:
             continue
-        if text.strip():
+        if text.strip() and not text.startswith(_NO_LOG):
             return [readable(line) for line in text.splitlines()]
     return []
