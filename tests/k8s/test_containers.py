@@ -13,11 +13,10 @@ from contextlib import closing
 from typing import Final
 
 import pytest
-from testcontainers.core.network import Network
 
 from qd_cli.console import iso_time, number
 from qd_cli.generate import GeneratedMarket, generate_market
-from support.containers import Node, made_up_secrets, missing
+from support.containers import Node, made_up_secrets, missing, private_network
 from support.manifests import rendered
 from support.reference import Trade, rises, trades_of
 
@@ -64,10 +63,9 @@ def engine() -> None:
 @pytest.fixture(scope="module")
 def node(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """All pods of the embedded overlay, ready, with migrated tables and the system's topics."""
-    with Network() as network:
-        here = Node(
-            tmp_path_factory.mktemp("node"), network, rendered("embedded"), made_up_secrets()
-        )
+    with private_network() as (network, subnet):
+        folder = tmp_path_factory.mktemp("node")
+        here = Node(folder, network, subnet, rendered("embedded"), made_up_secrets())
         try:
             for component in ("database", "broker"):
                 here.start(component)

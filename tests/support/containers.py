@@ -11,17 +11,20 @@ import contextlib
 import gc
 import itertools
 import os
+import random
 import secrets
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Final
 
 import docker
 from docker.errors import DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container as Running
+from docker.types import EndpointConfig, IPAMConfig, IPAMPool
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
@@ -35,6 +38,9 @@ IMAGES: Final = {"qd": "QD_IMAGE", "timescale/timescaledb": "QD_TIMESCALE_IMAGE"
 """By the name in the manifests, the variable that names what the engine has instead."""
 SOCKET: Final = Path("/var/run/docker.sock")
 READY_ATTEMPTS: Final = 240  # each takes a process in the container, or the API's round trip
+SECOND_BYTES: Final = (200, 250)  # of private networks that nobody else is likely to have
+FIRST_SERVICE: Final = 100  # the engine gives others their addresses from the first on
+LINES: Final = 12  # of each log in an error
 USERS: Final = ("owner", "importer", "gateway", "symdb")
 
 
@@ -72,6 +78,15 @@ def _missing(names: Sequence[str]) -> str:
     return ""
 
 
+@contextmanager
+def private_network() -> Iterator[tuple[Network, IPv4Network]]:
+    """A network of the engine while the block runs, with addresses that it lets us choose."""
+    numbers = f"10.{random.randrange(*SECOND_BYTES)}.{random.randrange(256)}.0/24"
+    ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=numbers)])
+    with Network(docker_network_kw={"ipam": ipam}) as network:
+        yield network, IPv4Network(numbers)
+
+
 def made_up_secrets() -> dict[str, dict[str, str]]:
     """The Secrets that the embedded overlay mounts, as `qd deploy` makes them."""
     passwords = {user: secrets.token_urlsafe(24) for user in USERS}
@@ -102,6 +117,7 @@ class Node:
 
     folder: Path
     network: Network
+    subnet: IPv4Network
     rendered: Rendered
     secrets: Mapping[str, Mapping[str, str]]
     running: dict[str, Running] = field(default_factory=dict)
@@ -111,7 +127,7 @@ class Node:
         """Start a component's pod; it need not be ready."""
         pod = self.rendered.pod(component)
         (container,) = pod.containers
-        started = self._start(pod, container, container.spec["args"], aliases=self._names(pod))
+        started = self._start(pod, container, container.spec["args"], is_service=True)
         self.running[component] = started
         return started
 
@@ -173,9 +189,14 @@ class Node:
                 *whole, rest = (rest + piece).split(b"\n")
                 yield from (line.decode() for line in whole)
             assert not rest, "a container ends its last line"
-            assert started.wait()["StatusCode"] == 0, logs(started)
+            assert started.wait()["StatusCode"] == 0, f"{logs(started)}\n{self.told()}"
         finally:
             started.remove(force=True)
+
+    def told(self) -> str:
+        """The last lines of what runs, for an error."""
+        lines = [(name, logs(each).splitlines()[-LINES:]) for name, each in self.running.items()]
+        return "\n".join(f"--- {name}\n" + "\n".join(last) for name, last in lines)
 
     def close(self) -> None:
         """Remove all that still runs."""
@@ -190,15 +211,14 @@ class Node:
         command: Sequence[str],
         *,
         entrypoint: str | None = None,
-        aliases: Sequence[str] = (),
+        is_service: bool = False,
         data: Path | None = None,
     ) -> Running:
         made = DockerContainer(image_of(container.spec["image"]))
-        made.with_command(list(command)).with_network(self.network)
-        made.with_network_aliases(*aliases)
-        made.with_envs(**container.env).with_kwargs(**restrictions(pod, container))
-        if entrypoint is not None:
-            made.with_kwargs(entrypoint=[entrypoint])
+        made.with_command(list(command)).with_envs(**container.env)
+        entry = {} if entrypoint is None else {"entrypoint": [entrypoint]}
+        network = self._connection(pod if is_service else None)
+        made.with_kwargs(**restrictions(pod, container), **network, **entry)
         for path, mount in container.mounts.items():
             volume = pod.volumes.get(mount["name"], {"claim": mount["name"]})
             if volume.get("emptyDir", {}).get("medium") == "Memory":
@@ -236,13 +256,28 @@ class Node:
         made.chmod(0o2770)
         return made
 
-    def _names(self, pod: Pod) -> list[str]:
-        """The names of the Services that lead to a pod."""
-        return [
-            service["metadata"]["name"]
-            for service in self.rendered.of("Service")
-            if service["spec"]["selector"].items() <= pod.labels.items()
+    def _connection(self, pod: Pod | None) -> dict[str, Any]:
+        """The network, the addresses of all Services, and a pod's own where one leads to it.
+
+        They are fixed, as in a cluster: what dies is found again where it was. An engine's own
+        names are not: some engines lose questions whenever a container comes or goes.
+        """
+        services = self.rendered.of("Service")
+        addresses = {
+            service["metadata"]["name"]: str(self.subnet[FIRST_SERVICE + place])
+            for place, service in enumerate(services)
+        }
+        own = [
+            addresses[service["metadata"]["name"]]
+            for service in services
+            if pod and service["spec"]["selector"].items() <= pod.labels.items()
         ]
+        settings = {"ipv4_address": own[0]} if own else {}
+        return {
+            "network": self.network.name,
+            "networking_config": {self.network.name: EndpointConfig("1.44", **settings)},
+            "extra_hosts": addresses,
+        }
 
 
 def restrictions(pod: Pod, container: Container) -> dict[str, Any]:
