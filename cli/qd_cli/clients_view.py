@@ -61,6 +61,8 @@ class ClientRow:
         Who serves it; None while nobody does.
     is_proven : bool
         Whether it proved who it is, and signs its requests.
+    since : str or None
+        When it logged in, ISO 8601 in UTC; None where an older gateway did not say.
     changed : str
         When its session or its streams last changed, ISO 8601 in UTC.
     """
@@ -72,6 +74,7 @@ class ClientRow:
     lease_ms: int
     group: str
     gateway: str | None
+    since: str | None
     changed: str
     streams: tuple[StreamRow, ...]
 
@@ -130,6 +133,7 @@ def _client_row(
         lease_ms=saved.lease_ms,
         group=session.group,
         gateway=session.gateway,
+        since=_since_text(saved.since_s),
         changed=time_text(session.saved_at),
         streams=tuple(
             _stream_row(stream.plan, markets, running=stream.running) for stream in saved.streams
@@ -159,6 +163,10 @@ def _exchange(exchange_id: int) -> str:
         return str(exchange_id)
 
 
+def _since_text(seconds: int) -> str | None:
+    return console.iso_time(seconds * 1_000_000) if seconds else None
+
+
 def time_text(moment: datetime.datetime) -> str:
     """A time of the database, ISO 8601 in UTC, to the second."""
     return f"{moment.astimezone(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -169,7 +177,7 @@ def print_clients(found: Sequence[ClientRow]) -> None:
     if not found:
         console.say("no client is logged in")
         return
-    columns = ("CLIENT", "NAME", "VERSION", "GATEWAY", "CHANGED", "STREAM", "MARKET", "ROWS")
+    columns = ("CLIENT", "NAME", "VERSION", "GATEWAY", "SINCE", "STREAM", "MARKET", "ROWS")
     rows: list[tuple[str, ...]] = []
     for client in found:
         version = f"{client.version}, proven" if client.is_proven else str(client.version)
@@ -178,7 +186,7 @@ def print_clients(found: Sequence[ClientRow]) -> None:
             (str(row.stream), row.market, row.rows, row.state) for row in client.streams
         ] or [("-", "-", "-", "-")]
         for number, stream in enumerate(streams):
-            first = (*whose, client.changed) if number == 0 else ("",) * 5
+            first = (*whose, client.since or "-") if number == 0 else ("",) * 5
             rows.append((*first, *stream))
     console.print_table((*columns, "STATE"), rows, right=("CLIENT", "STREAM"))
 

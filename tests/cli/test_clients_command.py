@@ -56,6 +56,7 @@ BUSY = SavedSession(
     counter=3,
     offset=9,
     streams=(SavedStream(PLAN, running=True), SavedStream(BARS, running=False)),
+    since_s=1_700_000_000,
 )
 IDLE = SavedSession(22, 1, 0, 0, None, -1, 10)
 
@@ -105,10 +106,12 @@ def test_who_is_logged_in(bare_qd: Qd, served: str) -> None:
         "lease_ms": 0,
         "group": GROUP,
         "gateway": "one",
+        "since": None,
         "streams": [],
     }
     trades, bars = busy.pop("streams")
     assert (busy["client"], busy["is_proven"]) == (21, True)
+    assert busy["since"] == "2023-11-14T22:13:20Z"
     assert trades == {
         "stream": 7,
         "stream_id": 5,

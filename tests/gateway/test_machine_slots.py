@@ -302,6 +302,24 @@ def test_sessions_over_the_limit_are_kept_and_no_more_let_in() -> None:
 # --- what is saved ---------------------------------------------------------------------------
 
 
+def test_since_when_a_session_is_there_outlives_its_gateway() -> None:
+    machine = GatewayMachine(began_s=1_000_000.0)
+    machine.own(range(SLOTS), [], EPOCH, 0.0)
+    machine.on_record(encode(ClientLogin(CLIENT)), 0, 5.9)
+    (saved,) = machine.changes()
+    assert isinstance(saved, SavedSession)
+    assert saved.since_s == 1_000_005
+    successor = GatewayMachine(began_s=2_000_000.0)
+    successor.own(range(SLOTS), [saved], EPOCH, 0.0)
+    assert [one.saved() for one in successor.sessions] == [saved]
+
+
+def test_a_session_that_an_older_gateway_saved_is_read() -> None:
+    saved = json.loads(_saved_text())
+    del saved["since_s"]
+    assert SavedSession.from_json(json.dumps(saved)).since_s == 0
+
+
 def test_each_change_is_given_once() -> None:
     gateway = Gateway()
     gateway.send(ClientLogin(CLIENT))
@@ -369,6 +387,7 @@ sessions = st.builds(
     counter=st.integers(-1, 2**63 - 1),
     offset=st.integers(-1, 2**62),
     streams=st.lists(st.builds(SavedStream, plans, st.booleans()), max_size=3).map(tuple),
+    since_s=st.integers(0, 2**40),
 )
 
 

@@ -109,7 +109,7 @@ def add(
     """Give a client id a token, which whoever uses the id must prove from then on.
 
     Prints the token, once: only a key made of it is kept. Clients never send it. A session of the
-    id that is open goes on; `qd clients end` ends it.
+    id that is open ends, and its client is told; with the token it may log in again.
 
     \b
     Examples:
@@ -153,7 +153,7 @@ def remove(
     database: DatabaseOption = None,
     json: Json = False,
 ) -> None:
-    """Take a client id's token away; sessions that it proved go on.
+    """Take a client id's token away; its session ends.
 
     The id is then anybody's, unless gateways take no client without a token
     (QD_GATEWAY_TOKENS=required).

@@ -26,10 +26,15 @@ class Logins:
         Who is let in.
     sessions : Sessions
         Where the opened ones are put.
+    began_s : float
+        What a `now` of 0 is, in seconds since the epoch.
     """
 
-    def __init__(self, limits: Limits, admission: Admission, sessions: Sessions) -> None:
+    def __init__(
+        self, limits: Limits, admission: Admission, sessions: Sessions, began_s: float
+    ) -> None:
         self._limits = limits
+        self._began_s = began_s
         self._admission = admission
         self._sessions = sessions
         self._numbers = itertools.count(1)
@@ -54,6 +59,7 @@ class Logins:
         beat = heartbeat(client_id, number, epoch)
         session = Session(client_id, number, version, saved.lease_ms, now, beat, saved.login_id)
         session.key, session.counter, session.offset = saved.key, saved.counter, saved.offset
+        session.since_s = saved.since_s
         self._sessions.add(session)
         opened = OpenSession(client_id, number, version, restored=True)
         return session, [opened, beat] if version > 1 else [opened]
@@ -108,6 +114,7 @@ class Logins:
         beat = heartbeat(client_id, number, epoch)
         lease_ms = self._limits.granted_ms(login.lease_ms) if version > 1 else 0
         session = Session(client_id, number, version, lease_ms, now, beat, login.login_id, key)
+        session.since_s = int(self._began_s + now)
         self._sessions.add(session)
         self._sessions.mark(client_id)
         opened = OpenSession(client_id, number, version)

@@ -49,16 +49,22 @@ class GatewayMachine:
         Who is let in.
     secret : bytes
         What challenges are made with; nobody else knows it.
+    began_s : float
+        What a `now` of 0 is, in seconds since the epoch.
     """
 
     def __init__(
-        self, limits: Limits | None = None, policy: Policy | None = None, secret: bytes = b""
+        self,
+        limits: Limits | None = None,
+        policy: Policy | None = None,
+        secret: bytes = b"",
+        began_s: float = 0.0,
     ) -> None:
         self._limits = limits = limits or Limits()
         self._admission = Admission(policy or Policy(), secret, limits.proofs)
         self._slots = Slots()
         self._sessions = Sessions()
-        self._logins = Logins(limits, self._admission, self._sessions)
+        self._logins = Logins(limits, self._admission, self._sessions, began_s)
         self._streaming = Streaming(limits, self._sessions)
         self._requests = Rate(limits.requests_per_second)
         self._heartbeats = Rate(limits.heartbeats_per_second)

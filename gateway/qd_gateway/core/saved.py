@@ -38,6 +38,8 @@ class SavedSession:
         Of its last signed request; -1 before the first.
     offset : int
         Records of its client at or below are not handled again.
+    since_s : int
+        When it began, in seconds since the epoch; 0 where an older gateway did not say.
     """
 
     client_id: int
@@ -48,13 +50,14 @@ class SavedSession:
     counter: int
     offset: int
     streams: tuple[SavedStream, ...] = ()
+    since_s: int = 0
 
     def to_json(self) -> str:
         """The session as JSON; its key as hexadecimal text."""
         streams = [{**asdict(one.plan), "running": one.running} for one in self.streams]
         key = None if self.key is None else self.key.hex()
         plain = {name: getattr(self, name) for name in _INTEGERS}
-        return json.dumps({**plain, "key": key, "streams": streams})
+        return json.dumps({**plain, "key": key, "streams": streams, "since_s": self.since_s})
 
     @classmethod
     def from_json(cls, text: str) -> SavedSession:
@@ -70,7 +73,8 @@ class SavedSession:
             integers = {name: int(saved[name]) for name in _INTEGERS}
             key = None if saved["key"] is None else bytes.fromhex(saved["key"])
             streams = tuple(_stream_of(stream) for stream in saved["streams"])
-            return cls(**integers, key=key, streams=streams)
+            since_s = int(saved.get("since_s", 0))
+            return cls(**integers, key=key, streams=streams, since_s=since_s)
         except (KeyError, TypeError, ValueError) as error:
             raise SavedStateDamaged(f"a saved session is damaged: {error!r}") from None
 

@@ -35,7 +35,7 @@ class Session:
         Milliseconds of silence that end it; 0 where none does.
     beat : Reply
         The answer to its heartbeats.
-    key, counter, offset
+    key, counter, offset, since_s
         As in `SavedSession`.
     running : dict
         By ticket.
@@ -55,6 +55,7 @@ class Session:
     key: bytes | None = None
     counter: int = NO_COUNTER
     offset: int = NOTHING_HANDLED
+    since_s: int = 0
     running: dict[int, Running] = field(default_factory=dict)
     waiting: deque[StreamPlan] = field(default_factory=deque)
     taken: dict[Mark, int] = field(default_factory=dict)
@@ -95,6 +96,7 @@ class Session:
             self.counter,
             self.offset,
             (*begun, *waiting),
+            self.since_s,
         )
 
 
