@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Unpack, overload
 
 import numpy as np
 
@@ -16,7 +16,52 @@ from qd_client.stream import RowStream
 from qd_schemas.arrays import BAR, TRADE, Rows
 from qd_schemas.enums import ExchangeId, Resolution
 
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
 
+    Frame: TypeAlias = pandas.DataFrame | polars.DataFrame | pyarrow.Table
+
+
+class _Asked(TypedDict, total=False):
+    """What may be said of either kind of rows; see `trades`."""
+
+    start: Time | None
+    end: Time | None
+    exchange: ExchangeId
+
+
+class _AskedTrades(_Asked, total=False):
+    first_sequence: int
+
+
+class _AskedBars(_Asked, total=False):
+    unfinished: bool
+
+
+# fmt: off
+@overload
+def trades(
+    symbol: str | int, *, frame: None = None, **asked: Unpack[_AskedTrades]
+) -> Rows: ...
+@overload
+def trades(
+    symbol: str | int, *, frame: Literal["pandas"], **asked: Unpack[_AskedTrades]
+) -> pandas.DataFrame: ...
+@overload
+def trades(
+    symbol: str | int, *, frame: Literal["polars"], **asked: Unpack[_AskedTrades]
+) -> polars.DataFrame: ...
+@overload
+def trades(
+    symbol: str | int, *, frame: Literal["arrow"], **asked: Unpack[_AskedTrades]
+) -> pyarrow.Table: ...
+@overload
+def trades(
+    symbol: str | int, *, frame: FrameKind | None, **asked: Unpack[_AskedTrades]
+) -> Rows | Frame: ...
+# fmt: on
 def trades(
     symbol: str | int,
     *,
@@ -25,7 +70,7 @@ def trades(
     first_sequence: int = 1,
     exchange: ExchangeId = ExchangeId.KRAKEN,
     frame: FrameKind | None = None,
-) -> Any:
+) -> Rows | Frame:
     """Read a market's trades of a range of time into one array, or frame.
 
     It connects to QD_FLUVIO and QD_SYMDB of the environment, else to the stack that ``qd up``
@@ -66,6 +111,33 @@ def trades(
     return _read(asked, TRADE, exchange, frame)
 
 
+# fmt: off
+@overload
+def bars(
+    symbol: str | int, resolution: Resolution | str, *,
+    frame: None = None, **asked: Unpack[_AskedBars],
+) -> Rows: ...
+@overload
+def bars(
+    symbol: str | int, resolution: Resolution | str, *,
+    frame: Literal["pandas"], **asked: Unpack[_AskedBars],
+) -> pandas.DataFrame: ...
+@overload
+def bars(
+    symbol: str | int, resolution: Resolution | str, *,
+    frame: Literal["polars"], **asked: Unpack[_AskedBars],
+) -> polars.DataFrame: ...
+@overload
+def bars(
+    symbol: str | int, resolution: Resolution | str, *,
+    frame: Literal["arrow"], **asked: Unpack[_AskedBars],
+) -> pyarrow.Table: ...
+@overload
+def bars(
+    symbol: str | int, resolution: Resolution | str, *,
+    frame: FrameKind | None, **asked: Unpack[_AskedBars],
+) -> Rows | Frame: ...
+# fmt: on
 def bars(
     symbol: str | int,
     resolution: Resolution | str,
@@ -75,7 +147,7 @@ def bars(
     exchange: ExchangeId = ExchangeId.KRAKEN,
     unfinished: bool = False,
     frame: FrameKind | None = None,
-) -> Any:
+) -> Rows | Frame:
     """Read a market's bars of a range of time into one array, or frame, as `trades` does.
 
     Parameters

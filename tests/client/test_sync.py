@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from typing import assert_type
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from qd_client import (
     UsageError,
 )
 from qd_fluvio import connect
+from qd_schemas.arrays import Rows
 from qd_schemas.messages import ExactBar, ExactTrade
 from qd_schemas.topics import client_topics
 from support.markets import Markets
@@ -68,7 +70,7 @@ def test_one_call(markets: Markets) -> None:
     )
     within = (rows["time"] >= start) & (rows["time"] < end)
     assert found["sequence"].to_pylist() == rows["sequence"][within].tolist()
-    bars = qd_client.bars("XBTUSD", "1M", unfinished=True)
+    bars = assert_type(qd_client.bars("XBTUSD", "1M", unfinished=True), Rows)
     assert bars["volume"].sum() == pytest.approx(rows["volume"].sum())
 
 
@@ -78,7 +80,7 @@ def test_one_call_is_refused_as_any() -> None:
     with pytest.raises(DataUnavailable):
         qd_client.bars("XBTUSD", "1d", start="2030")
     with pytest.raises(UsageError, match="frame is 'excel'"):
-        qd_client.trades("XBTUSD", frame="excel")  # type: ignore[arg-type]  # as users may
+        qd_client.trades("XBTUSD", frame="excel")  # type: ignore[call-overload]  # as users may
 
 
 async def test_a_cell_of_a_notebook_can_call(markets: Markets) -> None:
@@ -158,6 +160,17 @@ def test_commands_take_effect_at_the_event_that_the_program_sees(
 async def test_a_coroutine_is_told_to_use_the_other_client(qd: SyncQDClient) -> None:
     with pytest.raises(UsageError, match="use the asynchronous client"):
         next(qd.trades("XBTUSD"))
+
+
+def test_a_client_can_be_opened_again(markets: Markets) -> None:
+    client = SyncQDClient()
+    for _ in range(2):
+        with client:
+            by_name, by_id = (
+                next(client.trades(symbol))[0]
+                for symbol in ("XBTUSD", np.int64(markets.ids["XBTUSD"]))
+            )
+            assert by_name == by_id == markets.trades["XBTUSD"][0]
 
 
 def test_a_client_that_is_not_open() -> None:
