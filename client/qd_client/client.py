@@ -21,17 +21,19 @@ from qd_client.local import surroundings
 from qd_client.replay.events import Market
 from qd_client.replay.opening import replay_of
 from qd_client.replay.replay import Replay
-from qd_client.request import Range, StreamRequest, Time
+from qd_client.request import Range, StreamRequest, Time, whole
 from qd_client.resuming import Progress, Resuming
 from qd_client.session import Session
 from qd_client.stream import RowStream, Run
 from qd_client.symdb import SymdbClient
+from qd_client.symdb.client import SYMBOL_ID_MAX
 from qd_fluvio import Fluvio, TopicExists, connect
 from qd_schemas.arrays import Rows
 from qd_schemas.bars import bar_ends
 from qd_schemas.enums import DataType, ExchangeId, Resolution
 from qd_schemas.errors import QdError
 from qd_schemas.messages import BreakoutAlert, ExactBar, ExactTrade, OHLCVBar, TradeBar
+from qd_schemas.settings.kinds import Endpoint
 from qd_schemas.specs import LEASE_MS_MAX, LEASE_MS_MIN, FluvioSettings, TlsSettings
 from qd_schemas.topics import CLIENT_ID_MAX, CLIENT_ID_MIN
 from qd_schemas.wire import NO_STREAM
@@ -125,6 +127,7 @@ class QDClient:
                 symdb, symdb_tls = found.symdb, symdb_tls or found.symdb_tls
             if client_id is None:
                 client_id, token = found.client_id, token or found.token
+        _check_address("endpoint", endpoint if isinstance(endpoint, str) else endpoint.endpoint)
         _check_number("client_id", client_id, CLIENT_ID_MIN, CLIENT_ID_MAX)
         _check_number("lease_ms", lease_ms, LEASE_MS_MIN, LEASE_MS_MAX)
         _check_number("version", version, 1, 2)
@@ -132,8 +135,8 @@ class QDClient:
             raise UsageError("a token proves an id in version 2 only; it is some text")
         if not 0 <= patience_s < math.inf:
             raise UsageError(f"patience_s is {patience_s}; expected seconds, 0 for none")
-        if symdb is not None and not symdb.rpartition(":")[2].isdecimal():
-            raise UsageError(f"symdb is {symdb!r}; expected host:port, such as 127.0.0.1:7070")
+        if symdb is not None:
+            _check_address("symdb", symdb)
         self._wanted_id = client_id
         self._cluster = endpoint
         self._symdb_endpoint = symdb
@@ -192,7 +195,7 @@ class QDClient:
             if session is not None:
                 await session.close()
         finally:
-            self._fluvio = None
+            self._fluvio = self._symdb = None
             # With the block's error, which an error of closing must not take the place of.
             kind, traceback = (type(error), error.__traceback__) if error else (None, None)
             await self._stack.__aexit__(kind, error, traceback)
@@ -429,8 +432,10 @@ class QDClient:
 
     async def _resolve(self, symbol: str | int) -> tuple[int, str]:
         """A symbol's id, and the name for messages."""
-        if isinstance(symbol, int):
-            return symbol, f"symbol id {symbol}"
+        if not isinstance(symbol, str):
+            symbol_id = whole("the symbol, which is no text,", symbol)
+            _check_number("symbol id", symbol_id, 0, SYMBOL_ID_MAX)
+            return symbol_id, f"symbol id {symbol_id}"
         if self._symdb_endpoint is None:
             raise UsageError(
                 f"no symbol master is known to look {symbol!r} up; open the client with "
@@ -452,8 +457,16 @@ def _resolution(given: Resolution | str) -> Resolution:
 
 
 def _check_number(name: str, found: int | None, low: int, high: int) -> None:
-    if found is not None and not low <= found <= high:
+    if found is not None and not low <= whole(name, found) <= high:
         raise UsageError(f"{name} is {found}; expected {low} to {high}")
+
+
+def _check_address(name: str, found: str) -> None:
+    kind = Endpoint(port_min=1)
+    try:
+        kind.parse(found)
+    except ValueError:
+        raise UsageError(f"{name} is {found!r}; expected {kind.expected}") from None
 
 
 async def _finished(work: object) -> None:

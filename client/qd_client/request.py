@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from typing import SupportsFloat, TypeAlias
 
 import numpy as np
 
@@ -44,11 +45,11 @@ class Range:
     pace: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.first_sequence < NO_TIME:
+        if not 1 <= whole("first_sequence", self.first_sequence) < NO_TIME:
             raise UsageError(f"first_sequence is {self.first_sequence}; sequences begin with 1")
-        if not (math.isfinite(self.pace) and self.pace >= 0):
+        if not (isinstance(self.pace, SupportsFloat) and 0 <= float(self.pace) < math.inf):
             raise UsageError(
-                f"pace is {self.pace}; give 0 (as fast as possible), 1 (real time) or N times it"
+                f"pace is {self.pace!r}; give 0 (as fast as possible), 1 (real time) or N times it"
             )
         start, end = microseconds(self.start), microseconds(self.end)
         if start != NO_TIME and start >= end:
@@ -117,14 +118,28 @@ class StreamRequest:
         )
 
 
+def whole(name: str, given: int) -> int:
+    """A whole number, also where it is one of numpy's.
+
+    Raises
+    ------
+    UsageError
+        It is something else.
+    """
+    try:
+        return operator.index(given)
+    except TypeError:
+        raise UsageError(f"{name} is {given!r}; expected a whole number") from None
+
+
 def microseconds(time: Time | None) -> int:
     """A time as messages carry it; None is open.
 
     Raises
     ------
     UsageError
-        A datetime without a time zone, text that is no time, or a time that i64 microseconds
-        cannot hold.
+        A datetime without a time zone, something that is no time, or a time that i64
+        microseconds cannot hold.
     """
     if time is None:
         return NO_TIME
@@ -137,7 +152,13 @@ def microseconds(time: Time | None) -> int:
             raise UsageError(f"the time {time} has no zone; give one, such as tzinfo=UTC")
         found = (time - _EPOCH) // _MICROSECOND
     else:
-        found = int(time)
+        try:
+            found = int(time)
+        except (TypeError, ValueError, OverflowError):
+            raise UsageError(
+                f"{time!r} is no time; expected text such as 2021-01-31, an aware datetime, or "
+                "microseconds since 1970"
+            ) from None
     if not -NO_TIME < found < NO_TIME:
         raise UsageError(f"the time {time} is out of range for microseconds since 1970")
     return found

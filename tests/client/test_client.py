@@ -157,6 +157,9 @@ async def test_refusals_are_exceptions_and_cost_nothing_else(
             await whole(qd.bars(symbol, "1m", start=0, end=1))
         with pytest.raises(UsageError, match="one of 1m"):
             qd.bars(symbol, "2m")
+        for nonsense in (-1, 65_536, 2.5, None):
+            with pytest.raises(UsageError, match="symbol"):
+                await whole(qd.trades(nonsense))  # type: ignore[arg-type]
         with pytest.raises(UsageError, match="symdb"):
             await whole(qd.trades("XBTUSD"))
         assert len(await whole(qd.trades(symbol))) == len(markets.trades["XBTUSD"])

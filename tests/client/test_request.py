@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -42,11 +42,12 @@ def test_times(time: Time | None, expected: int) -> None:
     [
         *(datetime(2020, 1, 1), 2**63 - 1, -(2**63), np.datetime64("NaT")),
         *("", "NaT", "now", "2021-13", "2021-02-30", "yesterday", "9" * 30),
+        *(date(2020, 1, 1), float("nan"), float("inf"), ["2020"]),
     ],
 )
-def test_times_that_make_no_sense(time: Time) -> None:
+def test_times_that_make_no_sense(time: object) -> None:
     with pytest.raises(UsageError):
-        microseconds(time)
+        microseconds(time)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -57,11 +58,15 @@ def test_times_that_make_no_sense(time: Time) -> None:
         {"pace": -1.0},
         {"pace": float("nan")},
         {"pace": float("inf")},
+        {"first_sequence": 1.5},
+        {"first_sequence": "1"},
+        {"pace": "fast"},
+        {"pace": None},
         {"start": 5, "end": 5},
         {"start": 6, "end": 5},
     ],
 )
-def test_ranges_that_make_no_sense(arguments: dict[str, float]) -> None:
+def test_ranges_that_make_no_sense(arguments: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         Range(**arguments)  # type: ignore[arg-type]
 
@@ -74,11 +79,15 @@ def test_ranges_that_make_no_sense(arguments: dict[str, float]) -> None:
         {"lease_ms": 1},
         {"version": 3},
         {"version": 0},
+        {"client_id": "21"},
+        {"endpoint": "nowhere"},
+        {"endpoint": "127.0.0.1:65536"},
+        {"symdb": ":7070"},
     ],
 )
-def test_clients_that_make_no_sense(arguments: dict[str, int]) -> None:
+def test_clients_that_make_no_sense(arguments: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="expected"):
-        QDClient(endpoint="127.0.0.1:1", **arguments)  # type: ignore[arg-type]
+        QDClient(**{"endpoint": "127.0.0.1:1", **arguments})  # type: ignore[arg-type]
 
 
 async def test_a_client_is_used_inside_its_block() -> None:
