@@ -18,7 +18,7 @@ from qd_schemas.enums import EndReason, Reason
 from qd_symdb.guard import Guard
 from qd_symdb.listening import BoundedServer
 from qd_symdb.metrics import Metrics as SymdbMetrics
-from support.manifests import OVERLAYS, Json, is_selected, rendered
+from support.manifests import K8S, OVERLAYS, Json, is_selected, rendered
 from support.processes import running
 from support.queries import OF_TARGETS, asked, series_of, series_told
 
@@ -161,6 +161,13 @@ def test_the_alerts_that_are_asked_for_are_there() -> None:
     names = [rule["alert"] for rule in rules()]
     assert len(names) == len(set(names))
     assert set(names) >= NEEDED
+
+
+def test_alerts_of_the_guide_exist() -> None:
+    guide = (K8S.parent / "docs" / "deploy.md").read_text()
+    told = set(re.findall(r"\bQd[A-Z]\w+", guide))
+    assert told
+    assert told <= {rule["alert"] for rule in rules()}
 
 
 def test_each_alert_says_what_to_do() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import pytest
@@ -14,7 +15,7 @@ from qd_fluvio.service import CANCEL_AGAIN_SECONDS
 from qd_fluvio.telemetry import LOOP_SECONDS_MAX
 from qd_gateway.core.limits import STOP_SECONDS_MAX
 from qd_symdb.limits import CLOSE_SECONDS_MAX, DRAIN_SECONDS_MAX
-from support.manifests import OVERLAYS, VARIANTS, Container, Pod, quantity, rendered
+from support.manifests import K8S, OVERLAYS, VARIANTS, Container, Pod, quantity, rendered
 
 UID: Final = {"database": 70}
 """Users of images that are not ours."""
@@ -95,6 +96,19 @@ def test_a_container_is_bounded(variant: str) -> None:
         on_disk = sum(quantity(d["sizeLimit"]) for d in disks if d.get("medium") != "Memory")
         allowed = resources["limits"].get("ephemeral-storage", 0)
         assert on_disk <= quantity(allowed), f"{pod.name}: its files are more than it may have"
+
+
+def test_the_guide_tells_the_same_bounds() -> None:
+    guide = (K8S.parent / "docs" / "deploy.md").read_text()
+    for pod in pods("embedded"):
+        if pod.kind == "Job":
+            continue
+        row = re.search(rf"^\| {pod.component}\b.* \| (\d+ \wiB) \| (\d+ \wiB) \|$", guide, re.M)
+        assert row, pod.component
+        resources = pod.main.spec["resources"]
+        for text, kind in zip(row.groups(), ("requests", "limits"), strict=True):
+            told = quantity(text.replace(" ", "").removesuffix("B"))
+            assert told == quantity(resources[kind]["memory"]), pod.component
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -44,6 +44,11 @@ CA_ALONE: Final = {("qd-tls-database", part) for part in ("gateway", "symdb", "m
 """Who must trust a server's certificate, and must not have its key."""
 
 
+GUIDE: Final = (K8S.parent / "docs" / "deploy.md").read_text()
+MADE_FOR_OTHERS: Final = {"qd-tls-ca"}
+"""Documented, and in no pod: it signs the others."""
+
+
 def pods(variant: str) -> list[Pod]:
     return rendered(variant).pods()
 
@@ -69,6 +74,16 @@ def test_pods_name_known_secrets_and_their_own_alone(variant: str) -> None:
             secret = pod.volumes[volume]["secret"]
             assert secret["defaultMode"] == 0o440, "its user reads it by its group, and no other"
             assert secret.get("optional", False) == (name in OPTIONAL)
+
+
+def test_every_secret_is_documented_with_its_keys() -> None:
+    rows = re.findall(r"^\| ((?:`qd-[\w-]+`(?:, )?)+) \| ([^|]+) \|", GUIDE, re.M)
+    told = {
+        name: frozenset(re.findall(r"`([^`]+)`", keys))
+        for names, keys in rows
+        for name in re.findall(r"`([^`]+)`", names)
+    }
+    assert {name: told[name] for name in told if name not in MADE_FOR_OTHERS} == KNOWN
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
