@@ -231,7 +231,7 @@ class Resuming:
         return isinstance(error, StreamIncomplete) and error.found is not None
 
     def _passes(self, error: QdError) -> bool:
-        if isinstance(error, _LASTING) or not isinstance(error, _PASSING):
+        if (isinstance(error, _LASTING) and not error.retriable) or not isinstance(error, _PASSING):
             return False
         if isinstance(error, StreamsFull | ChannelFailed) and error.reason in _PASSING_LATER:
             return self._asked > 1 or self._progress.rows > 0

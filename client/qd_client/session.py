@@ -222,7 +222,7 @@ class Session:
                 try:
                     await self._attach(may_exist=True)
                 except FluvioError as failed:
-                    if isinstance(failed, _LASTING):
+                    if isinstance(failed, _LASTING) and not failed.retriable:
                         raise
                     self._trouble = failed
                     await asyncio.sleep(pause_s)
@@ -232,7 +232,7 @@ class Session:
         """The error that ended the reading of a topic."""
         done, _ = await asyncio.wait(self._reading, return_when=asyncio.FIRST_COMPLETED)
         error = next(iter(done)).exception()
-        if isinstance(error, FluvioError) and not isinstance(error, _LASTING):
+        if isinstance(error, FluvioError) and (error.retriable or not isinstance(error, _LASTING)):
             return error
         raise error or QdClientError(f"client {self.client_id}: its topics ended")
 

@@ -7,6 +7,7 @@
      ├─ ConnectionLost       the connection broke (retriable)
      ├─ DeadlineExceeded     no answer within the time limit (retriable)
      ├─ TlsFailed            the cluster or this client has no accepted certificate
+     │   └─ TlsUnanswered    it closed during the greeting (retriable)
      ├─ TopicNotFound        no topic or partition of that name
      │   └─ TopicDeleted     it was there, and was deleted while it was used
      ├─ TopicExists          the name is taken
@@ -49,6 +50,12 @@ class DeadlineExceeded(FluvioError):
 
 class TlsFailed(FluvioError):
     """No secure connection: one side's certificate is missing, or not accepted."""
+
+
+class TlsUnanswered(TlsFailed):
+    """The other side closed during the greeting: it speaks no TLS, or it was just ending."""
+
+    retriable: ClassVar[bool] = True
 
 
 class TopicNotFound(FluvioError):

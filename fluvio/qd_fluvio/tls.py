@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import ssl
 
-from qd_fluvio.errors import TlsFailed
+from qd_fluvio.errors import TlsFailed, TlsUnanswered
 from qd_schemas.errors import SettingError
 from qd_schemas.pem import PemFile, load_own, load_trusted
 from qd_schemas.specs import TlsSettings
@@ -81,7 +81,8 @@ def tls_failure(error: Exception, address: str, name: str) -> TlsFailed:
     name : str
         The name that its certificate had to be for.
     """
-    return TlsFailed(f"no secure connection to {address}: {_words(error, name)}")
+    kind = TlsUnanswered if _is_silent(error) else TlsFailed
+    return kind(f"no secure connection to {address}: {_words(error, name)}")
 
 
 def client_refused(address: str) -> TlsFailed:
@@ -96,12 +97,17 @@ def _refused_words(said: object) -> str:
     )
 
 
+def _is_silent(error: Exception) -> bool:
+    """Whether it closed without a word of TLS, as one does that is being stopped."""
+    return isinstance(error, OSError | EOFError) and not isinstance(error, ssl.SSLError)
+
+
 def _words(error: Exception, name: str) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _certificate_words(error, name)
     if any(text in str(error) for text in _CLIENT_REFUSED):
         return _refused_words(error)
-    if isinstance(error, OSError | EOFError) and not isinstance(error, ssl.SSLError):
+    if _is_silent(error):
         found = "it does not answer the greeting"
     elif any(text in str(error) for text in _PLAIN_SERVER):
         found = "it does not answer as a TLS server"

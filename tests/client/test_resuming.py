@@ -21,6 +21,7 @@ from qd_client.refusals import data_refusal
 from qd_client.request import Range, StreamRequest, microseconds
 from qd_client.resuming import Progress, Resuming
 from qd_fluvio import ConnectionLost, TlsFailed, TopicDeleted
+from qd_fluvio.errors import TlsUnanswered
 from qd_schemas.arrays import BAR, TRADE, Rows
 from qd_schemas.codec import encode
 from qd_schemas.enums import DataErrorType, DataType, EndReason, Reason, Resolution
@@ -328,6 +329,7 @@ def test_a_bar_that_has_grown_since_it_was_given_is_an_error() -> None:
         refusal(Reason.STOPPING),
         refusal(Reason.NONE),
         refusal(Reason.NOT_SENT, DataErrorType.SEND_FAILED),
+        TlsUnanswered("x"),
     ],
 )
 def test_what_passes_is_waited_out_as_long_as_the_patience_lasts(error: QdError) -> None:

@@ -147,8 +147,9 @@ async def test_a_certificate_that_has_expired(
 async def test_a_cluster_without_tls(
     place: Place, client_kind: ClientKind, fluvio_endpoint: str, impatient: Limits
 ) -> None:
-    with pytest.raises(TlsFailed, match="check that this port speaks TLS"):
+    with pytest.raises(TlsFailed, match="check that this port speaks TLS") as caught:
         await refused(FluvioSettings(fluvio_endpoint, client_kind, place.ours), impatient)
+    assert caught.value.retriable, "one that is being stopped closes in the same way"
 
 
 async def test_a_cluster_that_expects_tls(
