@@ -27,6 +27,8 @@ SEND_SECONDS_MAX = 5.0  # for a request, before another producer is opened for t
 PATIENCE_SECONDS_DEFAULT = 60.0  # without a row, before a stream gives up
 RETRY_SECONDS_FIRST = 0.1
 RETRY_SECONDS_MAX = 5.0
+# For a replay's streams that have not begun, while the others wait for their rows.
+REPLAY_BEGIN_SECONDS_MAX = 60.0
 GAP_TRIES_MAX = 3  # for rows that do not come though the gateway has them
 
 # The gateway sends no more than this beyond what was taken, so that a stream's records wait

@@ -20,6 +20,7 @@ from qd_client import (
     Single,
     Slice,
     StreamIncomplete,
+    StreamsFull,
     SyncReplay,
     TradeRow,
     Trades,
@@ -148,12 +149,13 @@ async def test_what_makes_no_sense_is_refused(qd: QDClient, markets: Markets) ->
     market = markets.ids["XBTUSD"]
     for markets_given, options in (
         ([], {}),
+        ([5.5], {}),
         ([market], {"pace": -1.0}),
         ([market], {"every": "2d"}),
         ([market], {"start": 5, "end": 5}),
     ):
         with pytest.raises(UsageError):
-            qd.replay(markets_given, **options)
+            qd.replay(markets_given, **options)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="replay with version 2"):
         QDClient(endpoint="127.0.0.1:1", version=1).replay([market])
     replay = qd.replay([market], end=START)
@@ -232,13 +234,31 @@ async def test_a_streams_error_comes_after_the_rows_before_it() -> None:
     assert source.closed == 1
 
 
+async def test_streams_that_never_begin_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gateway has no place for them, and the others keep theirs for as long as they wait."""
+    monkeypatch.setattr("qd_client.replay.replay.REPLAY_BEGIN_SECONDS_MAX", 0.1)
+    source, never = Source(*hours(5)), asyncio.Event()
+
+    async def full(
+        market: Market, start: Time | None, end: Time | None
+    ) -> AsyncGenerator[Rows, None]:
+        if market.symbol == "B":
+            await never.wait()
+        async for rows in source(market, start, end):
+            yield rows
+
+    async with Replay(full, [Trades("A"), Trades("B")]) as replay:
+        with pytest.raises(StreamsFull, match="1 of the 2 streams of a replay, such as trades of"):
+            await anext(replay)
+
+
 async def test_events_come_at_their_time_of_the_loop() -> None:
     """Each is asked for when it is due: no earlier, and by one timer."""
     loop = asyncio.get_running_loop()
     rows = trades_at([START + 2_000 * n for n in range(20)])  # 2 ms apart
     async with Replay(Source(rows), [Trades("A")], pace=1.0) as replay:
-        await anext(replay)
         began = loop.time()
+        await anext(replay)
         async for event in replay:
             assert isinstance(event, Slice)
             passed = loop.time() - began
@@ -279,9 +299,11 @@ def test_commands_of_another_thread_take_events_that_are_just_being_seen() -> No
             commanding = threading.Thread(target=command)
             sys.setswitchinterval(1e-6)
             commanding.start()
+            assert not replay.is_ended
             seen = [event.time for event in replay.events()]
             is_over.set()
             commanding.join()
+            assert replay.is_ended
     finally:
         sys.setswitchinterval(between)
         thread.close()

@@ -68,6 +68,15 @@ class SyncReplay:
         """True where nothing comes until `resume` or `step`."""
         return self._replay.is_paused and not self._ahead
 
+    @property
+    def is_ended(self) -> bool:
+        """True where all was given; until a `seek`."""
+
+        async def ended() -> bool:  # in the thread of the replay, which another one may be using
+            return self._replay.is_ended
+
+        return not self._ahead and self._thread.run(ended())
+
     def pause(self) -> None:
         """Give nothing more; the clock stands still, and the gateway soon sends no more."""
         self._tell(self._replay.pause)
@@ -96,7 +105,7 @@ class SyncReplay:
             try:
                 event = self._ahead.popleft()
             except IndexError:  # the end; or a command of another thread took them back
-                if self._replay.is_ended:
+                if self.is_ended:
                     return
                 continue
             self._seen = event

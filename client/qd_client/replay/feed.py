@@ -25,6 +25,8 @@ class Feed:
 
     Attributes
     ----------
+    has_begun : bool
+        True once rows came.
     error : Exception or None
         How the stream ended, where it did not end well.
     is_empty : bool
@@ -32,6 +34,7 @@ class Feed:
     """
 
     def __init__(self, stream: AsyncGenerator[Rows, None], on_change: Callable[[], None]) -> None:
+        self.has_begun = False
         self.error: Exception | None = None
         self.is_empty = False
         self._on_change = on_change
@@ -57,15 +60,14 @@ class Feed:
 
     async def _read(self, stream: AsyncGenerator[Rows, None]) -> None:
         self._task.add_done_callback(lambda _: self._on_change())
-        has_rows = False
         try:
             async with aclosing(stream):
                 async for rows in stream:
                     self._room.clear()
                     self._waiting = rows
-                    has_rows = True
+                    self.has_begun = True
                     self._on_change()
                     await self._room.wait()
         except Exception as error:  # whoever takes the rows meets it where they end
             self.error = error
-            self.is_empty = isinstance(error, DataUnavailable) and not has_rows
+            self.is_empty = isinstance(error, DataUnavailable) and not self.has_begun

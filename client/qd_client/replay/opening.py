@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
-from qd_client.replay.events import Market, Trades
+from qd_client.replay.events import Bars, Market, Trades
 from qd_client.replay.replay import Replay
-from qd_client.request import Time
+from qd_client.request import Time, whole
 from qd_schemas.arrays import Rows
 from qd_schemas.enums import Resolution
 
@@ -49,5 +49,12 @@ def replay_of(
             return streams.trades(market.symbol, start=start, end=end)
         return streams.bars(market.symbol, market.resolution, start=start, end=end)
 
-    wanted = [Trades(market) if isinstance(market, str | int) else market for market in markets]
-    return Replay(opened, wanted, start=start, end=end, pace=pace, every=every)
+    return Replay(
+        opened, [_market(one) for one in markets], start=start, end=end, pace=pace, every=every
+    )
+
+
+def _market(given: Market | str | int) -> Market:
+    if isinstance(given, Trades | Bars):
+        return given
+    return Trades(given if isinstance(given, str) else whole("a market of a replay", given))

@@ -11,7 +11,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from types import TracebackType
 from typing import Self, TypeAlias
 
-from qd_client.errors import UsageError
+from qd_client.errors import StreamsFull, UsageError
+from qd_client.limits import REPLAY_BEGIN_SECONDS_MAX
 from qd_client.replay.core import ReplayCore
 from qd_client.replay.events import (
     IntervalEnd,
@@ -216,17 +217,40 @@ class Replay:
             raise UsageError("the replay is not open; use it inside `async with`")
 
     async def _change(self) -> None:
-        """Wait until something is due, arrives or is told."""
+        """Wait until something is due, arrives or is told.
+
+        Raises
+        ------
+        StreamsFull
+            Streams that the others wait for do not begin: those keep the places of these, and
+            would for ever.
+        """
         self._changed.clear()
+        late = self._late()
         wake_at = self._core.wake_at
         timer = None
         if wake_at is not None:
             timer = asyncio.get_running_loop().call_at(wake_at, self._changed.set)
         try:
-            await self._changed.wait()
+            async with asyncio.timeout(REPLAY_BEGIN_SECONDS_MAX if late else None):
+                await self._changed.wait()
+        except TimeoutError:
+            raise StreamsFull(
+                f"{len(late)} of the {len(self._markets)} streams of a replay, such as {late[0]}, "
+                f"have not begun within {REPLAY_BEGIN_SECONDS_MAX:g} s, while the others wait for "
+                "them: a gateway runs 16 of a client at once unless it is set to allow more "
+                "(QD_GATEWAY_STREAMS_PER_CLIENT_MAX); replay fewer markets, or try again later"
+            ) from None
         finally:
             if timer is not None:
                 timer.cancel()
+
+    def _late(self) -> list[Market]:
+        """The markets without whose first rows nothing more comes, where others have begun."""
+        has_begun = [feed.has_begun for feed in self._feeds]
+        if self.is_paused or not any(has_begun):
+            return []
+        return [self._markets[market] for market in self._core.hungry if not has_begun[market]]
 
     @property
     def _now(self) -> float:
