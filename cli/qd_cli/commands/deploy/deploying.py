@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +15,9 @@ from qd_cli.interrupts import Interrupts, run
 from qd_cli.options import Json, State
 from qd_cli.targets import state_folder
 
+if TYPE_CHECKING:
+    from qd_cli.deploy.deploying import Wanted
+
 _BUILT = "built"
 _READY = """\
 ready after {seconds}: {where}
@@ -24,37 +28,42 @@ from this machine, for as long as no local stack runs (`qd --cluster` says it ou
   qd deploy status        each part; `qd deploy logs`, `qd shell`, `qd undeploy`"""
 
 
+Overlay = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|PATH", help="local, embedded, production, or your folder."),
+]
+Image = Annotated[
+    str, typer.Option(metavar="REF|built", help="An image to take; built: build and load it.")
+]
+Tls = Annotated[
+    bool, typer.Option("--tls", help="Make certificates, and speak TLS between all parts.")
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="WHAT=VALUE", help="PART.replicas=N, PART.SETTING=VALUE; repeatable."
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only print the manifests; no cluster is needed.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Take back what others changed with kubectl.")]
+Timeout = Annotated[
+    float, typer.Option(min=1, metavar="SECONDS", help="Patience, after the image.")
+]
+
+
 def deploy(
     context: typer.Context,
-    overlay: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|PATH", help="local, embedded, production, or a folder of yours."
-        ),
-    ] = None,
+    overlay: Overlay = None,
     kube_context: Context = None,
     namespace: Namespace = None,
-    image: Annotated[
-        str, typer.Option(metavar="REF|built", help="An image to take; built: build and load it.")
-    ] = _BUILT,
-    tls: Annotated[
-        bool, typer.Option("--tls", help="Make certificates, and speak TLS between all parts.")
-    ] = False,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="WHAT=VALUE", help="PART.replicas=N, PART.SETTING=VALUE; repeatable."
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only print the manifests; no cluster is needed.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Take back what others changed with kubectl.")
-    ] = False,
-    timeout: Annotated[
-        float, typer.Option(min=1, metavar="SECONDS", help="Patience, after the image.")
-    ] = 300.0,
+    image: Image = _BUILT,
+    tls: Tls = False,
+    changes: Changes = None,
+    dry_run: DryRun = False,
+    force: Force = False,
+    timeout: Timeout = 300.0,
     state: State = None,
     json: Json = False,
 ) -> None:
@@ -77,11 +86,8 @@ def deploy(
     if context.invoked_subcommand is not None:
         return
     from qd_cli.deploy.choices import checked_namespace, read_changes
-    from qd_cli.deploy.deploying import Deploying, Wanted, rendered
-    from qd_cli.deploy.kubectl import open_kubectl
+    from qd_cli.deploy.deploying import Wanted, rendered
     from qd_cli.deploy.manifests import overlay_folder, overlays
-    from qd_cli.deploy.progress import view
-    from qd_cli.deploy.remembered import Deployment
 
     if overlay is None:
         raise RequestRefused(f"which overlay? Give --overlay {' or '.join(overlays())}, or a path")
@@ -98,7 +104,14 @@ def deploy(
         text, _ = run(lambda _: rendered(wanted, wanted.image))
         console.out(text.rstrip())
         return
-    folder = state_folder(state).path
+    _deploy(wanted, kube_context, state_folder(state).path, json=json)
+
+
+def _deploy(wanted: Wanted, kube_context: str | None, folder: Path, *, json: bool) -> None:
+    from qd_cli.deploy.deploying import Deploying
+    from qd_cli.deploy.kubectl import open_kubectl
+    from qd_cli.deploy.progress import view
+    from qd_cli.deploy.remembered import Deployment
 
     async def act(_: Interrupts) -> tuple[str, float]:
         kubectl, chosen = await open_kubectl(kube_context, wanted.namespace)
