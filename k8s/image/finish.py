@@ -27,6 +27,13 @@ NEVER_RUN: Final = (
 """Below site-packages."""
 OF_THE_BUILD: Final = ("direct_url.json", "uv_cache.json", "uv_build.json", "REQUESTED")
 """Files of an installed package that tell where and when it was built."""
+UNUSED: Final = {
+    *("test", "tests", "idlelib", "lib2to3", "turtledemo", "tkinter", "ensurepip"),
+    *("pip", "setuptools", "dist-packages"),
+}
+"""Folders in and below the standard library that no service imports."""
+COMPILED: Final = "pycache"
+"""Where all that is compiled lies; the image's PYTHONPYCACHEPREFIX."""
 COMMANDS: Final = ("python*", "qd")
 """What stays of the environment's commands."""
 
@@ -63,11 +70,18 @@ def _is_there(packages: Path, line: str) -> bool:
     return (packages / name).exists()
 
 
-def compile_all(packages: Path) -> None:
-    """Compile each module, so that no start does; what is compiled is never checked again."""
-    for cache in list(packages.rglob("__pycache__")):
+def compile_all(root: Path, folders: list[Path]) -> None:
+    """Compile each module, so that no start does; what is compiled is never checked again.
+
+    It lies apart from its sources, so that the standard library can be among it: base images
+    have it uncompiled, and a process with a read-only root would compile it at each start.
+    """
+    sys.pycache_prefix = str(root / COMPILED)
+    for cache in [found for folder in folders for found in folder.rglob("__pycache__")]:
         shutil.rmtree(cache)
-    for source in sorted(packages.rglob("*.py")):
+    for source in sorted(source for folder in folders for source in folder.rglob("*.py")):
+        if UNUSED & set(source.parts):
+            continue
         try:
             py_compile.compile(
                 str(source),
@@ -91,12 +105,12 @@ def _all_below(root: Path) -> Iterator[Path]:
 
 
 def main() -> None:
-    """Finish the environment that the command line names."""
+    """Finish the environment that the command line names first; compile the others too."""
     root = Path(sys.argv[1])
     (packages,) = root.glob("lib/python3.*/site-packages")
     tidy(root)
     leave_out(packages)
-    compile_all(packages)
+    compile_all(root, [packages, *map(Path, sys.argv[2:])])
     set_times(root, int(os.environ["SOURCE_DATE_EPOCH"]))
 
 

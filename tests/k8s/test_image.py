@@ -215,9 +215,10 @@ def finished(folder: Path) -> dict[str, bytes]:
 
 def test_the_last_step_leaves_what_runs_and_the_same_bytes(tmp_path: Path) -> None:
     tag = sys.implementation.cache_tag
-    found = finished(tmp_path / "a" / "qd")
+    folder = tmp_path / "a" / "qd"
+    found = finished(folder)
     packages = "lib/python3.11/site-packages"
-    compiled = f"{packages}/one/__pycache__/__init__.{tag}.pyc"
+    compiled = f"pycache{folder}/{packages}/one/__init__.{tag}.pyc"
     assert set(found) == {
         *("bin/qd", "pyvenv.cfg", compiled),
         *(f"{packages}/one/__init__.py", f"{packages}/one/template.py"),
@@ -226,8 +227,14 @@ def test_the_last_step_leaves_what_runs_and_the_same_bytes(tmp_path: Path) -> No
     assert found[f"{packages}/one-1.dist-info/RECORD"] == b"one/__init__.py,,\n"
     assert found[compiled][4:8] == b"\x01\0\0\0", "by its source's hash, which nobody checks"
     again = finished(tmp_path / "b" / "qd")
-    for name in (found.keys() | again.keys()) - {compiled}:
-        assert found[name] == again[name]
+    assert [name for name in found if name != compiled and found[name] != again[name]] == []
+
+
+def test_what_is_compiled_is_found() -> None:
+    (text,) = texts("ENV", final_stage())
+    (prefix,) = re.findall(r"PYTHONPYCACHEPREFIX=(\S+)", text)
+    assert texts("COPY", final_stage())[0].split()[-1] == str(Path(prefix).parent)
+    assert f'COMPILED: Final = "{Path(prefix).name}"' in (IMAGE / "finish.py").read_text()
 
 
 @pytest.mark.parametrize("variable", ["HOME", "QD_STATE"])
