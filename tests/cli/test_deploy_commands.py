@@ -105,6 +105,7 @@ def deployable(kubectl: Standin) -> Standin:
     objects = embedded()
     kubectl.on("kustomize", out=documents(objects))
     kubectl.on("get", "secrets", "--output=name", out="secret/other\n")
+    kubectl.on("get", "secrets", "--no-headers", out="qd-database-gateway uid-1\n")
     kubectl.on("create", "--filename=-")
     kubectl.has("persistentvolumeclaims")
     kubectl.has("jobs")
@@ -138,6 +139,9 @@ def test_deploying(bare_qd: Qd, deployable: Standin, state: Path) -> None:
     assert {"configmaps", "qd-cluster-old"} <= set(removed["arguments"])
     assert recall(state) == PLACE
     assert "ready after" in done.err
+    (gateway,) = (each for each in services if each["metadata"]["name"] == "qd-gateway")
+    mark = gateway["spec"]["template"]["metadata"]["annotations"]["qd.dev/secrets"]
+    assert mark == "qd-database-gateway=uid-1"  # another Secret of that name starts new pods
     (made,) = deployable.objects("create")
     passwords = {each["stringData"]["password"] for each in made}
     assert len(passwords) == 5
@@ -159,7 +163,7 @@ def test_certificates_are_made_and_start_new_pods(bare_qd: Qd, deployable: Stand
     }
     gateway = deployable.objects("apply")[-1]
     marks = [each["spec"]["template"]["metadata"].get("annotations", {}) for each in gateway]
-    assert any("qd-tls-client=" in each.get("qd.dev/certificates", "") for each in marks)
+    assert any("qd-tls-client=" in each.get("qd.dev/secrets", "") for each in marks)
 
 
 def test_a_service_that_does_not_become_ready(bare_qd: Qd, deployable: Standin) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from qd_cli.deploy.explaining import START_SECONDS, explain_claim, explain_events, explain_pod
 from qd_cli.deploy.observing import Part, Seen, State, part_of, parts_of, seen, stuck_pods
-from qd_cli.deploy.waiting import Patience
+from qd_cli.deploy.waiting import Patience, causes_first
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "kubernetes"
 
@@ -114,6 +115,9 @@ def test_a_probe_that_fails_is_a_problem_only_once_the_pod_had_its_time() -> Non
     (problem,) = explain_pod(pod, unhealthy(pod, "2026-01-01T00:00:30Z"))
     assert "its readiness probe fails" in problem.what
     assert problem.container == "probe"
+    others = [BROKEN["crash"], BROKEN["mount"]]
+    probe = replace(BROKEN["probe"], problems=(problem,))
+    assert causes_first([probe, *others])[-1] == problem
 
 
 def test_a_pod_that_goes_is_no_problem() -> None:

@@ -21,8 +21,8 @@ from qd_cli.deploy.plan import (
     secrets_used,
     stages_of,
     surplus,
-    with_certificates,
     with_mark,
+    with_marks,
 )
 from qd_cli.deploy.pods import import_job, shell_pod, volume_paths
 from qd_cli.deploy.reaching import (
@@ -105,14 +105,14 @@ def test_jobs_that_changed_or_failed_are_made_again() -> None:
     assert jobs_to_replace([job], [failed]) == ["qd-migrate"]
 
 
-def test_new_certificates_start_new_pods_of_who_mounts_them() -> None:
-    marks = {"qd-database-gateway": "abc"}
-    marked = with_certificates(EMBEDDED, marks)
+def test_new_secrets_start_new_pods_of_the_services_that_mount_them() -> None:
+    marks = {"qd-database-gateway": "abc", "qd-database-admin": "def"}
+    marked = with_marks(EMBEDDED, marks)
     changed = [a["metadata"]["name"] for a, b in zip(marked, EMBEDDED, strict=True) if a != b]
     assert changed == ["qd-gateway"]
     (gateway,) = (each for each in marked if each["metadata"]["name"] in changed)
     metadata = gateway["spec"]["template"]["metadata"]
-    assert metadata["annotations"]["qd.dev/certificates"] == "qd-database-gateway=abc"
+    assert metadata["annotations"]["qd.dev/secrets"] == "qd-database-gateway=abc"
     assert (
         metadata["labels"]
         == named("Deployment", "qd-gateway")["spec"]["template"]["metadata"]["labels"]

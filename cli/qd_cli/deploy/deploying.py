@@ -25,8 +25,8 @@ from qd_cli.deploy.plan import (
     secrets_used,
     stages_of,
     surplus,
-    with_certificates,
     with_mark,
+    with_marks,
 )
 from qd_cli.deploy.progress import View
 from qd_cli.deploy.remembered import Deployment, remember
@@ -35,6 +35,7 @@ from qd_cli.deploy.waiting import until_ready
 from qd_cli.errors import KubernetesFailed, RequestRefused
 
 _DELETE_SECONDS: Final = 180.0
+_COLUMNS: Final = 2
 _MIGRATE: Final = "qd-migrate"
 
 
@@ -133,7 +134,7 @@ class Deploying:
         where = Deployment(self._kubectl.context, self._kubectl.namespace)
         remember(self._state, where)
         made, marks = await self._make_secrets(objects)
-        stages = stages_of(with_certificates(objects, marks))
+        stages = stages_of(with_marks(objects, marks))
         self._view.say(f"applying {len(objects)} objects to {where}")
         await self._kubectl.apply(stages.foundations, force=self._wanted.force)
         await self._wait(stages.foundations)
@@ -154,7 +155,7 @@ class Deploying:
             self._view.say(f"namespace {name} is there already, and is left as it is")
 
     async def _make_secrets(self, objects: Sequence[Json]) -> tuple[bool, Mapping[str, str]]:
-        """Make what is missing; whether passwords are new, and what tells certificates apart."""
+        """Make what is missing; whether passwords are new, and what tells Secrets apart."""
         text = await self._kubectl.run("get", "secrets", "--output=name")
         there = {line.removeprefix("secret/") for line in text.split()}
         used = secrets_used(objects)
@@ -166,7 +167,15 @@ class Deploying:
         secrets.require_password(missing, claims["items"])
         new = secrets.database_secrets(missing)
         await self._create(new)
-        return bool(new), await self._renew() if self._wanted.tls else {}
+        certified = await self._renew() if self._wanted.tls else {}
+        return bool(new), {**await self._identities(), **certified}
+
+    async def _identities(self) -> dict[str, str]:
+        """What tells a Secret from an earlier one of its name; what they hold is not asked."""
+        columns = "--output=custom-columns=NAME:.metadata.name,UID:.metadata.uid"
+        text = await self._kubectl.run("get", "secrets", columns, "--no-headers")
+        pairs = [line.split() for line in text.splitlines()]
+        return {pair[0]: pair[1] for pair in pairs if len(pair) == _COLUMNS}
 
     async def _create(self, new: Sequence[NewSecret]) -> None:
         if new:

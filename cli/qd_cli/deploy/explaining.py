@@ -43,6 +43,8 @@ class Problem:
         Whose last log lines tell more; empty where there are none.
     patience_seconds : float or None
         How long it may mend itself; None as long as is waited at all.
+    is_symptom : bool
+        Whether it is likely to follow from what is wrong with others.
     """
 
     what: str
@@ -51,6 +53,7 @@ class Problem:
     pod: str = ""
     container: str = ""
     patience_seconds: float | None = None
+    is_symptom: bool = False
 
 
 def explain_pod(pod: Json, warnings: Sequence[Json]) -> list[Problem]:
@@ -274,6 +277,7 @@ def _of_warnings(pod: str, status: Json, warnings: Sequence[Json]) -> list[Probl
                 "its last lines may say what it misses",
                 pod,
                 _container_of(last),
+                is_symptom=True,
             )
         ]
     if reason in ("FailedMount", "FailedAttachVolume"):

@@ -14,8 +14,8 @@ SELECTOR: Final = f"{NAME_LABEL}={NAME}"
 
 RENDERED: Final = "qd.dev/rendered"
 """Annotation of a Job: what it was rendered from. A Job cannot be changed, only made again."""
-CERTIFICATES: Final = "qd.dev/certificates"
-"""Annotation of a pod template: the certificates that its pods were started with."""
+SECRETS: Final = "qd.dev/secrets"
+"""Annotation of a pod template: which Secrets its pods were started with, as uids and digests."""
 
 GATEWAY: Final = "qd-gateway"
 ANALYTICS: Final = "qd-analytics"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from qd_cli.deploy.kubectl import Json
-from qd_cli.deploy.names import CERTIFICATES, COMPONENT_LABEL, ON_DEMAND, RENDERED
+from qd_cli.deploy.names import COMPONENT_LABEL, ON_DEMAND, RENDERED, SECRETS
 
 _SERVICES: Final = ("Deployment", "DaemonSet")
 _WORKLOADS: Final = ("StatefulSet", "Job", *_SERVICES)
@@ -153,27 +153,29 @@ def _projected(volume: Json) -> list[Json]:
     return [source["secret"] for source in sources if "secret" in source]
 
 
-def with_certificates(objects: Sequence[Json], marks: Mapping[str, str]) -> list[Json]:
-    """Mark pod templates with the certificates that they mount, so that new ones start new pods.
+def with_marks(objects: Sequence[Json], marks: Mapping[str, str]) -> list[Json]:
+    """Mark the services' pod templates with the Secrets they read, so that new ones start new pods.
+
+    The database and the broker read renewed certificates as they go, and are left alone.
 
     Parameters
     ----------
     marks : mapping of str to str
-        A Secret's name, and what tells its certificate from another.
+        A Secret's name, and what tells it from another of that name.
     """
     return [_marked(thing, marks) for thing in objects]
 
 
 def _marked(thing: Json, marks: Mapping[str, str]) -> Json:
     template = template_of(thing)
-    if template is None or kind_of(thing) in ("Job", "CronJob"):
+    if template is None or kind_of(thing) not in _SERVICES:
         return thing
     used = sorted({name for name, _ in _secrets_of(template["spec"]) if name in marks})
     if not used:
         return thing
     mark = ",".join(f"{name}={marks[name]}" for name in used)
     metadata = template.get("metadata") or {}
-    annotations = {**(metadata.get("annotations") or {}), CERTIFICATES: mark}
+    annotations = {**(metadata.get("annotations") or {}), SECRETS: mark}
     marked = {**template, "metadata": {**metadata, "annotations": annotations}}
     return {**thing, "spec": {**thing["spec"], "template": marked}}
 

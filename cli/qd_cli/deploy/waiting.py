@@ -122,13 +122,18 @@ async def failure(
     blocks = [f"{names} failed" if failed else f"{names} did not become ready"]
     if timed_out:
         blocks = [f"{blocks[0]} in time (--timeout gives more)"]
+    for problem in causes_first(late):
+        blocks.append(await described(kubectl, problem))
     for part in late:
-        for problem in part.problems:
-            blocks.append(await described(kubectl, problem))
         if not part.problems:
             blocks.append(f"{part.name}: {part.detail or 'nothing is known to be wrong with it'}")
     what = "`qd deploy status` shows all parts, `qd deploy logs PART` what one wrote"
     return DeploymentFailed("\n".join([*blocks, what]))
+
+
+def causes_first(parts: Sequence[Part]) -> list[Problem]:
+    """The problems of parts: what may follow from others comes last."""
+    return sorted((each for part in parts for each in part.problems), key=lambda p: p.is_symptom)
 
 
 async def failure_of_pod(kubectl: Kubectl, name: str) -> DeploymentFailed | None:

@@ -31,13 +31,12 @@ def status(
     from qd_cli.deploy.kubectl import Kubectl
     from qd_cli.deploy.observing import SETTLED, Part, parts_of
     from qd_cli.deploy.progress import note, part_json, state_text
-    from qd_cli.deploy.waiting import described, look
+    from qd_cli.deploy.waiting import causes_first, described, look
 
     async def ask(_: Interrupts) -> tuple[Kubectl, list[Part], list[str]]:
         kubectl = await where(state, kube_context, namespace)
         parts = parts_of(await look(kubectl))
-        problems = [each for part in parts for each in part.problems]
-        texts = [] if json else [await described(kubectl, each) for each in problems]
+        texts = [] if json else [await described(kubectl, each) for each in causes_first(parts)]
         return kubectl, parts, texts
 
     kubectl, parts, texts = run(ask)
