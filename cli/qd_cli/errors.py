@@ -105,9 +105,7 @@ class PartFailed(CliError):
 
 
 class PartDied(CliError):
-    """A command failed, and a part of the stack that it used has died."""
-
-    retriable = True
+    """A command failed, and a part of the stack that it used has died; `qd up` starts it again."""
 
 
 class KubernetesUnusable(CliError):

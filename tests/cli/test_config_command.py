@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from qd_cli.configuration import join_environment
+from qd_cli.errors import ExitCode
 from qd_cli.stack import Part, qd_parts
 from qd_cli.stack.environment import inherited, takes
 from qd_schemas.settings.table import BY_NAME, SETTINGS
@@ -119,7 +120,7 @@ def test_other_commands_use_the_file(
     # The command changes its environment, which here is that of all tests.
     monkeypatch.setattr(os, "environ", {**os.environ, "QD_CONFIG": str(file)})
     done = bare_qd("topics", "list")
-    assert done.code == 1
+    assert done.code == ExitCode.TRY_AGAIN
     assert "127.0.0.1:1" in done.err
     file.write_text('[fluvio]\nendpoint = "127.0.0.1"\n')
     monkeypatch.setattr(os, "environ", {"QD_CONFIG": str(file)})
