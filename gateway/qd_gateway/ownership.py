@@ -7,7 +7,8 @@ or takes what makes shares even within one. Invariants:
   no two gateways serve one, whatever the network or a pause does to either.
 * Beyond its lease only a gateway serves that was alone at the last answer and held every slot,
   or that never reached the database: a lost database ends no service. It takes back nothing
-  that another one took meanwhile.
+  that another one took meanwhile. One that a database answers, but refuses, begins nothing:
+  the database may well be serving others.
 * A slot given back was parked before: its streams have ended, and nothing is handled for it.
 
 What is asked of the shell comes as values; what became of it is told by the `on_…` methods.
@@ -190,10 +191,13 @@ class Ownership:
         found = self.parking & frozenset(slots)
         self._stages.update(dict.fromkeys(found, Stage.PARKED))
 
-    def on_unreachable(self, began_at: float, now: float) -> list[Step]:
+    def on_unreachable(
+        self, began_at: float, now: float, *, is_refused: bool = False
+    ) -> list[Step]:
         """The database could not be asked; `began_at` is when that was tried.
 
-        A gateway that never reached it serves every client; one that knows of no other goes on.
+        A gateway that never reached it serves every client, unless it was refused there; one
+        that knows of no other goes on.
         """
         for slot in self._at(Stage.LOADING):
             del self._stages[slot]  # the next answer gives it again
@@ -201,7 +205,7 @@ class Ownership:
             # A failure that was begun before a pause says nothing of what comes after it.
             self._is_cut_off |= now < self._until or began_at >= self._until
             return []
-        if self._stages or self.is_stopping:
+        if self._stages or self.is_stopping or is_refused:
             return []
         self._is_unleased = True
         self._stages = dict.fromkeys(ALL, Stage.SERVED)

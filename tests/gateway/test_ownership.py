@@ -323,6 +323,16 @@ def test_a_gateway_that_never_reached_the_database_serves_all_and_keeps_them() -
     assert gateway.served == ALL
 
 
+def test_a_gateway_that_the_database_refuses_serves_nobody() -> None:
+    """As one of a newer version does, whose tables are not there yet, beside the older ones."""
+    gateway = Ownership("a")
+    assert gateway.on_unreachable(0.0, 1.0, is_refused=True) == []
+    assert gateway.held == frozenset()
+    assert gateway.on_unreachable(2.0, 3.0) == [Serve(ALL)]
+    assert gateway.on_unreachable(4.0, 5.0, is_refused=True) == []
+    assert gateway.served == ALL
+
+
 def test_of_what_it_served_without_a_lease_it_keeps_nothing_beside_others() -> None:
     gateway = Ownership("a")
     gateway.on_unreachable(0.0, 1.0)
