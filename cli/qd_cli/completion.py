@@ -18,6 +18,7 @@ import typer
 
 if TYPE_CHECKING:
     from qd_fluvio import Fluvio
+    from qd_schemas.specs import FluvioSettings
 
 SECONDS = "QD_COMPLETION_SECONDS"
 SECONDS_DEFAULT = 1.5
@@ -54,11 +55,16 @@ def profiles(incomplete: str) -> list[str]:
 
 
 def _answer(context: typer.Context, incomplete: str, ask: Ask) -> list[str]:
+    from qd_cli.options import targets  # which declares options by this module
+
     # Whatever goes wrong, a shell in the middle of a line is no place to say so.
     with contextlib.suppress(Exception), contextlib.redirect_stderr(io.StringIO()):
         seconds = float(os.environ.get(SECONDS) or SECONDS_DEFAULT)
         _end_after(seconds)
-        found = asyncio.run(_asked(context, ask, seconds))
+        # Before there is an event loop: a deployment is reached through tunnels that need none.
+        where = targets(context.params.get("state"), fluvio=context.params.get("fluvio"))
+        cluster = where.cluster()
+        found = asyncio.run(_asked(cluster, ask, seconds))
         given = {name for value in context.params.values() for name in _names(value)}
         return _chosen((name for name in found if name not in given), incomplete)
     return []
@@ -72,13 +78,11 @@ def _chosen(names: Iterable[str], incomplete: str) -> list[str]:
     return sorted({name for name in names if name.startswith(incomplete)})[:_NAMES_MAX]
 
 
-async def _asked(context: typer.Context, ask: Ask, seconds: float) -> Iterable[str]:
-    from qd_cli.options import targets
+async def _asked(cluster: FluvioSettings, ask: Ask, seconds: float) -> Iterable[str]:
     from qd_fluvio import Limits, connect
 
-    where = targets(context.params.get("state"), fluvio=context.params.get("fluvio"))
     limits = Limits(connect_seconds=seconds, call_seconds=seconds, warm_workers=0)
-    async with asyncio.timeout(seconds), connect(where.cluster(), limits=limits) as fluvio:
+    async with asyncio.timeout(seconds), connect(cluster, limits=limits) as fluvio:
         return await ask(fluvio)
 
 
