@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 from moto import settings
-from moto.core.responses import ActionAuthenticatorMixin
+from moto.core.authorization import ActionAuthenticatorMixin
 from moto.server import ThreadedMotoServer
 from pyarrow.fs import S3FileSystem
 
