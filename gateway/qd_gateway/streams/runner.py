@@ -59,7 +59,6 @@ class StreamRunner:
             return
         stream = Stream(plan, time.monotonic, self._beat, self._metrics)
         stream_id = "-" if plan.stream_id == NO_STREAM else plan.stream_id
-        log = channel.log.bind(stream=stream_id, ticket=plan.ticket)
         log = _log.bind(**(channel.log.extra or {}), stream=stream_id, ticket=plan.ticket)
         log.bind(**_fields(plan)).info("started")
         started_at = time.monotonic()
