@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from qd_cli.deploy.contexts import Chosen, Kind
+from qd_cli.deploy.images import build_and_load
 from qd_cli.deploy.remembered import Deployment, recall, remember
+from qd_cli.errors import KubernetesFailed
 from support.commands import Qd
 from support.manifests import rendered
 from support.processes import running
@@ -311,6 +314,29 @@ def test_a_command_on_this_machine_reaches_the_brokers_through_a_tunnel(
         monkeypatch.setenv("QD_DEPLOYMENT", "kind-qd/other")
         refused = bare_qd("topics", "list")
         assert (refused.code, "unset it, or use `qd shell`" in refused.err) == (1, True)
+
+
+async def test_the_image_is_built_named_by_its_content_and_handed_to_the_cluster(
+    kubectl: Standin, tmp_path: Path
+) -> None:
+    for name in ("docker", "kind"):
+        (tmp_path / "bin" / name).symlink_to("kubectl")
+    kubectl.on("image", "inspect", out="sha256:0123456789abcdef\n")
+    for word in ("build", "tag", "save", "load"):
+        kubectl.on(word)
+    said: list[str] = []
+    image = await build_and_load(Chosen("kind-qd", Kind.KIND, "qd"), said.append)
+    assert image.startswith("localhost/qd:")
+    assert image.endswith("-0123456789ab")
+    steps = [call["arguments"] for call in kubectl.asked]
+    assert [step[0] for step in steps] == ["build", "image", "tag", "save", "load"]
+    assert steps[0][1] == "--file"
+    assert steps[3][-1] == image
+    assert steps[4][-2:] == ["--name", "qd"]
+    assert said == ["building the image with docker", f"handing {image} to the cluster with kind"]
+    kubectl.on("build", err="STEP 3\nno space left on device\n", code=1)
+    with pytest.raises(KubernetesFailed, match="cannot be built:\nSTEP 3\nno space left"):
+        await build_and_load(Chosen("kind-qd", Kind.KIND, "qd"), said.append)
 
 
 def test_no_tunnel(bare_qd: Qd, kubectl: Standin, state: Path) -> None:
