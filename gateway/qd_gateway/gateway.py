@@ -32,7 +32,7 @@ from qd_gateway.core.requests import claimed_client
 from qd_gateway.core.saved import SavedSession
 from qd_gateway.core.slots import NOTHING_HANDLED, slot_of
 from qd_gateway.metrics import ControlResult, GatewayMetrics
-from qd_gateway.ownership import Drop, Ownership, Park, Serve, Step
+from qd_gateway.ownership import Drop, Ownership, Park, Step
 from qd_gateway.state import StateKeeper, lease_clock, member_of, sessions_of
 from qd_gateway.streams.database import Database
 from qd_gateway.streams.runner import StreamRunner
@@ -257,11 +257,9 @@ class Gateway:
     # --- what the keeper of the state asks for ----------------------------------------
 
     def carry_out(self, steps: Iterable[Step]) -> None:
-        """Serve, park or drop slots."""
+        """Park or drop slots."""
         for step in steps:
             match step:
-                case Serve(slots):
-                    self._own(slots, [], self._replay(slots, {}, 0))
                 case Park(slots):
                     self._apply(self._machine.park(slots))
                     task = asyncio.create_task(self._park(slots))

@@ -5,10 +5,9 @@ or takes what makes shares even within one. Invariants:
 
 * A slot is served while its lease runs, by this process's own clock less a margin, so that
   no two gateways serve one, whatever the network or a pause does to either.
-* Beyond its lease only a gateway serves that was alone at the last answer and held every slot,
-  or that never reached the database: a lost database ends no service. It takes back nothing
-  that another one took meanwhile. One that a database answers, but refuses, begins nothing:
-  the database may well be serving others.
+* Beyond its lease only a gateway serves that was alone at the last answer and held every slot:
+  a lost database ends no service. It takes back nothing that another one took meanwhile.
+* A gateway that never reached the database serves nobody: others may, and would answer, too.
 * A slot given back was parked before: its streams have ended, and nothing is handled for it.
 
 What is asked of the shell comes as values; what became of it is told by the `on_…` methods.
@@ -33,17 +32,9 @@ ALL: Final = frozenset(range(SLOTS))
 
 
 @dataclass(frozen=True, slots=True)
-class Serve:
-    """Serve these slots from now on, with nothing known of them: there is no database."""
-
-    slots: frozenset[int]
-
-
-@dataclass(frozen=True, slots=True)
 class Load:
     """Load what was saved of these slots, then serve them; tell `on_loaded`.
 
-    Those that are served already go on: what was saved is added to what is known.
     """
 
     slots: frozenset[int]
@@ -75,7 +66,7 @@ class Replaced:
     """Another process has this gateway's name: end."""
 
 
-Step = Serve | Load | Take | Park | Drop | Replaced
+Step = Load | Take | Park | Drop | Replaced
 
 
 class Stage(Enum):
@@ -112,10 +103,8 @@ class Ownership:
         self._until: float | None = None  # of the lease; None: it never had one
         self._knows_no_other = False
         self._is_cut_off = False
-        self._is_unleased = False  # it serves what it never had a lease for
         self.is_stopping = False
         self._asked_at = 0.0
-        self._confirmed: frozenset[int] = frozenset()
         self.next_renewal_s = RENEW_SECONDS
 
     # --- for looking at ---------------------------------------------------------------
@@ -144,7 +133,7 @@ class Ownership:
 
     def has_lease(self, now: float) -> bool:
         """Whether the database holds them for this gateway until later than now."""
-        return self._until is not None and now < self._until and not self._is_unleased
+        return self._until is not None and now < self._until
 
     # --- what happens -----------------------------------------------------------------
 
@@ -158,28 +147,17 @@ class Ownership:
         if not answer.is_member:
             return [*self._drop(self.held), Replaced()]
         self._knows_no_other = set(answer.members) <= {self._name}
-        self._confirmed = answer.held
-        steps = [] if self._is_unleased else self._drop(self.held - answer.held)
+        steps = self._drop(self.held - answer.held)
         until = self._asked_at + self._lease_s - MARGIN_SECONDS
         if now >= until:  # it is older than what it gives
             return steps + ([] if self._is_alone else self._drop(self.held))
         self._until, self._is_cut_off = until, False
-        if self._is_unleased:
-            if self._knows_no_other or self.is_stopping:
-                return [Take(SLOTS)]  # and keep what it knows; see `on_taken`
-            self._is_unleased = False
-            steps += self._drop(self.held)
         steps += self._load(answer.held)
         return steps + self._balance(answer)
 
     def on_taken(self, slots: frozenset[int]) -> list[Step]:
         """These slots were free and are this gateway's now."""
-        steps: list[Step] = []
-        if self._is_unleased:
-            self._is_unleased = False
-            slots |= self._confirmed
-            steps = [*self._drop(self.held - slots), Load(slots)]
-        return steps + self._load(slots)
+        return self._load(slots)
 
     def on_loaded(self, slots: Iterable[int]) -> None:
         """These slots are served from now on."""
@@ -191,25 +169,16 @@ class Ownership:
         found = self.parking & frozenset(slots)
         self._stages.update(dict.fromkeys(found, Stage.PARKED))
 
-    def on_unreachable(
-        self, began_at: float, now: float, *, is_refused: bool = False
-    ) -> list[Step]:
+    def on_unreachable(self, began_at: float, now: float) -> None:
         """The database could not be asked; `began_at` is when that was tried.
 
-        A gateway that never reached it serves every client, unless it was refused there; one
-        that knows of no other goes on.
+        A gateway that knows of no other goes on.
         """
         for slot in self._at(Stage.LOADING):
             del self._stages[slot]  # the next answer gives it again
         if self._until is not None:
             # A failure that was begun before a pause says nothing of what comes after it.
             self._is_cut_off |= now < self._until or began_at >= self._until
-            return []
-        if self._stages or self.is_stopping or is_refused:
-            return []
-        self._is_unleased = True
-        self._stages = dict.fromkeys(ALL, Stage.SERVED)
-        return [Serve(ALL)]
 
     def on_tick(self, now: float) -> list[Step]:
         """Time passed: call this before acting for any client."""

@@ -150,14 +150,11 @@ class StateKeeper:
 
     def _on_trouble(self, error: StoreError) -> None:
         if str(error) != self._trouble:  # not again and again for hours
-            serves = self._ownership.held or error.retriable
-            effect = "streams are refused" if serves else "no client is served"
+            effect = "streams are refused" if self._ownership.held else "no client is served"
             _log.error("no database, %s until it is there: %s", effect, error)
         self._trouble = str(error)
         self._shell.on_database(self._trouble)
-        now, is_refused = lease_clock(), not error.retriable
-        steps = self._ownership.on_unreachable(self._began_at, now, is_refused=is_refused)
-        self._shell.carry_out(steps)
+        self._ownership.on_unreachable(self._began_at, lease_clock())
         self._shell.on_settled()
 
     async def _keep(self, state: GatewayState) -> None:

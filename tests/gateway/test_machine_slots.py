@@ -260,7 +260,7 @@ def test_sessions_of_other_slots_are_not_taken() -> None:
 
 
 def test_what_is_saved_is_added_to_what_is_served_already() -> None:
-    """Served without a database first; what it kept comes later, and knows less."""
+    """Loaded though it is served: what was saved may be older than what is known."""
     gateway = Gateway()
     clients = [MINE + SLOTS * step for step in range(1, 4)]
     gone, here, kept = clients

@@ -21,7 +21,6 @@ from qd_gateway.ownership import (
     Ownership,
     Park,
     Replaced,
-    Serve,
     Step,
     Take,
     share_of,
@@ -112,8 +111,6 @@ class Gateway:
     def carry_out(self, steps: list[Step], database: Database) -> None:
         for step in steps:
             match step:
-                case Serve(slots):
-                    self.serving |= slots
                 case Load(slots):
                     self.loads |= slots
                 case Take(count):
@@ -204,8 +201,7 @@ class Group:
             return
         gateway.flying = gateway.taken = None
         gateway.loads.clear()
-        steps = gateway.ownership.on_unreachable(gateway.began_at, gateway.now(self.database))
-        gateway.carry_out(steps, self.database)
+        gateway.ownership.on_unreachable(gateway.began_at, gateway.now(self.database))
 
     def pause(self, gateway: Gateway) -> None:
         gateway.is_paused = True
@@ -312,38 +308,19 @@ def alone(now: float = 0.0) -> Ownership:
     return found
 
 
-def test_a_gateway_that_never_reached_the_database_serves_all_and_keeps_them() -> None:
-    gateway = Ownership("a")
-    assert gateway.on_unreachable(0.0, 1.0) == [Serve(ALL)]
-    assert gateway.on_unreachable(2.0, 3.0) == []
-    assert gateway.may_act(1e9)
-    gateway.ask(10.0)
-    assert gateway.on_answer(answer(frozenset(), free=64), 10.1) == [Take(64)]
-    assert gateway.on_taken(ALL) == [Load(ALL)]
-    assert gateway.served == ALL
-
-
-def test_a_gateway_that_the_database_refuses_serves_nobody() -> None:
-    """As one of a newer version does, whose tables are not there yet, beside the older ones."""
-    gateway = Ownership("a")
-    assert gateway.on_unreachable(0.0, 1.0, is_refused=True) == []
-    assert gateway.held == frozenset()
-    assert gateway.on_unreachable(2.0, 3.0) == [Serve(ALL)]
-    assert gateway.on_unreachable(4.0, 5.0, is_refused=True) == []
-    assert gateway.served == ALL
-
-
-def test_of_what_it_served_without_a_lease_it_keeps_nothing_beside_others() -> None:
+def test_a_gateway_that_never_reached_the_database_serves_nobody() -> None:
+    """As one with a wrong password, or with tables of another version, beside healthy ones."""
     gateway = Ownership("a")
     gateway.on_unreachable(0.0, 1.0)
+    assert gateway.held == frozenset()
     gateway.ask(2.0)
-    steps = gateway.on_answer(answer(frozenset(), "a", "b", free=30), 2.0)
-    assert steps == [Drop(ALL), Take(32)]
+    assert gateway.on_answer(answer(frozenset(), free=64), 2.1) == [Take(64)]
+    assert gateway.on_taken(ALL) == [Load(ALL)]
 
 
 def test_alone_it_goes_on_without_the_database_and_finds_what_was_taken() -> None:
     gateway = alone()
-    assert gateway.on_unreachable(2.0, 5.0) == []
+    gateway.on_unreachable(2.0, 5.0)
     assert gateway.on_tick(100.0) == []
     assert gateway.may_act(100.0)
     gateway.ask(100.0)
