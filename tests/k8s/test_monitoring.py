@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import urllib.request
@@ -65,12 +66,17 @@ def told_by_broker(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(told)
 
 
+async def _listening(symdb: SymdbMetrics) -> None:
+    """Make the series of symdb's server, which wants an event loop."""
+    BoundedServer([], 1, symdb)
+
+
 @pytest.fixture(scope="module")
 def known(told_by_broker: str) -> Series:
     """All series that there can be."""
     symdb = SymdbMetrics()
     Guard([], 1, 1, symdb)
-    BoundedServer([], 1, symdb)
+    asyncio.run(_listening(symdb))
     return {
         **OF_OTHERS,
         **series_of(GatewayMetrics().registry),
