@@ -33,9 +33,7 @@ ALL: Final = frozenset(range(SLOTS))
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Load what was saved of these slots, then serve them; tell `on_loaded`.
-
-    """
+    """Load what was saved of these slots, then serve them; tell `on_loaded`."""
 
     slots: frozenset[int]
 
