@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -220,7 +221,9 @@ async def test_an_input_that_is_not_there_is_an_error(bench: Bench) -> None:
         await bench.run(halved, bench.with_(source="nowhere"))
 
 
-async def test_of_two_runs_of_one_name_one_ends(bench: Bench) -> None:
+async def test_two_runs_of_one_name_never_go_on_together(bench: Bench) -> None:
+    # Which of them notices, and whether at its start or when it saves, is the clock's choice; both
+    # may, if they save in the same moment.
     await bench.put(values_of(1))
     forever = bench.with_(once=False, checkpoint_seconds=0.0)
     ready, stop = asyncio.Event(), asyncio.Event()
@@ -235,8 +238,10 @@ async def test_of_two_runs_of_one_name_one_ends(bench: Bench) -> None:
         done, _ = await asyncio.wait({first, second}, timeout=0.1, return_when="FIRST_COMPLETED")
     stop.set()
     results = await asyncio.gather(first, second, return_exceptions=True)
-    (ended,) = [found for found in results if isinstance(found, p.TakenOver)]
-    assert "another process runs" in str(ended)
+    ended = [found for found in results if isinstance(found, p.TakenOver)]
+    assert ended
+    assert all(re.search("another process (runs|writes)", str(found)) for found in ended)
+    assert all(isinstance(found, Counts) for found in results if found not in ended)
 
 
 async def test_stopping_finishes_what_is_at_hand(bench: Bench) -> None:
