@@ -7,6 +7,7 @@ without them the embedded parts are started once for the session.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,14 @@ WAITING_SHARE = 1.5
 """Tests of processes wait as much as they work, so there are more at a time than processors."""
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 DATA = Path(__file__).resolve().parent / "data"
+
+
+def pytest_configure() -> None:
+    """Hear SIGINT also where a shell started this in the background, which ignores it.
+
+    Tests interrupt themselves and the processes that they start, which would ignore it, too.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_auto_num_workers() -> int:
