@@ -308,6 +308,7 @@ def test_a_recorded_request_is_refused_by_the_successor_too(
     proven.put(record)
     saved = [session.saved() for session in proven.machine.sessions]
     successor = GatewayMachine(secret=b"another")
+    successor.set_keys({CLIENT: holder.key})
     successor.own(range(SLOTS), saved, EPOCH + 1, 0.0, proven.machine.handled())
     assert ignored(successor.on_record(record, 1_000, 0.0)) == [IgnoreReason.REPEATED]
     assert sent(successor.on_record(holder.sign(Heartbeat(CLIENT)), 1_001, 0.0)) == [

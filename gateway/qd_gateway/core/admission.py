@@ -50,7 +50,6 @@ class Admission:
         self._secret = secret
         self._remembered_max = remembered_max
         self._keys: Mapping[int, bytes] = {}
-        self._is_told = False  # of the tokens, which takes a database
         self._used: dict[bytes, float] = {}  # proofs that opened a session: until when to know
         self._asked_again: dict[bytes, float] = {}  # proofs of a former gateway's challenges
         self._trusted_from = 0.0  # when all challenges that may be answered are this process's
@@ -58,13 +57,12 @@ class Admission:
     def set_keys(self, keys: Mapping[int, bytes]) -> frozenset[int]:
         """Take note of the ids that have a token, and of its key; gives those with another one."""
         replaced = {one for one in self._keys.keys() & keys if self._keys[one] != keys[one]}
-        self._keys, self._is_told = dict(keys), True
+        self._keys = dict(keys)
         return frozenset(replaced)
 
     def differs(self, session: Session) -> bool:
         """Whether a session began with a proof and its id has no token, or the other way round."""
-        has_token = session.client_id in self._keys
-        return self._is_told and (session.key is None) == has_token
+        return (session.key is None) == (session.client_id in self._keys)
 
     @property
     def tokens(self) -> int:

@@ -177,7 +177,7 @@ class GatewayMachine:
         """The ids that have a token, and the key of each.
 
         A session ends whose id was given a token, or another one, or has none any more: whoever
-        holds the token now has to prove it. So does one that began while no token was known.
+        holds the token now has to prove it.
         """
         replaced = self._admission.set_keys(keys)
         return self._end_unproven(replaced)
@@ -195,8 +195,7 @@ class GatewayMachine:
         Parameters
         ----------
         slots : iterable of int
-            Which. Those that are served already go on as they are, and what is saved of them
-            is added for clients of whom nothing is known here; a parked one is forgotten first.
+            Which; none of them is held.
         saved : sequence of SavedSession
             As they were when the offsets of `handled` were saved.
         epoch : int
@@ -207,11 +206,11 @@ class GatewayMachine:
             other slots are passed over. A slot that is not there goes on with the next record.
         """
         owned = frozenset(slots)
-        actions = self.disown(owned & self._slots.held(parked=True))
-        self._slots.hold(owned - self._slots.held(parked=False), epoch, handled or {})
+        self._slots.hold(owned, epoch, handled or {})
         self._admission.on_taken_over(now)
+        actions: list[Action] = []
         for one in saved:
-            if slot_of(one.client_id) in owned and not self._sessions.knows(one.client_id):
+            if slot_of(one.client_id) in owned:
                 actions += self._restore(one, now)
         return actions + self._end_unproven()
 

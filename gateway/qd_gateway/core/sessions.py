@@ -119,10 +119,6 @@ class Sessions:
         """The session of a client, if it has one."""
         return self._by_client.get(client_id)
 
-    def knows(self, client_id: int) -> bool:
-        """Whether more is known of a client than what is saved of it."""
-        return client_id in self._by_client or client_id in self._changed
-
     def add(self, session: Session) -> None:
         """A session begins."""
         self._by_client[session.client_id] = session

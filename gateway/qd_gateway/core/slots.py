@@ -74,10 +74,6 @@ class Slots:
         """The epoch of a client that is served here."""
         return self._held[slot_of(client_id)].epoch
 
-    def held(self, *, parked: bool) -> frozenset[int]:
-        """The slots that are held and parked, or that are held and served."""
-        return frozenset(slot for slot, held in self._held.items() if held.parked is parked)
-
     def hold(self, slots: Iterable[int], epoch: int, handled: Mapping[int, int]) -> None:
         """Hold slots that were not held, from now on.
 
