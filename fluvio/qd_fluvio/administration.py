@@ -1,7 +1,7 @@
 """Topics, partitions and offsets: the half of `qd_fluvio.api.Fluvio` that moves no records.
 
-Both clients inherit it. Every call has a deadline and asks the cluster itself; nothing here
-is remembered between calls.
+Both clients inherit it, and close it. Every call has a deadline and asks the cluster itself;
+nothing here is remembered between calls.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Administration:
         self._cluster = cluster
         self._endpoint = cluster.endpoint
         self._limits = limits
-        self._control = ControlPlane(cluster)
+        self._control = ControlPlane(cluster, keeps=True)
 
     @property
     def endpoint(self) -> str:
@@ -167,8 +167,7 @@ class Administration:
         """Wait until each partition's leader serves it."""
         while True:
             with contextlib.suppress(TopicNotFound, ConnectionLost):
-                wanted = (await self.describe_topic(name)).partitions
-                if len(await self._control.leaders(name)) == wanted:
+                if await self._control.is_served(name):
                     return
             await asyncio.sleep(POLL_SECONDS)
 

@@ -1,9 +1,9 @@
 """Topics and offsets: what is asked of the SC and the SPUs in their own protocol.
 
 The official client's administration blocks, hangs on a connection that died, and does not
-tell a topic's settings or a partition's offsets at all. Each call here takes its own short
-connection, so that nothing has to be kept alive and a dead cluster is noticed by the next
-call. No records pass through this module.
+tell a topic's settings or a partition's offsets at all. Calls here take short connections, or
+one that the call before has left: nothing has to be kept alive, and a dead cluster is noticed by
+the next call. No records pass through this module.
 """
 
 from __future__ import annotations
@@ -58,12 +58,14 @@ class ControlPlane:
     ----------
     cluster : FluvioSettings
         The cluster.
+    keeps : bool
+        See `Servers`.
     """
 
-    def __init__(self, cluster: FluvioSettings) -> None:
+    def __init__(self, cluster: FluvioSettings, *, keeps: bool = False) -> None:
         self._endpoint = cluster.endpoint
         self._is_inside = cluster.spu_address is SpuAddress.LOCAL
-        self.servers = Servers(cluster)
+        self.servers = Servers(cluster, keeps=keeps)
 
     async def platform_version(self) -> str:
         """The cluster's version; proves that a Fluvio SC answers."""
@@ -137,6 +139,14 @@ class ControlPlane:
 
     async def leaders(self, topic: str) -> dict[int, Address]:
         """The SPUs that lead and serve a topic's partitions; those without one are left out."""
+        return {number: one for number, one in (await self._leading(topic)).items() if one}
+
+    async def is_served(self, topic: str) -> bool:
+        """Whether all partitions of a topic are served by their leaders."""
+        return all((await self._leading(topic)).values())
+
+    async def _leading(self, topic: str) -> dict[int, Address | None]:
+        """Of all partitions of a topic: the SPU that leads it, if it serves it, too."""
         async with self.servers.server(self.servers.sc) as sc:
             places = await self._places(sc, topic, system=False)
             spus = {spu.spec.spu_id: spu for spu in await sc.list(metadata.SPU)}
@@ -144,9 +154,8 @@ class ControlPlane:
             {f"{topic}-{number}": place.leader for number, place in places.items()}, spus
         )
         return {
-            number: self._address(spus.get(place.leader))
+            number: self._address(spus.get(place.leader)) if f"{topic}-{number}" in ends else None
             for number, place in places.items()
-            if f"{topic}-{number}" in ends
         }
 
     async def _told(self, topic: str | None) -> tuple[list[metadata.PartitionMetadata], _Ends]:

@@ -1,8 +1,9 @@
 """Connections to a cluster's servers for a few questions, one at a time.
 
 Each connection greets, learns which versions the server speaks, and may be secured by TLS.
-Everything that goes wrong with one becomes a typed error here. It sets no deadlines: callers
-do. No records pass through this module.
+Everything that goes wrong with one becomes a typed error here. One to each server may be kept
+for a moment: who asks, asks several things. It sets no deadlines: callers do. No records
+pass through this module.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ CLIENT_ID = "qd"
 PROTOCOL_VERSION = "0.15.2"
 # For agreeing on TLS: a server that speaks none may wait for more, and say nothing.
 HANDSHAKE_SECONDS = 4.0
+KEEP_SECONDS = 1.0  # for the next question: the calls of one task follow each other at once
 _GREETING_ENDED = (ConnectionResetError, ConnectionAbortedError, EOFError)
 _CORRELATION_BYTES = 4
 Q = TypeVar("Q")
@@ -49,11 +51,15 @@ class Servers:
     ----------
     cluster : FluvioSettings
         Its endpoint, and how it is secured.
+    keeps : bool
+        Whether a connection is kept for the next question; `close` ends it.
     """
 
-    def __init__(self, cluster: FluvioSettings) -> None:
+    def __init__(self, cluster: FluvioSettings, *, keeps: bool = False) -> None:
         self._cluster = cluster
         self._context: RenewedContext | None = None
+        self._keeps = keeps
+        self._kept: dict[Address, tuple[Server, asyncio.TimerHandle]] = {}
         self.sc = Address(cluster.endpoint)
 
     def security(self, address: Address) -> tuple[ssl.SSLContext | None, str | None]:
@@ -73,13 +79,46 @@ class Servers:
 
     @contextlib.asynccontextmanager
     async def server(self, address: Address) -> AsyncIterator[Server]:
-        """A connection while the block runs."""
-        server = await self.open(address)
+        """A connection while the block runs; what fails in it is not asked again."""
+        server = await self._take(address) or await self.open(address)
         try:
             with self.failures(address):
                 yield server
         finally:
+            self._give_back(address, server)
+
+    async def _take(self, address: Address) -> Server | None:
+        """The connection that is kept to a server, unless it has ended."""
+        if address not in self._kept:
+            return None
+        for _ in range(2):  # one look at the sockets, and what was found there is told
+            await asyncio.sleep(0)
+        if address not in self._kept:  # somebody else was faster
+            return None
+        server, ending = self._kept.pop(address)
+        ending.cancel()
+        if server.is_usable:
+            return server
+        server.close()
+        return None
+
+    def _give_back(self, address: Address, server: Server) -> None:
+        if not self._keeps or not server.is_usable or address in self._kept:
             server.close()
+            return
+        loop = asyncio.get_running_loop()
+        self._kept[address] = server, loop.call_later(KEEP_SECONDS, self._let_go, address)
+
+    def _let_go(self, address: Address) -> None:
+        server, ending = self._kept.pop(address)
+        ending.cancel()
+        server.close()
+
+    def close(self) -> None:
+        """End the connections that are kept, and keep no more."""
+        self._keeps = False
+        for address in list(self._kept):
+            self._let_go(address)
 
     async def open(self, address: Address) -> Server:
         """A connection that greeted; the caller closes it."""
@@ -165,7 +204,14 @@ class Server:
         self._writer = writer
         self._versions: dict[int, int] = {}
         self._asked = 0
+        self._answered = 0
         self.platform_version = ""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether another question may be asked: the last one was answered, and it is open."""
+        has_ended = self._writer.is_closing() or self._reader.at_eof() or self._reader.exception()
+        return True
 
     async def greet(self) -> None:
         """Learn which versions the server speaks."""
@@ -182,7 +228,9 @@ class Server:
         while True:
             payload = await self._frame()
             if int.from_bytes(payload[:_CORRELATION_BYTES]) == self._asked:
-                return decode_response(payload, api, self._version(api))[1]
+                answer = decode_response(payload, api, self._version(api))[1]
+                self._answered = self._asked
+                return answer
 
     async def _frame(self) -> bytes:
         head = await self._reader.readexactly(LENGTH.size)

@@ -67,6 +67,7 @@ class NativeFluvio(Administration):
         for producer in list(self._producers):
             producer.close()
         self._links.close()
+        self._control.servers.close()
 
     async def producer(
         self,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
 from qd_fluvio.api import Isolation, Offset, Position, Record
@@ -17,11 +16,9 @@ from qd_fluvio.commits import Commits
 from qd_fluvio.control import Bounds, ControlPlane
 from qd_fluvio.deadline import deadline
 from qd_fluvio.errors import (
-    ClusterUnreachable,
     ConnectionLost,
     DeadlineExceeded,
     FluvioError,
-    OffsetOutOfRange,
     RecordsMissing,
     TopicDeleted,
     TopicNotFound,
@@ -31,8 +28,9 @@ from qd_fluvio.limits import Limits
 from qd_fluvio.native.link import Link
 from qd_fluvio.native.links import Links
 from qd_fluvio.native.opening import Opener
-from qd_fluvio.native.recovery import Recovery
 from qd_fluvio.native.stream import Stream
+from qd_fluvio.reading import Reading
+from qd_fluvio.recovery import TEMPORARY, Recovery, outside
 from qd_fluvio.refusals import refusal
 from qd_fluvio.wire import data
 from qd_fluvio.wire.failures import ErrorCode
@@ -40,11 +38,10 @@ from qd_schemas.errors import SettingError
 
 # Given out before other tasks may run: there may always be more.
 YIELD_BYTES = 256 * 1024
-_TEMPORARY = (ClusterUnreachable, ConnectionLost, DeadlineExceeded)
 _ISOLATION = {Isolation.READ_UNCOMMITTED: 0, Isolation.READ_COMMITTED: 1}
 
 
-class NativeConsumer:
+class NativeConsumer(Reading):
     """One partition's records; see `qd_fluvio.api.Consumer`.
 
     Parameters
@@ -75,7 +72,7 @@ class NativeConsumer:
         consumer_id: str | None,
         isolation: Isolation,
     ) -> None:
-        self._topic = topic
+        super().__init__(topic)
         self._partition = partition
         self._control = control
         self._links = links
@@ -90,11 +87,10 @@ class NativeConsumer:
         self._stream: Stream | None = None
         self._fetch_bytes = min(limits.fetch_bytes_max, max(limits.queue_bytes_max // 2, 1))
         self._arrived = asyncio.Event()
-        self._batch: list[Record] = []  # opened, given out from the end of the reversed list
         self._opener = Opener(self._name, 0)
         self._started_at = 0
         self._closed = self._receiving = False
-        self._recovery = Recovery(limits.reconnect_seconds, self._loop.time)
+        self._recovery = Recovery(self._name, limits.reconnect_seconds, self._loop.time)
         self._refills = 0
         self._behind_at: int | None = None
         self._idle_since = 0.0
@@ -103,48 +99,6 @@ class NativeConsumer:
         self._deleted = False
         self._end_lags = False  # records may be read before all replicas have them
         self._given_bytes = 0  # since other tasks could last run
-
-    @property
-    def topic(self) -> str:
-        """The topic's name."""
-        return self._topic
-
-    @property
-    def next_offset(self) -> int:
-        """The offset of the record that comes next."""
-        return self._batch[-1].offset if self._batch else self._next_received
-
-    def __aiter__(self) -> AsyncIterator[Record]:
-        """Records, for ever."""
-        return self
-
-    async def __anext__(self) -> Record:
-        """The next record; see `qd_fluvio.api.Consumer`."""
-        if not self._batch and not await self._fill():
-            raise StopAsyncIteration
-        return self._batch.pop()
-
-    async def batches(self) -> AsyncIterator[list[Record]]:
-        """Records as they arrive; see `qd_fluvio.api.Consumer.batches`."""
-        if self._batch:
-            batch, self._batch = self._batch[::-1], []
-            yield batch
-        while (received := await self._receive()) is not None:
-            yield received
-
-    async def read_until(self, end_offset: int) -> AsyncIterator[Record]:
-        """Records before `end_offset`; see `qd_fluvio.api.Consumer.read_until`."""
-        while self.next_offset < end_offset and (self._batch or await self._fill()):
-            while self._batch and self._batch[-1].offset < end_offset:
-                yield self._batch.pop()
-
-    async def _fill(self) -> bool:
-        """Receive records to give out one by one; False once this consumer is closed."""
-        batch = await self._receive()
-        if batch is not None:
-            batch.reverse()
-            self._batch = batch
-        return batch is not None
 
     async def commit(self) -> None:
         """Keep how far this consumer is; see `qd_fluvio.api.Consumer.commit`."""
@@ -237,11 +191,7 @@ class NativeConsumer:
     def _require_within(self, start: int, end: int) -> None:
         beyond = self._next_received > end and not self._end_lags  # else the stream says so
         if self._next_received < start or beyond:
-            raise OffsetOutOfRange(
-                f"{self._name} has offsets {start} to {end} (its end), not "
-                f"{self._next_received}; retention removed it, the topic was made anew, or it was "
-                "never written: start within the partition"
-            )
+            raise outside(self._name, start, end, self._next_received)
 
     async def _receive(self) -> list[Record] | None:
         """The next records; None once this consumer is closed.
@@ -340,7 +290,7 @@ class NativeConsumer:
         """A stream may be dead without an end: its cluster gone, its topic deleted, or stuck."""
         try:
             found = await self._ends(stream.link)
-        except _TEMPORARY as error:
+        except TEMPORARY as error:
             await self._recover(error, silent=True)
             return
         if stream.batches or stream.ended:
@@ -404,16 +354,7 @@ class NativeConsumer:
     async def _recover(self, cause: FluvioError, *, silent: bool = False) -> None:
         """Wait a little before `_receive` opens again, unless it has failed for too long."""
         self._drop_stream()
-        wait_seconds = self._recovery.failed(silent=silent)
-        if wait_seconds is not None:
-            await asyncio.sleep(wait_seconds)
-        elif not isinstance(cause, _TEMPORARY):
-            raise cause.with_traceback(None)
-        else:
-            raise ConnectionLost(
-                f"{self._name}: lost the stream at offset {self._next_received} and could not come "
-                f"back within {self._limits.reconnect_seconds:g} s: {cause}"
-            )
+        await asyncio.sleep(self._recovery.failed(cause, self._next_received, silent=silent))
 
     async def _reopen(self) -> None:
         try:
@@ -422,7 +363,7 @@ class NativeConsumer:
                 self._require_within(bounds.start, bounds.end)
                 raise TopicDeleted(f"{self._name} was deleted and made anew; open a new consumer")
             await self._open(bounds)
-        except _TEMPORARY as error:
+        except TEMPORARY as error:
             await self._recover(error)
         except TopicDeleted:
             raise

@@ -12,18 +12,16 @@ from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from itertools import accumulate
 
-from qd_fluvio.errors import DeadlineExceeded, FluvioError, RecordTooLarge
+from qd_fluvio.errors import FluvioError
 from qd_fluvio.limits import RECORD_BYTES_MAX, RECORD_OVERHEAD_BYTES, Limits
 from qd_fluvio.native.lane import BATCH_BYTES_MAX, Lane
 from qd_fluvio.partitioning import Partitioner
+from qd_fluvio.producing import Keys, Producing, checked_keys, record_sizes, too_large
 from qd_fluvio.servers import Address
 from qd_fluvio.wire.packing import BATCH_RECORDS_MAX
-from qd_schemas.errors import SettingError
-
-_Keys = Sequence[bytes | None] | None
 
 
-class NativeProducer:
+class NativeProducer(Producing):
     """Writes to one topic; see `qd_fluvio.api.Producer`.
 
     Parameters
@@ -48,18 +46,13 @@ class NativeProducer:
         partitions: Sequence[int],
         on_closed: Callable[[NativeProducer], None],
     ) -> None:
-        self._topic = topic
-        self._limits = limits
+        super().__init__(topic, limits)
         self._on_closed = on_closed
         self._loop = asyncio.get_running_loop()
         self._partitions = partitions
         self._lanes = [make_lane(number, self._acked, self._failed) for number in partitions]
         self._partitioner = Partitioner(len(partitions)) if len(partitions) > 1 else None
-        self._sent = self._acknowledged = 0  # records
         self._in_flight_bytes = 0  # with the overhead of each record
-        self._error: FluvioError | None = None
-        self.error_was_raised = False  # a caller knows already
-        self._closed = False
         self._progress = asyncio.Event()
         self._turn = asyncio.Lock()  # senders go on in the order in which they came
         self._queued = 0  # of them
@@ -82,21 +75,6 @@ class NativeProducer:
         self.is_open = True
 
     @property
-    def topic(self) -> str:
-        """The topic's name."""
-        return self._topic
-
-    @property
-    def sent(self) -> int:
-        """Records taken so far."""
-        return self._sent
-
-    @property
-    def acknowledged(self) -> int:
-        """Records the cluster has acknowledged so far."""
-        return self._acknowledged
-
-    @property
     def is_usable(self) -> bool:
         """See `qd_fluvio.api.Producer.is_usable`."""
         return not self._closed and self._error is None
@@ -106,7 +84,7 @@ class NativeProducer:
         key = key or None
         size = len(payload) if key is None else len(payload) + len(key)
         if size > RECORD_BYTES_MAX:
-            raise _too_large(size)
+            raise too_large(size)
         cost = size + RECORD_OVERHEAD_BYTES
         if self._queued or not self._has_room(cost):
             async with self._my_turn():
@@ -117,15 +95,12 @@ class NativeProducer:
         if shipped:
             await asyncio.sleep(0)  # a loop of sends must not keep other tasks from running
 
-    async def send_many(self, payloads: Sequence[bytes], keys: _Keys = None) -> None:
+    async def send_many(self, payloads: Sequence[bytes], keys: Keys | None = None) -> None:
         """Take many records; see `qd_fluvio.api.Producer.send_many`."""
-        if keys is not None:
-            keys = _checked_keys(payloads, keys)
-        sizes = _sizes(payloads, keys)
+        keys = checked_keys(payloads, keys)
+        sizes = record_sizes(payloads, keys)
         if not sizes:
             return
-        if (largest := max(sizes)) > RECORD_BYTES_MAX:
-            raise _too_large(largest)
         async with self._my_turn():
             if self._partitioner is not None:
                 await self._spread(payloads, keys, sizes)
@@ -157,18 +132,6 @@ class NativeProducer:
                 await self._wait_for_progress()
         self._raise_error()
 
-    async def aclose(self) -> None:
-        """Flush within `close_seconds` and close."""
-        if self._closed:
-            return
-        try:
-            async with asyncio.timeout(self._limits.close_seconds):
-                await self.flush()
-        except TimeoutError:
-            raise DeadlineExceeded(self._unacknowledged("were still unacknowledged")) from None
-        finally:
-            self.close()
-
     def close(self) -> None:
         """Close at once, whatever is unacknowledged."""
         if self._closed:
@@ -191,7 +154,7 @@ class NativeProducer:
         finally:
             self._queued -= 1
 
-    async def _spread(self, payloads: Sequence[bytes], keys: _Keys, sizes: list[int]) -> None:
+    async def _spread(self, payloads: Sequence[bytes], keys: Keys | None, sizes: list[int]) -> None:
         for number, payload in enumerate(payloads):
             cost = sizes[number] + RECORD_OVERHEAD_BYTES
             if not self._has_room(cost):
@@ -236,11 +199,11 @@ class NativeProducer:
 
     def _failed(self, error: FluvioError) -> None:
         """Keep the first error, and stop."""
-        self._fail(type(error), f"are not acknowledged: {error}")
+        self._fail(type(error)(self._unacknowledged(f"are not acknowledged: {error}")))
 
-    def _fail(self, kind: type[FluvioError], what: str) -> None:
+    def _fail(self, error: FluvioError) -> None:
         if self._error is None and not self._closed:
-            self._error = kind(self._unacknowledged(what))
+            self._error = error
             for lane in self._lanes:
                 lane.close()
             self._progress.set()
@@ -256,43 +219,11 @@ class NativeProducer:
         if due > self._loop.time():
             self._watch = self._loop.call_at(due, self._check_progress)
         else:
-            seconds = self._limits.send_seconds
-            self._fail(DeadlineExceeded, f"were not acknowledged within {seconds:g} s")
+            self._fail(self._overdue())
 
     def _raise_error(self) -> None:
         if self._error is not None:
             self.error_was_raised = True
             raise self._error.with_traceback(None)
         if self._closed:
-            raise FluvioError(f"the producer of topic {self._topic!r} is closed; open another")
-
-    def _unacknowledged(self, what: str) -> str:
-        count = self._sent - self._acknowledged
-        return (
-            f"topic {self._topic!r}: the last {count} of {self._sent} records {what}; "
-            "the cluster may have some of them. Check the cluster, then send on a new producer"
-        )
-
-
-def _checked_keys(
-    payloads: Sequence[bytes], keys: Sequence[bytes | None]
-) -> Sequence[bytes | None]:
-    """As many keys as records, with None for empty ones."""
-    if len(keys) != len(payloads):
-        raise SettingError(f"{len(keys)} keys for {len(payloads)} records; give as many, or none")
-    return [key or None for key in keys]
-
-
-def _sizes(payloads: Sequence[bytes], keys: _Keys) -> list[int]:
-    if keys is None:
-        return list(map(len, payloads))
-    return [
-        len(payload) if key is None else len(payload) + len(key)
-        for payload, key in zip(payloads, keys, strict=True)
-    ]
-
-
-def _too_large(size: int) -> RecordTooLarge:
-    return RecordTooLarge(
-        f"a record of {size} bytes; at most {RECORD_BYTES_MAX} are taken, split it"
-    )
+            raise self._after_close()

@@ -79,6 +79,7 @@ class OfficialFluvio(Administration):
     async def kill(self) -> None:
         """End all workers and wait until nothing is left of them."""
         self._closed = True
+        self._control.servers.close()
         for consumer in self._consumers:
             consumer.close()
         for host in self._hosts:

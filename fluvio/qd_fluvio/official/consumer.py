@@ -6,21 +6,21 @@ Records come from a `Feed`; nothing here knows of workers and lost connections.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 from qd_fluvio.administration import POLL_SECONDS
 from qd_fluvio.api import Isolation, Offset, Position, Record
 from qd_fluvio.commits import Commits
 from qd_fluvio.control import Bounds, ControlPlane
 from qd_fluvio.deadline import deadline
-from qd_fluvio.errors import ClusterUnreachable, ConnectionLost, DeadlineExceeded
 from qd_fluvio.limits import Limits
 from qd_fluvio.official.feed import Feed, StartWorker
 from qd_fluvio.official.reach import Reach
+from qd_fluvio.reading import Reading
+from qd_fluvio.recovery import TEMPORARY
 from qd_schemas.errors import SettingError
 
 
-class OfficialConsumer:
+class OfficialConsumer(Reading):
     """One partition's records; see `qd_fluvio.api.Consumer`.
 
     Parameters
@@ -47,7 +47,7 @@ class OfficialConsumer:
         consumer_id: str | None,
         isolation: Isolation,
     ) -> None:
-        self._topic = topic
+        super().__init__(topic)
         self._limits = limits
         self._endpoint = reach.cluster.endpoint
         self._isolation = isolation
@@ -61,49 +61,14 @@ class OfficialConsumer:
         )
         self._consumer_id = consumer_id
         self._commits = Commits(control, topic, partition, consumer_id) if consumer_id else None
-        self._batch: list[Record] = []  # received, given out from the end of the reversed list
         self._started_at = 0
         self._withheld: list[Record] = []  # received, but not on all replicas yet
         self._safe_end: int | None = None  # before it all replicas have all; None asks nobody
 
     @property
-    def topic(self) -> str:
-        """The topic's name."""
-        return self._topic
-
-    @property
-    def next_offset(self) -> int:
-        """The offset of the record that comes next."""
-        if self._batch:
-            return self._batch[-1].offset
+    def _next_received(self) -> int:
+        """The offset of the record that is given out after those in hand."""
         return self._withheld[0].offset if self._withheld else self._feed.next_offset
-
-    def __aiter__(self) -> AsyncIterator[Record]:
-        """Records, for ever."""
-        return self
-
-    async def __anext__(self) -> Record:
-        """The next record; see `qd_fluvio.api.Consumer`."""
-        if not self._batch:
-            batch = await self._receive()
-            if batch is None:
-                raise StopAsyncIteration
-            batch.reverse()
-            self._batch = batch
-        return self._batch.pop()
-
-    async def batches(self) -> AsyncIterator[list[Record]]:
-        """Records as they arrive; see `qd_fluvio.api.Consumer.batches`."""
-        if self._batch:
-            batch, self._batch = self._batch[::-1], []
-            yield batch
-        while (received := await self._receive()) is not None:
-            yield received
-
-    async def read_until(self, end_offset: int) -> AsyncIterator[Record]:
-        """Records before `end_offset`; see `qd_fluvio.api.Consumer.read_until`."""
-        while self.next_offset < end_offset:
-            yield await anext(self)
 
     async def commit(self) -> None:
         """Have the cluster remember what was read; see `qd_fluvio.api.Consumer.commit`."""
@@ -172,7 +137,7 @@ class OfficialConsumer:
         """Learn how far all replicas are: the client has no isolation levels for consumers."""
         try:
             self._safe_end = (await self._feed.bounds()).end
-        except (ClusterUnreachable, ConnectionLost, DeadlineExceeded) as error:
+        except TEMPORARY as error:
             await self._feed.recover(error)
         else:
             if self._withheld[0].offset >= self._safe_end:

@@ -13,15 +13,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
+from qd_fluvio.administration import POLL_SECONDS
 from qd_fluvio.api import Record
 from qd_fluvio.control import Bounds, ControlPlane
 from qd_fluvio.deadline import deadline
 from qd_fluvio.errors import (
-    ClusterUnreachable,
     ConnectionLost,
-    DeadlineExceeded,
     FluvioError,
-    OffsetOutOfRange,
     RecordsMissing,
     TopicDeleted,
     TopicNotFound,
@@ -30,17 +28,13 @@ from qd_fluvio.limits import Limits
 from qd_fluvio.official.process import Worker
 from qd_fluvio.official.reach import Reach
 from qd_fluvio.official.texts import typed_error
+from qd_fluvio.recovery import TEMPORARY, Recovery, outside
 from qd_fluvio.worker.frames import Frame, Kind, json_frame, read_records
 
-RETRY_SECONDS_FIRST = 0.1
-RETRY_SECONDS_MAX = 1.0
-# A stream that lived so long was sound: what ends it then is a new failure.
-SOUND_SECONDS = 5.0
 # A leader tells the end that all replicas have; a consumer may have read a little more.
 REPLICAS_SECONDS = 1.0
 YIELD_BYTES = 64 * 1024
 _CHANNEL = 0
-_TEMPORARY = (ClusterUnreachable, ConnectionLost, DeadlineExceeded)
 
 # A named tuple's own constructor takes twice as long.
 _record: Callable[[Iterable[object]], Record] = partial(tuple.__new__, Record)
@@ -90,11 +84,9 @@ class Feed:
         self.next_offset = 0  # of the record that arrives next
         self.closed = False
         self._opened = False
-        self._started_at = self._loop.time()
-        self._failing_since: float | None = None
-        self._retry_seconds = RETRY_SECONDS_FIRST
+        self._recovery = Recovery(self.name, limits.reconnect_seconds, self._loop.time)
         self._behind_at: int | None = None
-        self._weighed_at = self._started_at  # when the worker's memory was looked at
+        self._weighed_at = self._loop.time()  # when the worker's memory was looked at
         self._proven = False  # the worker has brought records
         self._given_bytes = 0  # since other tasks could last run
 
@@ -160,7 +152,7 @@ class Feed:
             return
         worker.on_lost = self._on_lost
         self._worker, self._proven = worker, False
-        self._started_at = self._loop.time()
+        self._recovery.opened()
         worker.send(
             json_frame(
                 Kind.CALL,
@@ -179,11 +171,7 @@ class Feed:
 
     def _require_within(self, bounds: Bounds, why: str = "") -> None:
         if not bounds.start <= self.next_offset <= bounds.end:
-            raise OffsetOutOfRange(
-                f"{self.name} has offsets {bounds.start} to {bounds.end} (its end), not "
-                f"{self.next_offset}{why}; retention removed it, the topic was made anew, or it "
-                "was never written: start within the partition"
-            )
+            raise outside(self.name, bounds.start, bounds.end, self.next_offset, why)
 
     def _take(self) -> list[Record]:
         """The records that have arrived, up to a sensible amount."""
@@ -210,7 +198,7 @@ class Feed:
             )
         first = found.first_offset
         self.next_offset = first + len(found.values)
-        self._failing_since, self._retry_seconds = None, RETRY_SECONDS_FIRST
+        self._recovery.well()
         self._proven = True
         offsets = range(first, self.next_offset)
         columns = zip(offsets, found.timestamps_ms, found.keys, found.values, strict=True)
@@ -238,20 +226,24 @@ class Feed:
         """A stream may be dead without an end: its cluster gone, its topic deleted, or stuck."""
         try:
             bounds = await self.bounds()
-        except _TEMPORARY as error:
-            await self.recover(error)
+        except TEMPORARY as error:
+            await self.recover(error, silent=True)
             return
         if self._frames:
             return
         self._require_within(bounds if self.next_offset <= bounds.end else await self._caught_up())
-        stuck = bounds.end > self.next_offset and self._behind_at == self.next_offset
-        self._behind_at = self.next_offset if bounds.end > self.next_offset else None
+        behind = bounds.end > self.next_offset
+        stuck = behind and self._behind_at == self.next_offset
+        self._behind_at = self.next_offset if behind else None
+        if not behind:
+            self._recovery.well()
         if stuck:
             await self.recover(
                 ConnectionLost(
                     f"{self.name}: the stream brings nothing since offset {self.next_offset} "
                     f"though there are records up to {bounds.end}"
-                )
+                ),
+                silent=True,
             )
 
     async def _broken(self, frame: Frame) -> None:
@@ -272,7 +264,7 @@ class Feed:
             f"{self._limits.fetch_bytes_max} bytes: raise fetch_bytes_max"
         )
 
-    async def recover(self, cause: FluvioError) -> None:
+    async def recover(self, cause: FluvioError, *, silent: bool = False) -> None:
         """Wait a little before `receive` opens again, unless it has failed for too long.
 
         The stream itself may know what no question shows when the topic was made anew at once.
@@ -280,19 +272,7 @@ class Feed:
         self._drop_worker()
         if isinstance(cause, TopicDeleted):
             raise cause
-        now = self._loop.time()
-        if self._failing_since is None or now - self._started_at > SOUND_SECONDS:
-            self._failing_since, self._retry_seconds = now, RETRY_SECONDS_FIRST
-        give_up_at = self._failing_since + self._limits.reconnect_seconds
-        if now + self._retry_seconds > give_up_at:
-            if not isinstance(cause, _TEMPORARY):
-                raise cause
-            raise ConnectionLost(
-                f"{self.name}: lost the stream at offset {self.next_offset} and could not come "
-                f"back within {self._limits.reconnect_seconds:g} s: {cause}"
-            )
-        await asyncio.sleep(self._retry_seconds)
-        self._retry_seconds = min(self._retry_seconds * 2, RETRY_SECONDS_MAX)
+        await asyncio.sleep(self._recovery.failed(cause, self.next_offset, silent=silent))
 
     async def _reopen(self) -> None:
         try:
@@ -301,8 +281,7 @@ class Feed:
                 bounds = await self._caught_up()
             self._require_within(bounds)
             await self._open(bounds)
-        except _TEMPORARY as error:
-            self._started_at = self._loop.time()
+        except TEMPORARY as error:
             await self.recover(error)
 
     async def _caught_up(self) -> Bounds:
@@ -312,7 +291,7 @@ class Feed:
             bounds = await self.bounds()
             if self.next_offset <= bounds.end or self._loop.time() > give_up_at:
                 return bounds
-            await asyncio.sleep(RETRY_SECONDS_FIRST)
+            await asyncio.sleep(POLL_SECONDS)
 
     def _drop_worker(self) -> None:
         if self._worker is not None:

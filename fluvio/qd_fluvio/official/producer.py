@@ -14,21 +14,19 @@ from qd_fluvio.errors import (
     ConnectionLost,
     DeadlineExceeded,
     FluvioError,
-    RecordTooLarge,
     TopicDeleted,
     TopicNotFound,
 )
-from qd_fluvio.limits import RECORD_BYTES_MAX, RECORD_OVERHEAD_BYTES, Limits
+from qd_fluvio.limits import RECORD_OVERHEAD_BYTES, Limits
 from qd_fluvio.official.process import Worker
+from qd_fluvio.producing import Keys, Producing, checked_keys, record_sizes
 from qd_fluvio.worker.frames import Kind, frame, send_frame
-from qd_schemas.errors import SettingError
 
 SHIP_BYTES = 256 * 1024  # one frame to the worker; small records gather until the loop's next turn
 EXPLAIN_SECONDS = 1.0  # for asking whether the topic is still there, after something failed
-Keys = Sequence[bytes | None]
 
 
-class OfficialProducer:
+class OfficialProducer(Producing):
     """One channel of a producing worker; see `qd_fluvio.api.Producer`.
 
     Parameters
@@ -56,39 +54,19 @@ class OfficialProducer:
         limits: Limits,
         on_closed: Callable[[OfficialProducer, bool], None],
     ) -> None:
-        self._topic = topic
+        super().__init__(topic, limits)
         self._look = look
         self._channel = channel
         self._worker = worker
-        self._limits = limits
         self._on_closed = on_closed
         self._loop = asyncio.get_running_loop()
         self._waiting: list[bytes] = []  # taken, not yet shipped to the worker
         self._waiting_keys: list[bytes | None] = []
         self._waiting_bytes = 0
-        self._sent = self._acknowledged = 0  # records
         self._sent_bytes = self._acknowledged_bytes = 0  # with the overhead of each record
-        self._error: FluvioError | None = None
         self._explained = False  # the error is the final one
-        self.error_was_raised = False  # a caller knows already
-        self._closed = False
         self._progress = asyncio.Event()
         self._turn = asyncio.Lock()  # senders go on in the order in which they came
-
-    @property
-    def topic(self) -> str:
-        """The topic's name."""
-        return self._topic
-
-    @property
-    def sent(self) -> int:
-        """Records taken so far."""
-        return self._sent
-
-    @property
-    def acknowledged(self) -> int:
-        """Records the cluster has acknowledged so far."""
-        return self._acknowledged
 
     @property
     def is_usable(self) -> bool:
@@ -97,19 +75,18 @@ class OfficialProducer:
 
     async def send(self, payload: bytes, key: bytes | None = None) -> None:
         """Take one record; see `qd_fluvio.api.Producer.send`."""
-        (cost,) = require_small([payload], [key])
-        async with self._turn:
-            await self._take([payload], [key], cost)
+        await self.send_many([payload], None if key is None else [key])
 
     async def send_many(self, payloads: Sequence[bytes], keys: Keys | None = None) -> None:
         """Take many records; see `qd_fluvio.api.Producer.send_many`."""
-        keys = keys_for(payloads, keys)
-        costs = require_small(payloads, keys)
+        keys = checked_keys(payloads, keys)
+        sizes = record_sizes(payloads, keys)
+        keys = keys or [None] * len(sizes)
         async with self._turn:
             start = total = 0
-            for end, cost in enumerate(costs, 1):
-                total += cost
-                if total >= SHIP_BYTES or end == len(costs):
+            for end, size in enumerate(sizes, 1):
+                total += size + RECORD_OVERHEAD_BYTES
+                if total >= SHIP_BYTES or end == len(sizes):
                     await self._take(payloads[start:end], keys[start:end], total)
                     start, total = end, 0
 
@@ -121,18 +98,6 @@ class OfficialProducer:
         while self._acknowledged < target:
             await self._wait_for_progress()
         await self._raise_error()
-
-    async def aclose(self) -> None:
-        """Flush within `close_seconds` and close."""
-        if self._closed:
-            return
-        try:
-            async with asyncio.timeout(self._limits.close_seconds):
-                await self.flush()
-        except TimeoutError:
-            raise DeadlineExceeded(self._unacknowledged("were still unacknowledged")) from None
-        finally:
-            self.close()
 
     def close(self) -> None:
         """Give up the channel at once, whatever is unacknowledged."""
@@ -201,13 +166,7 @@ class OfficialProducer:
                 await self._progress.wait()
         except TimeoutError:
             if self._acknowledged == before:
-                self.failed(
-                    DeadlineExceeded(
-                        self._unacknowledged(
-                            f"were not acknowledged within {self._limits.send_seconds:g} s"
-                        )
-                    )
-                )
+                self.failed(self._overdue())
         await self._raise_error()
 
     async def _raise_error(self) -> None:
@@ -216,7 +175,7 @@ class OfficialProducer:
             await self._explain()
             raise self._error.with_traceback(None)
         if self._closed:
-            raise FluvioError(f"the producer of topic {self._topic!r} is closed; open another")
+            raise self._after_close()
 
     async def _explain(self) -> None:
         """See whether the topic was deleted: the client then waits for its leader for ever."""
@@ -238,38 +197,3 @@ class OfficialProducer:
         except BaseException:
             self._explained = False
             raise
-
-    def _unacknowledged(self, what: str) -> str:
-        count = self._sent - self._acknowledged
-        return (
-            f"topic {self._topic!r}: the last {count} of {self._sent} records {what}; "
-            "the cluster may have some of them. Check the cluster, then send on a new producer"
-        )
-
-
-def keys_for(payloads: Sequence[bytes], keys: Keys | None) -> Keys:
-    """As many keys as payloads; `SettingError` if other ones were given."""
-    if keys is None:
-        return [None] * len(payloads)
-    if len(keys) != len(payloads):
-        raise SettingError(f"{len(keys)} keys for {len(payloads)} records; give as many, or none")
-    return keys
-
-
-def require_small(payloads: Sequence[bytes], keys: Keys) -> list[int]:
-    """What each record takes of the bound of bytes in flight.
-
-    Raises
-    ------
-    RecordTooLarge
-        One of them is over the limit.
-    """
-    sizes = [len(payload) for payload in payloads]
-    if any(keys):
-        sizes = [size + len(key or b"") for size, key in zip(sizes, keys, strict=True)]
-    if (largest := max(sizes, default=0)) > RECORD_BYTES_MAX:
-        raise RecordTooLarge(
-            f"a record of {largest} bytes, its key included; at most {RECORD_BYTES_MAX} are taken, "
-            "split it"
-        )
-    return [size + RECORD_OVERHEAD_BYTES for size in sizes]

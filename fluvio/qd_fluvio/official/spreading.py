@@ -10,8 +10,9 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Iterable, Sequence
 
-from qd_fluvio.official.producer import OfficialProducer, keys_for, require_small
+from qd_fluvio.official.producer import OfficialProducer
 from qd_fluvio.partitioning import Partitioner
+from qd_fluvio.producing import Keys, checked_keys, record_sizes
 
 
 class SpreadingProducer:
@@ -51,16 +52,14 @@ class SpreadingProducer:
         """Take one record; see `qd_fluvio.api.Producer.send`."""
         await self.send_many([payload], [key])
 
-    async def send_many(
-        self, payloads: Sequence[bytes], keys: Sequence[bytes | None] | None = None
-    ) -> None:
+    async def send_many(self, payloads: Sequence[bytes], keys: Keys | None = None) -> None:
         """Take many records; see `qd_fluvio.api.Producer.send_many`."""
-        found = keys_for(payloads, keys)
-        require_small(payloads, found)  # all, before any is taken
+        found = checked_keys(payloads, keys) or [None] * len(payloads)
+        record_sizes(payloads, found)  # all, before any is taken
         chosen: defaultdict[int, tuple[list[bytes], list[bytes | None]]]
         chosen = defaultdict(lambda: ([], []))
         for payload, key in zip(payloads, found, strict=True):
-            values, its_keys = chosen[self._partitioner.choose(key or None)]
+            values, its_keys = chosen[self._partitioner.choose(key)]
             values.append(payload)
             its_keys.append(key)
         for partition, (values, its_keys) in chosen.items():
