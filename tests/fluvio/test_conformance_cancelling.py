@@ -165,3 +165,4 @@ async def test_closing_a_consumer_ends_who_waits_for_it(fluvio: Fluvio, topic: s
     with pytest.raises(StopAsyncIteration):
         await waiting
     assert [record async for record in consumer] == []
+    assert [record async for record in consumer.read_until(1)] == []
