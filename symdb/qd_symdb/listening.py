@@ -1,6 +1,7 @@
 """The server's sockets and connections: where it listens, with TLS or without, how many.
 
-A connection over the limit is closed at once; one without calls for long is closed as well.
+Over the limit, the connection that is idle for longest makes room; where each has an open call,
+the new one is closed at once. One without calls for long is closed as well.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class BoundedServer(Server):
         super().__init__(services, codec=CheckedCodec(), config=_CONFIGURATION)
         self._connections_max = connections_max
         self._metrics = metrics
-        self._connections: set[_Connection] = set()
+        self._connections: dict[_Connection, None] = {}  # in the order in which they were used
         self._full = False
         metrics.show("connections", "Clients connected.", lambda: len(self._connections))
 
@@ -67,16 +68,21 @@ class BoundedServer(Server):
             return True
         self._metrics.refused()
         if not self._full:
-            _log.warning("refusing connections: %d are open", len(self._connections))
+            _log.warning("too many connections: %d are open", len(self._connections))
         self._full = True
-        return False
+        idle = next((one for one in self._connections if not one.processor.streams), None)
+        if idle is None or not self._connections_max:
+            return False
+        del self._connections[idle]
+        idle.processor.close("others need its place")
+        return True
 
 
 class _Connection(H2Protocol):
     """A client's connection, counted while it is open."""
 
     def __init__(
-        self, made: H2Protocol, connections: set[_Connection], admit: Callable[[], bool]
+        self, made: H2Protocol, connections: dict[_Connection, None], admit: Callable[[], bool]
     ) -> None:
         super().__init__(made.handler, made.config, made.h2_config)
         self._connections = connections
@@ -91,13 +97,20 @@ class _Connection(H2Protocol):
             transport.set_protocol(asyncio.Protocol())
             transport.close()
             return
-        self._connections.add(self)
+        self._connections[self] = None
         super().connection_made(transport)
         self._look()
 
+    def data_received(self, data: bytes) -> None:
+        """Note that it is used."""
+        if self in self._connections:
+            del self._connections[self]
+            self._connections[self] = None
+        super().data_received(data)
+
     def connection_lost(self, exc: BaseException | None) -> None:
         """Count it no more."""
-        self._connections.discard(self)
+        self._connections.pop(self, None)
         if self._idle is not None:
             self._idle.cancel()
         super().connection_lost(exc)

@@ -51,7 +51,9 @@ class Metrics:
             "qd_symdb_database_failures", "Failed attempts to ask the database.", registry=registry
         )
         self._refused = Counter(
-            "qd_symdb_connections_refused", "Connections over the limit.", registry=registry
+            "qd_symdb_connections_refused",
+            "Connections closed because there were too many.",
+            registry=registry,
         )
 
     def show(self, what: str, text: str, value: Callable[[], float]) -> None:
@@ -81,5 +83,5 @@ class Metrics:
         self.health.bad("database", why)
 
     def refused(self) -> None:
-        """Count a refused connection."""
+        """Count a connection that was closed because there were too many."""
         self._refused.inc()

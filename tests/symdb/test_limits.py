@@ -110,10 +110,20 @@ async def test_too_many_watches(limited: str, database_dsn: str) -> None:
             await watch.aclose()  # type: ignore[attr-defined]
 
 
-async def test_too_many_connections(service: Process, limited: str) -> None:
-    async with channel_to(limited) as first, channel_to(limited) as second:
-        for channel in (first, second):
-            await SymbolMasterStub(channel).exchange_name(ExchangeNameRequest(1))
+async def test_too_many_connections_with_open_calls(
+    service: Process, limited: str, database_dsn: str
+) -> None:
+    async with (
+        markets_in(database_dsn),
+        channel_to(limited) as first,
+        channel_to(limited) as second,
+    ):
+        watches = [
+            SymbolMasterStub(channel).watch_symbols(WatchSymbolsRequest()).__aiter__()
+            for channel in (first, second)
+        ]
+        for watch in watches:
+            await anext(watch)
         assert metric(service, "qd_symdb_connections") == 2
         async with channel_to(limited) as third:
             with pytest.raises((StreamTerminatedError, ConnectionError, asyncio.CancelledError)):
@@ -121,7 +131,24 @@ async def test_too_many_connections(service: Process, limited: str) -> None:
                     SymbolMasterStub(third).exchange_name(ExchangeNameRequest(1))
                 )
         assert (await SymbolMasterStub(first).exchange_name(ExchangeNameRequest(1))).name
+        for watch in watches:
+            await watch.aclose()  # type: ignore[attr-defined]
     assert metric(service, "qd_symdb_connections_refused_total") >= 1
+
+
+async def test_idle_connections_make_room(
+    limited: str, database_dsn: str, service: Process
+) -> None:
+    host, _, port = limited.rpartition(":")
+    silent = [await asyncio.open_connection(host, int(port)) for _ in range(5)]
+    async with markets_in(database_dsn), channel_to(limited) as channel:
+        assert (await SymbolMasterStub(channel).exchange_name(ExchangeNameRequest(1))).name
+        assert metric(service, "qd_symdb_connections") == 2
+        for reader, _ in silent[:4]:  # the oldest
+            await reader.read()
+        assert (await SymbolMasterStub(channel).exchange_name(ExchangeNameRequest(1))).name
+    for _, writer in silent:
+        writer.close()
 
 
 @pytest.mark.parametrize(
