@@ -211,7 +211,7 @@ class Server:
     def is_usable(self) -> bool:
         """Whether another question may be asked: the last one was answered, and it is open."""
         has_ended = self._writer.is_closing() or self._reader.at_eof() or self._reader.exception()
-        return True
+        return self._asked == self._answered and not has_ended
 
     async def greet(self) -> None:
         """Learn which versions the server speaks."""
