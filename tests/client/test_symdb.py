@@ -19,6 +19,7 @@ from qd_client.errors import (
 )
 from qd_client.symdb import MarketInfo, SymdbClient
 from qd_schemas.symdb_grpc import ListSymbolsRequest
+from support.ports import free_port
 from support.processes import Process, running
 from symdb.markets import EXCHANGE, EXCHANGE_ID, ROWS, markets_in
 
@@ -87,8 +88,7 @@ async def test_used_outside_its_block() -> None:
 
 
 async def test_nobody_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = reserved.getsockname()[1]
+    port = free_port()
     async with client_of(f"127.0.0.1:{port}") as client:
         with pytest.raises(SymdbUnavailable, match=f"symdb at 127.0.0.1:{port} cannot") as caught:
             await client.list_symbols()

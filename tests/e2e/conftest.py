@@ -16,6 +16,7 @@ from qd_cli.stack.supervisor import Supervisor
 from qd_fluvio import connect
 from qd_schemas.topics import ALERTS, PROGRESS
 from support.databases import fresh_database
+from support.ports import free_port
 
 
 @pytest.fixture
@@ -32,7 +33,8 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
     with contextlib.ExitStack() as cleaning:
         if DATABASE in external:
             external[DATABASE] = cleaning.enter_context(fresh_database(external[DATABASE]))
-        choices = Choices(external=external, die_with_starter=True)
+        ports = {part: free_port() for part in ("database", "broker", "symdb")}
+        choices = Choices(external=external, ports=ports, die_with_starter=True)
         try:
             yield System(tmp_path, stack, choices, await stack.up(choices))
         finally:

@@ -14,7 +14,8 @@ import pytest
 from qd_fluvio import Fluvio, Limits, connect
 from qd_schemas.specs import ClientKind, FluvioSettings
 from support.broker import Ports
-from support.layer import Broker, free_port
+from support.layer import Broker
+from support.ports import free_port
 from support.processes import running
 
 _NUMBERS = itertools.count(1)

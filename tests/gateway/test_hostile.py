@@ -30,8 +30,9 @@ from qd_schemas.specs import ClientKind, FluvioSettings
 from qd_schemas.topics import CONTROL
 from qd_store.gateway_state import add_token
 from support.hostile import Attacker
-from support.layer import Broker, free_port
+from support.layer import Broker
 from support.markets import Markets
+from support.ports import free_port
 from support.processes import Process
 from support.raw_client import RawClient
 

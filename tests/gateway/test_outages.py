@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,20 +32,13 @@ from qd_store.migrate import migrate
 from support.gateways import GatewayStarter, wait_logged
 from support.layer import Broker
 from support.markets import Markets
+from support.ports import free_port
 from support.processes import Process, running
 from support.raw_client import RawClient
 
 
 async def whole(qd: QDClient, symbol: int) -> Rows:
     return np.concatenate([rows async for rows in qd.trades(symbol)])
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [
-            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
-        ]
-        return [found.getsockname()[1] for found in sockets]
 
 
 async def read_on(
@@ -114,7 +106,7 @@ async def test_a_stopped_gateway_ends_its_streams(
 async def test_without_a_database_nobody_is_served_and_with_it_everybody(
     fluvio_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     arguments = ("qd_store.embedded", "--data", str(tmp_path / "data"), "--port", str(port))
     with running(*arguments, folder=tmp_path) as ready:
         dsn = str(ready["dsn"])
@@ -136,7 +128,7 @@ async def test_without_a_database_nobody_is_served_and_with_it_everybody(
 
 
 async def test_a_database_may_be_restarted(fluvio_endpoint: str, tmp_path: Path) -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     arguments = ("qd_store.embedded", "--data", str(tmp_path / "data"), "--port", str(port))
     with running(*arguments, folder=tmp_path) as ready:
         dsn = str(ready["dsn"])
@@ -158,7 +150,7 @@ async def test_a_database_may_be_restarted(fluvio_endpoint: str, tmp_path: Path)
 
 async def test_a_broker_may_be_killed_and_restarted(markets: Markets, tmp_path: Path) -> None:
     symbol, rows = markets.ids["XBTUSD"], markets.trades["XBTUSD"]
-    sc, spu = free_ports(2)
+    sc, spu = free_port(), free_port()
     arguments = ("--data", str(tmp_path / "data"), "--sc-port", str(sc), "--spu-port", str(spu))
     broker = Process("qd_fluvio.broker", *arguments, folder=tmp_path)
     endpoint = str(broker.wait_ready()["endpoint"])

@@ -39,6 +39,7 @@ from qd_store.migrate import migrate
 from support.gateways import GatewayStarter
 from support.layer import Broker
 from support.markets import Markets
+from support.ports import free_port
 from support.processes import STOP_SECONDS_MAX, Process
 from support.raw_client import RawClient
 from support.talker import Talker, is_interrupted
@@ -180,10 +181,10 @@ async def test_a_gateway_alone_goes_on_without_its_database(
     fluvio_endpoint: str, tmp_path: Path, client_id: int
 ) -> None:
     """What it could not save meanwhile is saved once the database is back."""
-    database = ("qd_store.embedded", "--data", str(tmp_path / "data"))
+    data, port = str(tmp_path / "data"), str(free_port())
+    database = ("qd_store.embedded", "--data", data, "--port", port)
     server = Process(*database, folder=tmp_path)
     dsn = str(server.wait_ready()["dsn"])
-    port = dsn.rpartition(":")[2].partition("/")[0]
     with connect_database(dsn) as connection:
         migrate(connection)
     settings = {"QD_FLUVIO": fluvio_endpoint, "QD_DATABASE": dsn, "QD_GATEWAY_GROUP": "alone"}
@@ -195,7 +196,7 @@ async def test_a_gateway_alone_goes_on_without_its_database(
         async with Talker(fluvio_endpoint, client_id) as client:
             await client.login()
             epoch = client.epoch
-            server = Process(*database, "--port", port, folder=tmp_path)
+            server = Process(*database, folder=tmp_path)
             server.wait_ready()
             await until(lambda: saved_of(dsn, client_id))
             gateway.kill()
@@ -204,7 +205,7 @@ async def test_a_gateway_alone_goes_on_without_its_database(
             gateway.wait_ready()
             await until(lambda: "no client is served" in gateway.log())
             await client.beat()
-            server = Process(*database, "--port", port, folder=tmp_path)
+            server = Process(*database, folder=tmp_path)
             server.wait_ready()
             beat = await client.next()  # of the session that was saved
             assert isinstance(beat, Heartbeat)

@@ -35,8 +35,8 @@ from soak.driver import TESTS, Victim
 from soak.ledger import entries_of
 from soak.replayer import DONE, LOST, WRONG, token_of
 from soak.replays import RESOLUTIONS, Rowsets, over, save
-from support.layer import free_port
 from support.markets import generated, write_csv
+from support.ports import free_port
 from support.processes import Process
 from support.stored import expected_bars
 

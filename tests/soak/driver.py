@@ -22,7 +22,7 @@ from qd_fluvio import TopicSettings, connect
 from soak.actors import pause
 from soak.ledger import READ, entries_of
 from soak.verdict import Verdict, judge
-from support.layer import free_port
+from support.ports import free_port
 from support.processes import Process
 
 TOPIC = "soak"

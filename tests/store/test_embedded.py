@@ -22,6 +22,7 @@ from qd_store import DatabaseUnreachable, Store
 from qd_store.errors import FetchLost
 from qd_store.imports import import_paths
 from qd_store.reading import TradeQuery
+from support.ports import free_port
 from support.processes import Process, ServiceDied
 
 MODULE = "qd_store.embedded"
@@ -148,10 +149,8 @@ def test_the_same_folder_twice_is_refused(server: Process, folder: Path, tmp_pat
 
 
 def test_a_port_can_be_chosen_and_a_taken_one_is_refused(folder: Path, tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
         process = Process(MODULE, "--data", str(folder), "--port", str(port), folder=tmp_path)
         assert f"port {port} on 127.0.0.1 cannot be used" in refused(process)
     process = Process(MODULE, "--data", str(folder), "--port", str(port), folder=tmp_path)

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -24,6 +23,7 @@ from qd_schemas.messages import BreakoutAlert
 from qd_schemas.topics import ALERTS, ANALYTICS_STATE
 from qd_store.imports import import_paths
 from support.markets import Markets, write_csv
+from support.ports import free_port
 from support.processes import Process
 from support.reference import rises
 from support.trades import as_trades, trade_rows
@@ -48,8 +48,8 @@ class Stack:
         self.markets = markets
         self.folder = folder
         self.endpoint = ""
-        self.ports: list[str] = []
-        self.symdb = "127.0.0.1:0"
+        self.ports = ["--sc-port", str(free_port()), "--spu-port", str(free_port())]
+        self.symdb = f"127.0.0.1:{free_port()}"
         self.running: dict[str, Process] = {}
         self.ready: dict[str, Any] = {}  # what the last one said that was started
 
@@ -71,12 +71,8 @@ class Stack:
         )
         self.running[name] = process
         ready = self.ready = process.wait_ready()
-        if name == "symdb":
-            self.symdb = str(ready["endpoint"])
-        elif name == "fluvio.broker":
+        if name == "fluvio.broker":
             self.endpoint = str(ready["endpoint"])
-            sc, spu = (urlsplit(f"//{ready[key]}").port for key in ("endpoint", "spu"))
-            self.ports = ["--sc-port", str(sc), "--spu-port", str(spu)]
         return process
 
     def kill(self, name: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +13,7 @@ import psutil
 
 from qd_fluvio import Compression, Consumer, Fluvio, Producer, Record
 from qd_schemas.specs import ClientKind
+from support.ports import free_port
 from support.processes import Process
 
 T = TypeVar("T")
@@ -73,14 +73,6 @@ class Broker:
     def close(self) -> None:
         if self._process is not None and self._process.popen.poll() is None:
             self._process.kill()
-
-
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def write(

@@ -26,6 +26,7 @@ from qd_schemas.symdb_grpc import (
     SymbolByIdRequest,
     SymbolMasterStub,
 )
+from support.ports import free_port
 from support.processes import Process, running
 from symdb.markets import EXCHANGE, EXCHANGE_ID, ROWS, channel_to, markets_in
 
@@ -143,7 +144,7 @@ async def health_of(endpoint: str, wanted: int) -> None:
 
 
 @contextlib.contextmanager
-def database(folder: Path, port: int = 0) -> Iterator[Process]:
+def database(folder: Path, port: int) -> Iterator[Process]:
     """A server of this test's own, ready; the same data again for the same folder."""
     arguments = ("--data", str(folder / "data"), "--port", str(port))
     process = Process("qd_store.embedded", *arguments, folder=folder)
@@ -157,8 +158,9 @@ def database(folder: Path, port: int = 0) -> Iterator[Process]:
 @pytest.mark.slow
 async def test_a_database_that_goes_and_comes_back(tmp_path: Path) -> None:
     request = ListSymbolsRequest(EXCHANGE_ID)
+    port = free_port()
     with contextlib.ExitStack() as stack:
-        first = stack.enter_context(database(tmp_path))
+        first = stack.enter_context(database(tmp_path, port))
         dsn = str(first.wait_ready()["dsn"])
         env = {"QD_SYMDB": "127.0.0.1:0", "QD_DATABASE": dsn}
         ready = stack.enter_context(running("qd_symdb", folder=tmp_path, env=env))
@@ -178,7 +180,6 @@ async def test_a_database_that_goes_and_comes_back(tmp_path: Path) -> None:
             assert "cannot be asked now, try again: " in str(caught.value.message)
             await health_of(endpoint, HealthCheckResponse.NOT_SERVING)
 
-            port = int(dsn.rpartition(":")[2].partition("/")[0])
             stack.enter_context(database(tmp_path, port))
             async with markets_in(dsn):
                 assert (await stub.list_symbols(request)).symbols == SYMBOLS
@@ -187,8 +188,7 @@ async def test_a_database_that_goes_and_comes_back(tmp_path: Path) -> None:
 
 async def test_started_before_its_database(tmp_path: Path) -> None:
     """It serves, and says what is missing; nothing listens on the port of its DSN."""
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = reserved.getsockname()[1]
+    port = free_port()
     dsn = f"postgresql://nobody:secret@127.0.0.1:{port}/none"
     env = {"QD_SYMDB": "localhost:0", "QD_DATABASE": dsn}
     with running("qd_symdb", folder=tmp_path, env=env) as ready:
