@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from qd_analytics import Graph, Singleton, State, Table, compare, threshold
 from qd_analytics.causal import sweep
-from qd_analytics.causal.sweep import Run, Sweep
+from qd_analytics.causal.sweep import Sweep
 
 Edges = Sequence[tuple[int, int]]
 Codes = npt.NDArray[np.uint8]
@@ -39,16 +39,41 @@ def scattered(nodes: int) -> Edges:
     return sorted({(int(a), int(b)) for a, b in np.sort(drawn, axis=1) if a != b})
 
 
-SHAPES = {"chain": chain, "tree": tree, "diamonds": diamonds, "scattered": scattered}
+def side_by_side(nodes: int) -> Edges:
+    """Chains without a gate after their first node, and a second beginning."""
+    return [(max(at - 3, 0), at) for at in range(1, nodes - 1)]
+
+
+def scattered_after_a_gate(nodes: int) -> Edges:
+    """Some nodes, one that all later ones follow from, and causes that go around it."""
+    middle = nodes // 2
+    edges = {edge for edge in scattered(nodes) if edge[1] != middle}
+    return sorted(
+        edges
+        | {(at, middle) for at in range(middle)}
+        | {(middle, at) for at in range(middle + 1, nodes)}
+    )
+
+
+SHAPES = {
+    "chain": chain,
+    "tree": tree,
+    "diamonds": diamonds,
+    "scattered": scattered,
+    "side by side": side_by_side,
+    "after a gate": scattered_after_a_gate,
+}
 
 
 def expected(nodes: int, edges: Edges, own: Codes) -> Codes:
     """A node keeps its own state where all its causes are true."""
     codes = own.copy()
+    causes: list[list[int]] = [[] for _ in range(nodes)]
+    for cause, effect in edges:
+        causes[effect].append(cause)
     for node in range(nodes):  # edges lead from lower to higher numbers
-        for cause, effect in edges:
-            if effect == node:
-                codes[node, codes[cause] != State.TRUE] = State.NOT_EVALUATED
+        closed = (codes[causes[node]] != State.TRUE).any(axis=0)
+        codes[node, closed] = State.NOT_EVALUATED
     return codes
 
 
@@ -80,12 +105,16 @@ def test_sweeps_agree_with_a_plain_loop(
     np.testing.assert_array_equal(codes, expected(nodes, edges, own))
 
 
-def test_a_long_chain_is_one_run() -> None:
-    graph = Graph("chain")
-    graph.add(*(threshold(at, 0.5) for at in range(1_000)))
-    graph.connect_all(chain(1_000))
-    (swept,) = (stage for stage in graph.plan().stages if isinstance(stage, Sweep))
-    assert swept.waves == (Run(0, 999),)
+@pytest.mark.parametrize(("shape", "levels"), [("chain", 0), ("diamonds", 1)])
+def test_what_is_deep_takes_few_calls(shape: str, levels: int) -> None:
+    """However many nodes follow each other."""
+    for nodes in (1_000, 4_000):
+        graph = Graph(shape)
+        graph.add(*(threshold(at, 0.5) for at in range(nodes)))
+        graph.connect_all(SHAPES[shape](nodes))
+        (swept,) = (stage for stage in graph.plan().stages if isinstance(stage, Sweep))
+        assert swept.waves is not None
+        assert len(swept.waves.levels) == levels
 
 
 def test_sweeps_within_sweeps() -> None:

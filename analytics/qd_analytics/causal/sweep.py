@@ -1,8 +1,10 @@
 """Closing what causes leave closed, for many plain rules at once.
 
 A sweep covers neighbouring rules of a plan that open when all their causes are true. It is
-prepared once: wide graphs go level by level, long chains by one accumulation, and what is
-deep and narrow is walked with one integer for each node that holds all observations.
+prepared once. Nodes that all later ones follow from are gates: what they let through is one
+accumulation over them, and what lies between them goes level by level, everywhere at once. So
+chains and stacks of diamonds take few calls, however deep. What is deep and has no gates, such
+as chains side by side, is walked with one integer for each node that holds all observations.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ import numpy.typing as npt
 from qd_analytics.causal.states import TRUE, Codes
 
 SWEEP_NODES_MIN: Final = 16  # fewer are closed one by one
-RUN_NODES_MIN: Final = 16  # a chain that is worth a call of its own
 CALL_COST: Final = 100  # nodes that can be walked in the time of one level's calls
 WORD_BITS: Final = 64
 
@@ -64,11 +65,22 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A chain: each of the nodes `first` + 1 to `last` has the node before as its only cause."""
+class Waves:
+    """How to go in few calls.
 
-    first: int
-    last: int
+    Attributes
+    ----------
+    levels : tuple of Level
+        What causes that are no gates leave closed.
+    gates : ndarray of int
+        Nodes that all later ones follow from.
+    gate_before : ndarray of int
+        For each node after the first gate, the place in `gates` of the last gate before it.
+    """
+
+    levels: tuple[Level, ...]
+    gates: Places
+    gate_before: Places
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,15 +96,15 @@ class Sweep:
     causes : tuple of tuples of int
         For each node its causes: nodes, or, from ``len(slots)`` on, the slots of `outside`.
     outside : ndarray of int
-    waves : tuple of Level and Run, or None
-        How to go; None to walk node by node.
+    waves : Waves or None
+        None to walk node by node.
     """
 
     slots: Places = field(repr=False)
     parent: int
     causes: tuple[tuple[int, ...], ...] = field(repr=False)
     outside: Places = field(repr=False)
-    waves: tuple[Level | Run, ...] | None = field(repr=False)
+    waves: Waves | None = field(repr=False)
 
     def close(self, codes: Codes, parent_open: Codes | None) -> None:
         """Set to not evaluated, in `codes`, what causes or the parent leave closed."""
@@ -113,19 +125,17 @@ class Sweep:
             return _from_integers(self._walked(_integers(true), true.shape[1]), true.shape[1])
         return self._in_waves(true, self.waves)
 
-    def _in_waves(self, true: Codes, waves: Sequence[Level | Run]) -> Codes:
+    def _in_waves(self, true: Codes, waves: Waves) -> Codes:
         opened = np.full((len(self.slots), true.shape[1]), 255, dtype=np.uint8)
-        for wave in waves:
-            if isinstance(wave, Run):
-                chain = true[wave.first : wave.last + 1]
-                np.bitwise_and.accumulate(chain, axis=0, out=chain)
-                opened[wave.first + 1 : wave.last + 1] = chain[:-1]
-                continue
-            open_ = true[wave.causes]
-            if wave.starts is not None:
-                open_ = np.bitwise_and.reduceat(open_, wave.starts, axis=0)
-            opened[wave.nodes] = open_
-            true[wave.nodes] &= open_
+        for level in waves.levels:
+            open_ = true[level.causes]
+            if level.starts is not None:
+                open_ = np.bitwise_and.reduceat(open_, level.starts, axis=0)
+            opened[level.nodes] = open_
+            true[level.nodes] &= open_
+        if len(waves.gates):
+            through = np.bitwise_and.accumulate(true[waves.gates], axis=0)
+            opened[waves.gates[0] + 1 :] &= through[waves.gate_before]
         return opened
 
     def _walked(self, true: list[int], width: int) -> list[int]:
@@ -161,44 +171,32 @@ def sweep_of(slots: Sequence[int], causes: Sequence[Sequence[int]], parent: int)
     return Sweep(_places(slots), parent, tuple(local), _places(list(outside)), _waves(local))
 
 
-def _waves(causes: Sequence[tuple[int, ...]]) -> tuple[Level | Run, ...] | None:
+def _waves(causes: Sequence[tuple[int, ...]]) -> Waves | None:
     """How to go in few numpy calls; None where walking is faster."""
-    runs = _runs(causes)
-    within = {node for run in runs for node in range(run.first + 1, run.last + 1)}
+    gates = _gates(causes)
+    passed = set(gates.tolist())
     depth = [0] * len(causes)
     levels: dict[int, list[int]] = {}
+    between: list[tuple[int, ...]] = []
     for node, before in enumerate(causes):
-        if node in within:
-            depth[node] = depth[node - 1]
-            continue
-        inside = [depth[c] for c in before if c < len(causes)]
-        depth[node] = 1 + max(inside) if inside else 0
-        if before:
+        between.append(tuple(c for c in before if c not in passed))
+        if between[-1]:
+            inside = (depth[c] for c in between[-1] if c < len(causes))
+            depth[node] = 1 + max(inside, default=0)
             levels.setdefault(depth[node], []).append(node)
-    edges = sum(map(len, causes))
-    if CALL_COST * (len(levels) + len(runs)) > len(causes) + edges:
+    if CALL_COST * (1 + len(levels)) > len(causes) + sum(map(len, causes)):
         return None
-    begun: dict[int, list[Run]] = {}
-    for run in runs:
-        begun.setdefault(depth[run.first], []).append(run)
-    waves: list[Level | Run] = []
-    for at in sorted(levels.keys() | begun.keys()):
-        if at in levels:
-            waves.append(_level(levels[at], causes))
-        waves += begun.get(at, [])
-    return tuple(waves)
+    after = np.arange(gates[0] + 1, len(causes)) if len(gates) else gates
+    gate_before = np.searchsorted(gates, after) - 1
+    made = tuple(_level(levels[at], between) for at in sorted(levels))
+    return Waves(made, gates, gate_before)
 
 
-def _runs(causes: Sequence[tuple[int, ...]]) -> list[Run]:
-    runs: list[Run] = []
-    first = 0
-    for node in range(1, len(causes) + 1):
-        if node < len(causes) and causes[node] == (node - 1,):
-            continue
-        if node - first >= RUN_NODES_MIN:
-            runs.append(Run(first, node - 1))
-        first = node
-    return runs
+def _gates(causes: Sequence[tuple[int, ...]]) -> Places:
+    """The nodes that all later ones follow from: each of these has them, or one after, as cause."""
+    nearest = [max((c for c in before if c < len(causes)), default=-1) for before in causes]
+    least = np.minimum.accumulate(nearest[:0:-1])[::-1]
+    return np.flatnonzero(least >= np.arange(len(least)))
 
 
 def _level(nodes: list[int], causes: Sequence[tuple[int, ...]]) -> Level:
