@@ -11,8 +11,10 @@ LATE_TICKS = 6
 
 LOGIN_SECONDS_MAX = 10.0  # for the first login; later ones go on until a stream's patience ends
 LOGIN_RESEND_SECONDS = 1.0
-# Version 1 has no answer to a successful login; a refusal comes within this time.
+# Version 1 has no answer to a successful login: this is how long a refusal may take; and how long
+# where the client's topics were there already, so that somebody else may have the id.
 LOGIN_SECONDS_V1 = 0.5
+LOGIN_SECONDS_V1_SHARED = 5.0
 LOGIN_TRIES_MAX = 5  # with ids chosen at random
 # A proof is right for ten seconds at least: after that the gateway asks with another nonce.
 PROOF_SECONDS_MAX = 8.0

@@ -25,6 +25,7 @@ from qd_client.limits import (
     HEARTBEATS_PER_LEASE,
     LOGIN_RESEND_SECONDS,
     LOGIN_SECONDS_V1,
+    LOGIN_SECONDS_V1_SHARED,
     NONCES_MAX,
     PROOF_SECONDS_MAX,
 )
@@ -100,6 +101,11 @@ class Presence:
         What proves that the id is this client's.
     new_login_id : callable
         Gives numbers that nobody can guess, one for each login.
+
+    Attributes
+    ----------
+    epoch : int
+        Which gateway process serves the client, as it said last; NO_COUNT before it did.
     """
 
     def __init__(
@@ -121,7 +127,7 @@ class Presence:
         self._has_old_key = False
         self._is_asked = False  # with a heartbeat, whether it was this login that was answered
         self._counter = 0
-        self._epoch = NO_COUNT
+        self.epoch = NO_COUNT
         self._phase_at = self._sent_at = 0.0
         self._taken_at: float | None = None  # since when the id seems to be another one's
         self.has_been_in = False
@@ -164,7 +170,7 @@ class Presence:
 
     def on_heartbeat(self, epoch: int, now: float) -> list[News]:
         """The gateway answered a login or a heartbeat."""
-        before, self._epoch = self._epoch, epoch
+        before, self.epoch = self.epoch, epoch
         match self.phase:
             case Phase.PROVING if len(self._keys) > 1:
                 # Answers to both proofs may come: ask once these are here.
@@ -348,7 +354,7 @@ class Presence:
         return [CameIn()]
 
     def _other_epoch(self, before: int) -> list[News]:
-        if NO_COUNT in (before, self._epoch) or before == self._epoch:
+        if NO_COUNT in (before, self.epoch) or before == self.epoch:
             return []
         return [
             Interrupted(
@@ -422,6 +428,7 @@ class ReferencePresence(Presence):
 
     def on_tick(self, now: float) -> list[News]:
         """See `Presence`."""
-        if self.phase is Phase.ASKING and now - self._sent_at >= LOGIN_SECONDS_V1:
+        wait_s = LOGIN_SECONDS_V1_SHARED if self._is_shared else LOGIN_SECONDS_V1
+        if self.phase is Phase.ASKING and now - self._sent_at >= wait_s:
             return self._come_in(now)
         return []

@@ -153,8 +153,8 @@ class Session:
         await tidy(self._control.aclose(), f"close its producer of {CONTROL}")
         self._control.abandon()  # where the cluster hangs
         await self._detach()
-        # The topics of an id that somebody else has are theirs to delete.
-        is_ours = presence.has_been_in and not presence.is_taken
+        # The topics of an id that somebody else has are theirs to delete; version 1 never knows.
+        is_ours = self._version > 1 and presence.has_been_in and not presence.is_taken
         await self._own.delete(self._tidier, all_=is_ours)
 
     def fail(self, error: QdError) -> None:
@@ -392,6 +392,23 @@ class Session:
             await self._changed.wait()
         if self._failure is not None:
             raise self._failure.with_traceback(None)
+
+    @property
+    def epoch(self) -> int:
+        """Which gateway process serves the client; each takes another number."""
+        return self._presence.epoch
+
+    async def served_anew(self, epoch: int, seconds: float) -> None:
+        """Wait for another gateway process than that of an epoch, which has given the client up.
+
+        What is asked for before would be interrupted once more. After a lease it is known
+        whether any gateway is there, so it is not waited for much longer.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(seconds, 2 * self._lease_s + PROBE_SECONDS_MAX)):
+                while self.epoch == epoch and self._presence.is_in and self._failure is None:
+                    self._changed.clear()
+                    await self._changed.wait()
 
     async def start_stream(
         self, request: StreamRequest, instead_of: StreamRequest | None = None

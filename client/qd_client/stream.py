@@ -110,6 +110,7 @@ class Run:
         self._new_stream_id = new_stream_id
         self._clock = asyncio.get_running_loop().time
         self._asked: StreamRequest | None = None  # what is being read
+        self._epoch = session.epoch  # of the gateway that was asked
         self._stale: StreamRequest | None = None  # what the gateway may be sending still
         self._inbox = Inbox(lambda: None)
         self._assembly: Assembly
@@ -143,6 +144,9 @@ class Run:
                     return None
                 _log.warning("%s; asking again in %.1f s", error, wait_s)
                 await asyncio.sleep(wait_s)
+                if isinstance(error, StreamInterrupted):
+                    left_s = self._resuming.left_s(self._clock()) or 0.0
+                    await self._session.served_anew(self._epoch, left_s)
 
     async def _ask(self) -> bool:
         """Ask for what is left; False where nothing is."""
@@ -154,6 +158,7 @@ class Run:
         left_s = self._resuming.left_s(now)
         if left_s is None and session.trouble is not None:
             raise session.trouble
+        self._epoch = session.epoch
         try:
             async with asyncio.timeout(left_s):
                 self._inbox = await session.start_stream(request, self._stale)

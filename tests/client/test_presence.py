@@ -253,6 +253,16 @@ def test_version_1_may_be_refused() -> None:
     assert isinstance(refused.error, errors.LoginFailed)  # version 1 cannot say why
 
 
+@pytest.mark.parametrize(("is_shared", "in_after"), [(False, 0.5), (True, 5.0)])
+def test_version_1_waits_longer_for_a_refusal_where_the_id_may_be_somebodys(
+    is_shared: bool, in_after: float
+) -> None:
+    presence = ReferencePresence(CLIENT, LEASE_MS, None, lambda: 1)
+    presence.begin(0.0, is_shared=is_shared)
+    assert presence.on_tick(in_after - 0.01) == []
+    assert presence.on_tick(in_after) == [CameIn()]
+
+
 STEPS = st.lists(
     st.one_of(
         st.sampled_from(

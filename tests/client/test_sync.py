@@ -208,7 +208,7 @@ def test_ctrl_c_logs_out_and_leaves_nothing(surroundings: dict[str, str], client
     assert process.stdout is not None
     assert process.stdout.readline() == "waits\n"
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    assert process.communicate(timeout=30) == ("interrupted\n", "")
+    assert process.communicate(timeout=60) == ("interrupted\n", "")
     assert not topics(surroundings["QD_FLUVIO"]) & set(client_topics(client_id).all)
 
 
