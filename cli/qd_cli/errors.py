@@ -13,7 +13,8 @@
          ├─ PartDied         a command failed because a part of the stack died
          ├─ NotAcknowledged  not every record that was to be produced is in the topic
          ├─ NotDecoded       records that were to be decoded are no messages
-         ├─ KubernetesUnusable  no kubectl, no cluster, or none that answers
+         ├─ KubernetesUnusable  no kubectl, or no cluster that it may use
+         │   └─ KubernetesUnreachable  the cluster does not answer (retriable)
          ├─ KubernetesFailed    the cluster refuses what was asked of it
          ├─ DeploymentFailed    a part of a deployment does not become ready
          └─ RequestRefused   what the user asked for makes no sense here
@@ -109,7 +110,13 @@ class PartDied(CliError):
 
 
 class KubernetesUnusable(CliError):
-    """There is no kubectl, no cluster that it knows, or none that answers."""
+    """There is no kubectl, no cluster that it knows, or none that takes this user."""
+
+
+class KubernetesUnreachable(KubernetesUnusable):
+    """The cluster does not answer."""
+
+    retriable = True
 
 
 class KubernetesFailed(CliError):

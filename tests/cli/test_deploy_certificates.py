@@ -14,15 +14,21 @@ from qd_cli.deploy.certificates import (
     CA,
     CLIENT,
     DAYS,
-    NAMES,
     RENEW_DAYS,
     SERVERS,
     Renewal,
     host_names,
+    names_for,
     renewed,
 )
+from qd_cli.deploy.deploying import tls_components
+from qd_cli.deploy.plan import secrets_used
+from qd_cli.deploy.secrets import require_secrets
+from qd_cli.errors import RequestRefused
+from support.manifests import rendered
 
 Json = dict[str, Any]
+NAMES = (CA, *SERVERS, CLIENT)
 NOW = datetime.now(UTC)
 
 
@@ -36,7 +42,7 @@ def stored(renewal: Renewal, *before: Json) -> list[Json]:
     return list(found.values())
 
 
-FIRST = renewed([], "qd", NOW)
+FIRST = renewed(NAMES, [], "qd", NOW)
 
 
 def names(renewal: Renewal) -> set[str]:
@@ -45,10 +51,39 @@ def names(renewal: Renewal) -> set[str]:
 
 def test_all_are_made_once() -> None:
     assert names(FIRST) == set(NAMES)
-    again = renewed(stored(FIRST), "qd", NOW)
+    again = renewed(NAMES, stored(FIRST), "qd", NOW)
     assert not again.secrets
     assert again.marks == FIRST.marks
     assert set(FIRST.marks) == {*SERVERS, CLIENT}
+
+
+@pytest.mark.parametrize(
+    ("overlay", "elsewhere"),
+    [("embedded", ()), ("local", ("broker",)), ("production", ("broker", "database"))],
+)
+def test_none_is_made_for_a_server_elsewhere(overlay: str, elsewhere: tuple[str, ...]) -> None:
+    expected = set(NAMES) - {f"qd-tls-{part}" for part in elsewhere}
+    found = names_for(rendered(overlay).objects)
+    assert set(found) == expected
+    assert names(renewed(found, [], "qd", NOW)) == expected
+
+
+@pytest.mark.parametrize(
+    ("variant", "expected"),
+    [
+        ("embedded", ["tls", "tls-broker"]),
+        ("local", ["tls", "tls-fluvio"]),
+        ("production", ["tls"]),  # it has the name that its brokers' certificates are for
+    ],
+)
+def test_all_parts_are_to_speak_tls(variant: str, expected: list[str]) -> None:
+    assert tls_components(rendered(variant).objects) == expected
+
+
+def test_a_database_elsewhere_has_a_ca_of_its_own() -> None:
+    objects = rendered("production").objects
+    with pytest.raises(RequestRefused, match=r"qd-tls-database .ca\.crt.: by which your database"):
+        require_secrets(secrets_used(objects), (), (), objects)
 
 
 def test_no_key_is_shown() -> None:
@@ -64,7 +99,7 @@ def test_no_key_is_shown() -> None:
     ],
 )
 def test_those_that_end_soon_are_renewed(days: int, expected: set[str]) -> None:
-    later = renewed(stored(FIRST), "qd", NOW + timedelta(days=days))
+    later = renewed(NAMES, stored(FIRST), "qd", NOW + timedelta(days=days))
     assert names(later) == expected
     assert {name for name, mark in later.marks.items() if mark != FIRST.marks[name]} == (
         expected - {CA}
@@ -74,17 +109,20 @@ def test_those_that_end_soon_are_renewed(days: int, expected: set[str]) -> None:
 def test_what_is_broken_or_of_another_ca_is_made_anew() -> None:
     there = {each["metadata"]["name"]: each for each in stored(FIRST)}
     there["qd-tls-symdb"]["data"]["tls.key"] = there["qd-tls-broker"]["data"]["tls.key"]
-    assert names(renewed(list(there.values()), "qd", NOW)) == {"qd-tls-symdb"}
+    assert names(renewed(NAMES, list(there.values()), "qd", NOW)) == {"qd-tls-symdb"}
     del there["qd-tls-symdb"]
     there["qd-tls-broker"]["data"]["tls.crt"] = "no base64"
-    assert names(renewed(list(there.values()), "qd", NOW)) == {"qd-tls-symdb", "qd-tls-broker"}
-    other = {each["metadata"]["name"]: each for each in stored(renewed([], "qd", NOW))}
+    assert names(renewed(NAMES, list(there.values()), "qd", NOW)) == {
+        "qd-tls-symdb",
+        "qd-tls-broker",
+    }
+    other = {each["metadata"]["name"]: each for each in stored(renewed(NAMES, [], "qd", NOW))}
     mixed = [other[name] if name == CA else each for name, each in there.items()]
-    assert names(renewed(mixed, "qd", NOW)) == {*SERVERS, CLIENT}
+    assert names(renewed(NAMES, mixed, "qd", NOW)) == {*SERVERS, CLIENT}
 
 
 def test_another_namespace_has_other_names() -> None:
-    assert names(renewed(stored(FIRST), "other", NOW)) == set(SERVERS)
+    assert names(renewed(NAMES, stored(FIRST), "other", NOW)) == set(SERVERS)
     assert "qd-symdb.other.svc.cluster.local" in host_names("qd-symdb", "other")
     assert "custom-spu-5001.qd-broker" in host_names("qd-broker", "qd")
 

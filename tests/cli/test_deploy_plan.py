@@ -38,6 +38,7 @@ from qd_cli.deploy.remembered import Deployment
 from qd_cli.errors import (
     CliError,
     KubernetesFailed,
+    KubernetesUnreachable,
     KubernetesUnusable,
     RequestRefused,
     StateBroken,
@@ -274,10 +275,10 @@ def test_engines() -> None:
 
 
 REFUSALS: list[tuple[str, type[CliError], str]] = [
-    ("Unable to connect to the server: dial tcp: no route", KubernetesUnusable, "no route"),
+    ("Unable to connect to the server: dial tcp: no route", KubernetesUnreachable, "no route"),
     (
         "The connection to the server 127.0.0.1:6443 was refused - did you specify it?",
-        KubernetesUnusable,
+        KubernetesUnreachable,
         "does not answer",
     ),
     (

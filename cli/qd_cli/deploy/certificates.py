@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from qd_cli.deploy.kubectl import Json
 from qd_cli.deploy.names import BROKER, DATABASE, SYMDB
+from qd_cli.deploy.plan import kind_of, name_of
 from qd_cli.deploy.secrets import NewSecret, secret_object
 from qd_fluvio.broker.settings import SPU_NAME
 
@@ -33,7 +34,6 @@ SERVERS: Final[Mapping[str, str]] = {
     "qd-tls-broker": BROKER,
 }
 """The Secrets of the servers' certificates, and the Service of each."""
-NAMES: Final = (CA, *SERVERS, CLIENT)
 CA_DAYS: Final = 3650
 DAYS: Final = 365
 RENEW_DAYS: Final = 30
@@ -78,11 +78,19 @@ def host_names(service: str, namespace: str) -> list[str]:
     return [*names, *spus, "localhost", "127.0.0.1"]
 
 
-def renewed(there: Sequence[Json], namespace: str, now: datetime) -> Renewal:
+def names_for(objects: Sequence[Json]) -> tuple[str, ...]:
+    """The Secrets that are made for these objects: of no server that runs somewhere else."""
+    services = {name_of(each) for each in objects if kind_of(each) == "Service"}
+    return (CA, *(name for name, service in SERVERS.items() if service in services), CLIENT)
+
+
+def renewed(names: Sequence[str], there: Sequence[Json], namespace: str, now: datetime) -> Renewal:
     """Keep what is good, make what is missing or ends soon.
 
     Parameters
     ----------
+    names : sequence of str
+        Those that there shall be.
     there : sequence of mapping
         The Secrets that are there.
     namespace : str
@@ -95,7 +103,8 @@ def renewed(there: Sequence[Json], namespace: str, now: datetime) -> Renewal:
     made: dict[str, Pair] = {}
     if ca is None or not _is_good(ca, now):
         ca = made[CA] = _new_ca(namespace, now)
-    for name in (*SERVERS, CLIENT):
+    leaves = [name for name in names if name != CA]
+    for name in leaves:
         hosts = host_names(SERVERS[name], namespace) if name in SERVERS else []
         old = known.get(name)
         if old is None or CA in made or not _is_good(old, now, hosts=hosts, ca=ca):
@@ -103,7 +112,7 @@ def renewed(there: Sequence[Json], namespace: str, now: datetime) -> Renewal:
     current = {**known, **made}
     return Renewal(
         [_secret(name, pair, ca) for name, pair in made.items()],
-        {name: _mark(current[name]) for name in (*SERVERS, CLIENT)},
+        {name: _mark(current[name]) for name in leaves},
     )
 
 

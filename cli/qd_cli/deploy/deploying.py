@@ -33,6 +33,7 @@ from qd_cli.deploy.remembered import Deployment, remember
 from qd_cli.deploy.secrets import NewSecret
 from qd_cli.deploy.waiting import until_ready
 from qd_cli.errors import KubernetesFailed, RequestRefused
+from qd_schemas.specs import FLUVIO_TLS_NAMES
 
 _DELETE_SECONDS: Final = 180.0
 _COLUMNS: Final = 2
@@ -74,12 +75,29 @@ async def rendered(wanted: Wanted, image: str) -> tuple[str, list[Json]]:
     text = await render(wanted.overlay, top)
     if wanted.tls:
         folder = manifests_folder() / "components"
-        has_broker = any(name_of(each) == BROKER for each in objects_of(text))
-        names = ("tls", *(("tls-broker",) if has_broker else ()))
-        components = tuple(folder / name for name in names)
+        components = tuple(folder / name for name in tls_components(objects_of(text)))
         top = OnTop(wanted.namespace, image, components, wanted.changes)
         text = await render(wanted.overlay, top)
     return text, objects_of(text)
+
+
+def tls_components(objects: Sequence[Json]) -> list[str]:
+    """The components by which all parts of an overlay speak TLS.
+
+    Raises
+    ------
+    RequestRefused
+        Cert-manager makes the certificates.
+    """
+    if any(kind_of(each) == "Certificate" for each in objects):
+        raise RequestRefused(
+            "the overlay has cert-manager make the certificates, and --tls would make others: "
+            "leave it out, or those components"
+        )
+    if any(name_of(each) == BROKER for each in objects):
+        return ["tls", "tls-broker"]
+    has_tls = any(FLUVIO_TLS_NAMES[0] in (each.get("data") or ()) for each in objects)
+    return ["tls"] if has_tls else ["tls", "tls-fluvio"]
 
 
 class Deploying:
@@ -159,7 +177,7 @@ class Deploying:
         text = await self._kubectl.run("get", "secrets", "--output=name")
         there = {line.removeprefix("secret/") for line in text.split()}
         used = secrets_used(objects)
-        tls = certificates.NAMES if self._wanted.tls else ()
+        tls = certificates.names_for(objects) if self._wanted.tls else ()
         can = secrets.makeable(objects, tls=tls)
         secrets.require_secrets(used, there, can, objects)
         missing = can - there
@@ -167,7 +185,7 @@ class Deploying:
         secrets.require_password(missing, claims["items"])
         new = secrets.database_secrets(missing)
         await self._create(new)
-        certified = await self._renew() if self._wanted.tls else {}
+        certified = await self._renew(tls) if tls else {}
         return bool(new), {**await self._identities(), **certified}
 
     async def _identities(self) -> dict[str, str]:
@@ -184,11 +202,11 @@ class Deploying:
             await self._kubectl.run("create", "--filename=-", stdin=document, hidden=hidden)
             self._view.say(f"made {len(new)} Secrets: {', '.join(each.name for each in new)}")
 
-    async def _renew(self) -> Mapping[str, str]:
+    async def _renew(self, names: Sequence[str]) -> Mapping[str, str]:
         """Make certificates that are missing or end soon; what tells each from another."""
-        there = await self._kubectl.get("secrets", *certificates.NAMES)
+        there = await self._kubectl.get("secrets", *names)
         found = certificates.renewed(
-            there.get("items", []), self._kubectl.namespace, datetime.now(UTC)
+            names, there.get("items", []), self._kubectl.namespace, datetime.now(UTC)
         )
         if found.secrets:
             await self._kubectl.apply([each.body for each in found.secrets], force=True)

@@ -34,7 +34,7 @@ from qd_cli.deploy.reaching import (
 )
 from qd_cli.deploy.refusals import explain
 from qd_cli.deploy.remembered import Deployment
-from qd_cli.errors import KubernetesFailed, KubernetesUnusable, RequestRefused
+from qd_cli.errors import KubernetesFailed, KubernetesUnreachable, RequestRefused
 
 if TYPE_CHECKING:
     from qd_schemas.specs import FluvioSettings, TlsSettings
@@ -134,7 +134,7 @@ class Reached:
                 command, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
             )
         except subprocess.TimeoutExpired:
-            raise KubernetesUnusable(
+            raise KubernetesUnreachable(
                 f"the cluster of context {self.deployment.context} does not answer"
             ) from None
         if done.returncode:

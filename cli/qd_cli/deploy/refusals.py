@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from qd_cli.errors import CliError, KubernetesFailed, KubernetesUnusable
+from qd_cli.errors import CliError, KubernetesFailed, KubernetesUnreachable, KubernetesUnusable
 
 _LINES_MAX: Final = 12
 _UNREACHABLE: Final = re.compile(
@@ -67,7 +67,7 @@ def _unreachable(text: str, where: Place) -> CliError | None:
     if found is None:
         return None
     why = next(part for part in found.groups() if part)
-    return KubernetesUnusable(
+    return KubernetesUnreachable(
         f"the cluster of context {where.context} does not answer ({why.strip()}): start it, or "
         "choose another with --context"
     )

@@ -28,11 +28,13 @@ _USERS: Final[Mapping[str, str]] = {
     f"{DATABASE}-symdb": "qd_symdb",
 }
 """The Secrets of the database in the cluster, and the user whose password each holds."""
+_DATABASE_TLS: Final = "qd-tls-database"
 _PORT: Final = 5432
 _DATABASE_NAME: Final = "qd"
 _PASSWORD_BYTES: Final = 32
 _HOW: Final[Mapping[str, str]] = {
-    "qd-fluvio": "with the keys ca.crt, tls.crt and tls.key, of your Fluvio cluster",
+    "qd-fluvio": "of your Fluvio's profile; where it speaks no TLS, take components/tls into an "
+    "overlay of your own in the place of --tls",
     "qd-tls": "as cert-manager writes them, or give --tls",
     DATABASE: "with the keys password and dsn, of your database",
 }
@@ -118,7 +120,8 @@ def require_secrets(
     }
     missing = [name for name in used if name not in {*there, *made, *certificates}]
     if missing:
-        lines = [f"  {name}{_keys(used[name])}: {_how(name)}" for name in missing]
+        inside = has_database(objects)
+        lines = [f"  {name}{_keys(used[name])}: {_how(name, inside)}" for name in missing]
         raise RequestRefused(
             "these Secrets are missing, and are yours to make (`kubectl create secret generic NAME "
             "--from-file=KEY=FILE`):\n" + "\n".join(lines)
@@ -129,7 +132,9 @@ def _keys(use: SecretUse) -> str:
     return f" ({', '.join(sorted(use.keys))})" if use.keys else ""
 
 
-def _how(name: str) -> str:
+def _how(name: str, inside: bool) -> str:
+    if name == _DATABASE_TLS and not inside:
+        return "by which your database's certificate is signed"
     return next(
         (how for head, how in _HOW.items() if name.startswith(head)), "your overlay asks it"
     )

@@ -22,7 +22,7 @@ from qd_cli.deploy.observing import (
     seen,
     stuck_pods,
 )
-from qd_cli.errors import CliError, DeploymentFailed, KubernetesFailed, KubernetesUnusable
+from qd_cli.errors import CliError, DeploymentFailed, KubernetesFailed, KubernetesUnreachable
 
 LOOK_SECONDS: Final = 1.0
 _LOG_LINES: Final = 12
@@ -88,8 +88,8 @@ async def until_ready(
     while True:
         try:
             found = await look(kubectl)
-        except CliError as error:
-            if not isinstance(error, KubernetesUnusable) or clock() - answered > _LOST_SECONDS_MAX:
+        except KubernetesUnreachable:
+            if clock() - answered > _LOST_SECONDS_MAX:
                 raise
         else:
             answered = clock()

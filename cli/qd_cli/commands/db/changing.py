@@ -41,7 +41,9 @@ def migrate(
       QD_DATABASE_FILE=/run/secrets/owner qd db migrate
       qd db migrate --kind plain
     """
+    from qd_cli.patience import patiently
     from qd_store.connections import connect, translating
+    from qd_store.errors import DatabaseUnreachable
     from qd_store.migrate import migrate as apply_migrations
     from qd_store.migrate import version_of
     from qd_store.tables import kind_of
@@ -55,7 +57,9 @@ def migrate(
             applied = apply_migrations(connection, wanted)
             return applied, version_of(connection), kind_of(connection)
 
-    applied, version, found = where.run(lambda _: asyncio.to_thread(work))
+    applied, version, found = where.run(
+        lambda _: patiently(lambda: asyncio.to_thread(work), DatabaseUnreachable)
+    )
     if json:
         names = [f"{each.version:04}_{each.name}" for each in applied]
         console.print_json(

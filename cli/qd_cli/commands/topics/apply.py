@@ -48,6 +48,7 @@ def apply(
     applied = with_fluvio(
         targets(state, fluvio=fluvio),
         lambda cluster: apply_topics(cluster, declared, dry_run=dry_run),
+        patient=True,
     )
     if json:
         for topic in applied:
