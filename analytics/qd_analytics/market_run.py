@@ -6,6 +6,7 @@ holds what is the same for all models: the order of trades, the signal, its aler
 
 from __future__ import annotations
 
+import json
 import math
 import traceback
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from qd_analytics.causal.states import State
 from qd_analytics.errors import ModelFailed, StateUnusable, TradesRefused
 from qd_analytics.models.calendar import TIME_END_US, TIME_MIN_US
 from qd_analytics.models.loading import Chosen
+from qd_analytics.models.periodic import PeriodMarket
 from qd_analytics.models.protocol import LEVELS_MAX, FrameEvaluation, Levels
 from qd_analytics.models.signals import (
     NO_CHANGES,
@@ -31,6 +33,7 @@ from qd_analytics.models.signals import (
     changes_of,
     told,
 )
+from qd_analytics.one_by_one import one_by_one
 from qd_schemas.arrays import TRADE, Rows
 from qd_schemas.enums import Signal
 from qd_schemas.messages import BreakoutAlert
@@ -109,25 +112,21 @@ class MarketRun:
         Returns
         -------
         Judged
-            Read its `failure`: a model that failed takes no more trades.
+            Read its `failure`: a model that failed takes no more trades. Where its own code
+            raised, these are the trades before the one at which it did.
 
         Raises
         ------
         TradesRefused
             For trades out of order, or prices that are not finite; nothing has changed then.
         ModelFailed
-            The model's own code raised.
+            The model's own code raised at the first of them.
         """
         self._check(rows)
-        try:
-            evaluation = self._market.evaluate(rows)
-            states, starts = evaluation.states, evaluation.starts
-            failure = self._failure(rows, evaluation)
-        except Exception as error:  # a model is users' code
-            self._raise(error, f"trades {rows['sequence'][0]} to {rows['sequence'][-1]}")
+        rows, evaluation, answered, failure = self._evaluated(rows)
+        states, starts = evaluation.states, evaluation.starts
         if failure:
-            row = _first_failure(states)
-            states, starts = states[:row], starts[starts < row]
+            states, starts = states[:answered], starts[starts < answered]
             self._failed = failure
         changes = changes_of(states, starts, self._signal) if len(states) else NO_CHANGES
         alerts = [
@@ -169,7 +168,9 @@ class MarketRun:
         except Exception as error:  # a model is users' code
             self._raise(error, f"trade {sequence}")
         if state > _HIGHEST_ANSWER:
-            self._failed = f"model {self._model.name} has no answer to trade {sequence}: {state!r}"
+            self._failed = (
+                f"model {self._model.name} has no answer to trade {sequence}: {State(state).label}"
+            )
             raise ModelFailed(self._failed)
         self.last_sequence, self.last_time, self.last_price = sequence, time, price
         signal = self._signal
@@ -235,6 +236,40 @@ class MarketRun:
 
     # Help
 
+    def _evaluated(self, rows: Rows) -> tuple[Rows, FrameEvaluation, int, str]:
+        """Trades, what the model says of them, how many have an answer, and why not all."""
+        before = self._kept(rows)
+        try:
+            evaluation = self._market.evaluate(rows)
+            failure = self._failure(rows, evaluation)
+            answered = _first_failure(evaluation.states) if failure else len(rows)
+            return rows, evaluation, answered, failure
+        except Exception as error:  # a model is users' code
+            if before is None:
+                self._raise(error, _where(rows))
+            try:
+                self._market = self._model.market(json.loads(before))
+            except Exception:  # what it raised at first says more
+                self._raise(error, _where(rows))
+        alone, wrong = one_by_one(self._market, rows, self._failure)
+        answered = len(alone.parts)
+        if isinstance(wrong, Exception):
+            wrong = self._told(wrong, _where(rows[answered : answered + 1]))
+        if not answered:
+            self._failed = wrong
+            raise ModelFailed(wrong)
+        return rows[:answered], alone, answered, wrong
+
+    def _kept(self, rows: Rows) -> str | None:
+        """Where the market is, so that it can go back there; None where it would not help."""
+        # What raises within a `PeriodMarket` is an answer of its own: `State.ERROR`.
+        if len(rows) == 1 or type(self._market) is PeriodMarket:
+            return None
+        try:
+            return json.dumps(self._market.to_json())
+        except Exception:  # told when it is to be saved
+            return None
+
     def _alert(self, trade: tuple[Any, ...], signal: Signal, levels: Levels) -> BreakoutAlert:
         sequence, time, price, _ = trade
         return BreakoutAlert(
@@ -265,11 +300,14 @@ class MarketRun:
         )
 
     def _raise(self, error: Exception, where: str) -> NoReturn:
+        self._failed = self._told(error, where)
+        raise ModelFailed(self._failed) from error
+
+    def _told(self, error: Exception, where: str) -> str:
         frames = traceback.extract_tb(error.__traceback__)
         at = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
         kind = "" if isinstance(error, AnalyticsError) else f"{type(error).__name__}: "
-        self._failed = f"model {self._model.name} failed at {where} ({at}): {kind}{error}"
-        raise ModelFailed(self._failed) from error
+        return f"model {self._model.name} failed at {where} ({at}): {kind}{error}"
 
     def _check(self, rows: Rows) -> None:
         if self._failed:
@@ -291,6 +329,11 @@ class MarketRun:
             raise TradesRefused(
                 f"trade {sequences[row]} has the price {prices[row]}; expected a finite number"
             )
+
+
+def _where(rows: Rows) -> str:
+    first, last = rows["sequence"][0], rows["sequence"][-1]
+    return f"trade {first}" if first == last else f"trades {first} to {last}"
 
 
 def _first_failure(states: npt.NDArray[np.uint8]) -> int:

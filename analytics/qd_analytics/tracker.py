@@ -124,11 +124,9 @@ class ModelTracker:
             judged = self._run.evaluate(new)
         except ModelFailed as error:
             self.failure = str(error)
-            raise
+            return 0
         self.pending += [alert for alert in judged.alerts if alert not in self._ledger]
-        if judged.failure:
-            self.failure = judged.failure
-            raise ModelFailed(judged.failure)
+        self.failure = judged.failure
         return len(judged.alerts)
 
     def published(self, count: int) -> None:
@@ -245,14 +243,12 @@ class MarketTracker:
         alerts = 0
         for model in self.live:
             began, before = self._metrics.clock(), model.processed
-            try:
-                raised = model.accept(rows)
-            except ModelFailed as error:
-                self.failures.append(str(error))
-                continue
+            raised = model.accept(rows)
             alerts += raised
             name = model.chosen.model.name
             self._metrics.evaluated(name, model.processed - before, raised, began)
+            if model.failure:
+                self.failures.append(model.failure)
         return alerts
 
     def reconcile(self, ledger: AlertLedger) -> None:

@@ -24,6 +24,7 @@ from qd_store.migrate import migrate
 from qd_store.reading.blocking import read_trades
 from support.alert_stack import Stack, all_alerts, in_time, logged, random_walk, wait_for_saved
 from support.databases import fresh_database
+from support.judged import in_arrays
 from support.markets import Markets, database_of, ids_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -145,9 +146,13 @@ def test_generated_markets_through_a_crash_and_a_model_that_fails(
         assert by_backtest(stack, models) == {
             key: alerts for key, alerts in told.items() if key[1] != "tiring"
         }
+    for symbol, rows in markets.items():
+        before = in_arrays(rows[:1_000], "support.models:above_mean").rises
+        found = [(sequence, price) for _, sequence, price in told[(symbol, "tiring")]]
+        assert found == [(sequence, price) for sequence, _, price in before]
     assert all(len(alerts) > 3 for alerts in told.values())
     assert len(told) >= 2 * len(choose_all(models))
-    assert "model tiring failed at trades" in log
+    assert "model tiring failed at trade 1001 " in log
     assert "RuntimeError: this model is tired; it watches this market no more" in log
     assert "Traceback" not in log
     assert 'qd_analytics_lag_trades{market="AAA"} 0.0' in said

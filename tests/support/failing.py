@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from qd_analytics import Model, Period, PeriodModel, Singleton
+from qd_analytics import FromContext, Lookback, Model, Period, PeriodModel, Singleton
+from qd_analytics.models import Bar
 from qd_schemas.arrays import Rows
 from support.models import AboveMean, AboveMeanMarket, Evaluated
 
@@ -21,6 +24,20 @@ def failing() -> PeriodModel:
     """True, until the price is negative."""
     rule = Singleton("root", _root, ("price",), "the price has a root", elementwise=False)
     return PeriodModel("failing", Model(1_500, rule), Period.DAY)
+
+
+def _fallen(bars: Sequence[Bar], day_open: float) -> Mapping[str, float]:
+    if day_open < 0:
+        raise ArithmeticError("the day opens below nothing")
+    return {"open before": bars[0].open}
+
+
+def underivable() -> PeriodModel:
+    """True while prices rise, until a day opens with a negative price."""
+    before = FromContext("days before", "open before")
+    rule = Singleton("risen", np.greater, ("price", before), "the price has risen")
+    lookback = Lookback("days before", 1, _fallen)
+    return PeriodModel("underivable", Model(1_501, rule), Period.DAY, (before,), lookback)
 
 
 class _RaisingMarket(AboveMeanMarket):
@@ -61,8 +78,8 @@ class _TiringMarket(AboveMeanMarket):
 
 
 class _Tiring(AboveMean):
-    def market(self, saved: object = None) -> AboveMeanMarket:
-        return _TiringMarket(self.count, None)
+    def market(self, saved: Mapping[str, Any] | None = None) -> AboveMeanMarket:
+        return _TiringMarket(self.count, saved)
 
 
 def tiring() -> AboveMean:

@@ -21,7 +21,7 @@ from qd_analytics.causal.evaluation import BatchEvaluation, Evaluation
 from qd_analytics.causal.inputs import FromContext
 from qd_analytics.causal.model import Model
 from qd_analytics.causal.plan import Plan
-from qd_analytics.causal.reading import Refused, Snapshot, snapshot_of
+from qd_analytics.causal.reading import NO_OVERLAY, Overlay, Refused, Snapshot, snapshot_of
 from qd_analytics.causal.saved_values import whole
 from qd_analytics.causal.single import evaluate_one
 from qd_analytics.causal.states import Codes, State
@@ -335,7 +335,7 @@ class PeriodMarket:
     def _read(self) -> None:
         """Read what holds until the context rolls again."""
         contexts = (self.rolling.context, *self._model.model.contexts)
-        self._snapshot = snapshot_of(self._plan.from_contexts, contexts)
+        self._snapshot = snapshot_of(self._plan.from_contexts, contexts, self._refused())
         self._levels = tuple(
             level if isinstance(level, float) else _NAN
             for level in (
@@ -344,6 +344,17 @@ class PeriodMarket:
             )
         )
         self._folded = self._foldable.fold(self._snapshot) if self._foldable else None
+
+    def _refused(self) -> Overlay:
+        """What no rule may read: numbers that the model's own code could not make."""
+        lookback, reason = self._model.lookback, self.rolling.refused
+        if lookback is None or not reason:
+            return NO_OVERLAY
+        return {
+            source: Refused(reason)
+            for source in self._plan.from_contexts
+            if source.index == lookback.name
+        }
 
     def _states(self, rows: Rows, prices: npt.NDArray[np.float64]) -> Codes:
         if self._folded is not None:

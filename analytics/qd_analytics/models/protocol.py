@@ -67,7 +67,11 @@ class MarketModel(Protocol):
         ...
 
     def evaluate(self, rows: Rows) -> FrameEvaluation:
-        """Evaluate the next trades (`TRADE`, at least one), and take them into the context."""
+        """Evaluate the next trades (`TRADE`, at least one), and take them into the context.
+
+        Where it raises, the trades are evaluated one by one, from what `to_json` gave before:
+        those before the one that makes it raise have their answers.
+        """
         ...
 
     def evaluate_trade(self, sequence: int, time: int, price: float, volume: float) -> State:

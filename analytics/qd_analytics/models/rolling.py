@@ -81,11 +81,17 @@ class RollingContext:
         How often it rolls.
     lookback : Lookback, optional
         What it also holds.
+
+    Attributes
+    ----------
+    refused : str
+        Why the lookback's numbers could not be made; empty where they could.
     """
 
     def __init__(self, period: Period, lookback: Lookback | None = None) -> None:
         self.context = Context(f"{period.value}s")
         self.context.add(Root(_ROOT))
+        self.refused = ""
         self._period = period
         self._lookback = lookback
         self._names = [
@@ -179,11 +185,17 @@ class RollingContext:
         if self._lookback is None:
             return
         self._recent.append(bar)
-        if len(self._recent) == self._lookback.bars:
-            node = self.context.pointed(self._lookback.name)
-            assert node is not None  # made with the context
-            numbers = self._lookback.derive(tuple(self._recent), current_open)
-            self.context.update(Datoid(node, numbers))
+        if len(self._recent) < self._lookback.bars:
+            return
+        node = self.context.pointed(self._lookback.name)
+        assert node is not None  # made with the context
+        self.refused, numbers = "", {}
+        try:
+            derived = self._lookback.derive(tuple(self._recent), current_open)
+            numbers = {name: float(value) for name, value in derived.items()}
+        except Exception as error:  # users' code; what reads the numbers is an error then
+            self.refused = f"making '{self._lookback.name}' raised {type(error).__name__}: {error}"
+        self.context.update(Datoid(node, numbers))
 
     # Saved and restored
 

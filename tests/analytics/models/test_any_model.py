@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from qd_analytics.causal.single import evaluate_one
 from qd_analytics.errors import ModelFailed, StateUnusable, TradesRefused
 from qd_analytics.models import PeriodModel, choose
+from qd_analytics.models.calendar import DAY_US
 from qd_schemas.arrays import Rows
+from qd_schemas.messages import BreakoutAlert
 from support.judged import a_run, in_arrays, one_by_one, restarted
 from support.models import SHIPPED, streams, walk
 from support.trades import trade_rows
@@ -147,26 +149,44 @@ def test_a_single_trade_is_refused_as_in_arrays(
 # Models that fail
 
 
-def test_a_rule_that_fails_ends_the_run_at_its_trade_for_any_cut() -> None:
-    rows = walk(1, 40)
+FAILING = [
+    ("failing", r"(?s)trade 31.*square root of a negative"),
+    ("underivable", r"(?s)trade 31.*making 'days before' raised ArithmeticError: the day opens"),
+    ("tiring", r"failed at trade 1001 \(failing.py:\d+\): RuntimeError: this model is tired"),
+]
+
+
+@pytest.mark.parametrize(("model", "message"), FAILING, ids=[name for name, _ in FAILING])
+def test_a_failure_ends_the_run_at_its_trade_for_any_cut(model: str, message: str) -> None:
+    rows = trade_rows([day * DAY_US for day in range(40)], [1.0 + day for day in range(40)])
     rows["price"][30:] = -1.0
+    if model == "tiring":
+        rows["sequence"] += 970
+    told = set()
     for size in (40, 7, 1):
-        run = a_run("support.failing:failing", "policy=every")
-        alerts: list[int] = []
+        run = a_run(f"support.failing:{model}", "policy=every")
+        alerts: list[BreakoutAlert] = []
         failure, at = "", 0
         while not failure:
-            judged = run.evaluate(rows[at : at + size])
-            alerts += [alert.sequence for alert in judged.alerts]
-            failure, at = judged.failure, at + size
-        assert re.search(r"(?s)trade 31.*square root of a negative", failure)
-        assert alerts == list(range(1, 31))
-        with pytest.raises(ModelFailed):
+            try:
+                judged = run.evaluate(rows[at : at + size])
+            except ModelFailed as error:  # at the array's first trade
+                failure = str(error)
+            else:
+                alerts += judged.alerts
+                failure, at = judged.failure, at + size
+        assert re.search(message, failure)
+        told.add(repr(alerts))
+        assert len(alerts) >= 24
+        assert alerts[-1].sequence == rows["sequence"][29]
+        with pytest.raises(ModelFailed, match=re.escape(failure)):
             run.evaluate(rows[:1])
+    assert len(told) == 1
 
 
 def test_code_that_raises_is_named() -> None:
     run = a_run("support.failing:raising")
-    message = r"failed at trades 1 to 40 \(failing.py:\d+\): ZeroDivisionError: division"
+    message = r"failed at trade 1 \(failing.py:\d+\): ZeroDivisionError: division"
     with pytest.raises(ModelFailed, match=message):
         run.evaluate(walk(1, 40))
     with pytest.raises(ModelFailed, match=message):
