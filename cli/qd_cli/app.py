@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from qd_cli.configuration import join_environment
+from qd_cli.configuration import join_environment, warn_of_strays
 
 _GROUPS = (
     *("demo", "stack", "importing", "data", "alerts", "analytics", "db", "produce", "consume"),
@@ -80,4 +80,5 @@ def _options(
     if cluster is not None:
         os.environ["QD_DEPLOYMENT"] = "remembered" if cluster else "none"
     if context.invoked_subcommand != "config":  # which tells where each setting comes from
+        warn_of_strays(os.environ)
         join_environment(os.environ)

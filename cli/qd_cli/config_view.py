@@ -11,10 +11,11 @@ from typing import Any, Final
 from qd_cli.errors import RequestRefused
 from qd_schemas.errors import SettingError
 from qd_schemas.settings.document import default_text
-from qd_schemas.settings.file import ConfigFile, nearest, read_config
+from qd_schemas.settings.file import ConfigFile, read_config
 from qd_schemas.settings.given import Given
 from qd_schemas.settings.setting import Setting
-from qd_schemas.settings.table import BY_NAME, CONFIG_NAME, OTHER_NAMES, SETTINGS
+from qd_schemas.settings.strays import strays
+from qd_schemas.settings.table import BY_NAME, CONFIG_NAME, SETTINGS
 from qd_schemas.specs import SERVICES, ClientSettings, ServiceSpec
 
 HIDDEN: Final = "(hidden)"
@@ -141,15 +142,7 @@ def verdict_of(given: Given, spec: ServiceSpec) -> Verdict:
 
 def warnings_of(env: Mapping[str, str], file: ConfigFile | None) -> list[str]:
     """Variables that look like settings and are none, and secrets that others can read."""
-    known = [*BY_NAME, *OTHER_NAMES]
-    found = []
-    for name in sorted(env):
-        stem = name.removesuffix("_FILE")
-        if not name.startswith("QD_") or name in known or stem in OTHER_NAMES:
-            continue
-        near = nearest(name, known)
-        hint = f"; did you mean {near}?" if near else ""
-        found.append(f"{name} is set, but no setting has this name{hint}")
+    found = strays(env, 0.0)
     secret = file and next((name for name in file.texts if BY_NAME[name].is_secret), None)
     if file and secret and os.stat(file.path).st_mode & _READABLE_BY_OTHERS:
         found.append(

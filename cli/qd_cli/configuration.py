@@ -1,4 +1,4 @@
-"""The file that QD_CONFIG names, for commands: what it sets joins the environment.
+"""The environment of commands: what the file that QD_CONFIG names sets joins it.
 
 So options, targets and the parts that a command starts need to know of the environment alone;
 each part is then given its own settings and no others (`qd_cli.stack.environment`).
@@ -6,9 +6,20 @@ each part is then given its own settings and no others (`qd_cli.stack.environmen
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
+from qd_cli import console
 from qd_schemas.settings.table import CONFIG_NAME
+
+
+def warn_of_strays(env: Mapping[str, str]) -> None:
+    """Tell of variables that are likely misspelt settings."""
+    if not any(name.startswith("QD_") for name in env):
+        return
+    from qd_schemas.settings.strays import strays
+
+    for text in strays(env):
+        console.say(f"qd: warning: {text}")
 
 
 def join_environment(env: MutableMapping[str, str]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -201,6 +202,7 @@ def surroundings(env: Mapping[str, str] | None = None) -> Surroundings:
     """
     from qd_schemas.settings import table
     from qd_schemas.settings.given import Given
+    from qd_schemas.settings.strays import strays
     from qd_schemas.specs import (
         SYMDB_TLS_NAMES,
         ClientSettings,
@@ -210,6 +212,8 @@ def surroundings(env: Mapping[str, str] | None = None) -> Surroundings:
     )
 
     env = os.environ if env is None else env
+    for text in strays(env):
+        _warn(text)
     given = Given.of(env)
     speaks_tls = True
     if not given.text(table.FLUVIO):
@@ -251,6 +255,12 @@ def symdb_surroundings(
         settings = _running_stack().settings
         env = {**env, SYMDB: settings.get(SYMDB, "")}
     return SymdbSettings.from_env(env), TlsSettings.from_env(env, SYMDB_TLS_NAMES)
+
+
+@cache
+def _warn(text: str) -> None:
+    """Warn, once."""
+    logging.getLogger("qd_client").warning("%s", text)
 
 
 def _running_stack() -> StackRecord:

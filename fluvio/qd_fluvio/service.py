@@ -24,6 +24,7 @@ from pathlib import Path
 
 from qd_fluvio.logs import FieldLogger, configure_logging
 from qd_schemas.errors import QdError, SettingError
+from qd_schemas.settings.strays import strays
 from qd_schemas.specs import LogSettings
 
 _PR_SET_PDEATHSIG = 1
@@ -82,6 +83,8 @@ def run(name: str, main: Callable[[], Awaitable[None]]) -> int:
     except SettingError as error:
         configure_logging(name).error("failed: %s", error)
         return EXIT_FAILED
+    for text in strays(os.environ):
+        log.warning("%s", text)
     try:
         asyncio.run(_until_stopped(main, log))
     except QdError as error:

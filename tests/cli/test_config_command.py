@@ -72,6 +72,18 @@ def test_show_with_a_value_that_makes_no_sense(
     assert bare_qd("config", "show", "broker").code == 1
 
 
+def test_other_commands_warn_of_a_misspelt_setting(
+    bare_qd: Qd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QD_DATABASE_URL", "postgresql://user:sesame@db/qd")
+    done = bare_qd("process", "list")
+    assert (done.code, done.err) == (
+        0,
+        "qd: warning: QD_DATABASE_URL is set, but no setting has this name; "
+        "did you mean QD_DATABASE?\n",
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "arguments", "code", "said"),
     [

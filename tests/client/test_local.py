@@ -82,6 +82,18 @@ def test_a_file_of_settings_goes_before_the_stack(state: Path) -> None:
     assert (found.fluvio.endpoint, found.symdb) == ("far:1", None)
 
 
+def test_a_misspelt_setting_is_told_once(
+    state: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(state)
+    monkeypatch.setenv("QD_CLIENTID", "21")
+    for _ in range(2):
+        assert surroundings().client_id is None
+    assert caplog.messages == [
+        "QD_CLIENTID is set, but no setting has this name; did you mean QD_CLIENT_ID?"
+    ]
+
+
 def test_the_symbol_master_alone(state: Path) -> None:
     with pytest.raises(NoStack):
         SymdbClient()

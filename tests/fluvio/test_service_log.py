@@ -159,6 +159,7 @@ sys.exit(run("service", main))
     [
         ({"QD_LOG_FORMAT": "json"}, 0, '"level": "info", "logger": "part", "event": "hello", "c'),
         ({"QD_LOG_LEVEL": "DEBUG"}, 0, "DEBUG part details"),
+        ({"QD_LOGLEVEL": "debug"}, 0, "WARNING service QD_LOGLEVEL is set, but no "),
         ({}, 0, "INFO part hello client=21"),
         ({"QD_LOG_FORMAT": "xml"}, 1, "QD_LOG_FORMAT is 'xml'; expected text or json"),
     ],

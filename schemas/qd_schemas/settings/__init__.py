@@ -8,6 +8,7 @@
     table     all settings
     file      the TOML file that QD_CONFIG names
     given     what the environment and the file give, one value at a time
+    strays    variables that look like settings and are none
     parts     what several services are set to, as frozen values
     document  the table of settings and the example file, as text
 

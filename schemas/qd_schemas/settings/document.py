@@ -23,7 +23,9 @@ what was found and where (the variable, or the file and the line), and what is e
 the file that is no setting's is an error too.
 
 `qd config show` tells what is set, and where each value comes from; `qd config check FILE` checks
-a file; `qd config example` prints one to begin with.
+a file; `qd config example` prints one to begin with. A variable that is likely misspelt, such as
+`QD_GATEWAY_TOKNES`, is a warning of each service, command and client, which names the likely one:
+an environment may hold what others put there. `qd config` tells all that begin with `QD_`.
 
 A service gets its own part and nothing else: `qd up` and `qd run` pass each only what the column
 *for* says, so no service ever sees another's secrets. One file can serve all parts. Commands may

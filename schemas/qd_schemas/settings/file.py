@@ -94,9 +94,9 @@ def _setting(file: ConfigFile, key: str) -> Setting[Any]:
     return BY_KEY[key]
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that a wrong one is likest to; empty where none is like it."""
-    return next(iter(difflib.get_close_matches(name, list(known), 1, _NEAR)), "")
+def nearest(name: str, known: Iterable[str], likeness_min: float = _NEAR) -> str:
+    """The known name that a wrong one is likest to; empty where none is so like it."""
+    return next(iter(difflib.get_close_matches(name, list(known), 1, likeness_min or _NEAR)), "")
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -467,6 +467,8 @@ OTHER_NAMES: Final[Mapping[str, str]] = {
     "QD_SYMDB_PASSWORD": "The symbol master's password.",
     "QD_READY_FILE": "To services: written once the service can be used.",
     "QD_DIE_WITH_PARENT": "To services: the process whose end ends them.",
+    "QD_STACK": "In each process of a stack: the stack's folder.",
+    "QD_PART": "In each process of a stack: which part it belongs to.",
 }
 """Variables that are no settings."""
 
