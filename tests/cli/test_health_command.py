@@ -68,7 +68,6 @@ async def test_what_does_not_answer_is_told(bare_qd: Qd, monkeypatch: pytest.Mon
             silent.append(writer)
 
     silent: list[asyncio.StreamWriter] = []
-    monkeypatch.setattr(health, "ANSWER_SECONDS_MAX", 0.2)
     server = await asyncio.start_server(misbehave, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     monkeypatch.setenv("QD_GATEWAY_METRICS", f"127.0.0.1:{port}")
@@ -80,6 +79,7 @@ async def test_what_does_not_answer_is_told(bare_qd: Qd, monkeypatch: pytest.Mon
             f"gateway: 127.0.0.1:{port} is no service of qd: it speaks no HTTP\n",
         )
         answer = b""
+        monkeypatch.setattr(health, "ANSWER_SECONDS_MAX", 0.2)
         done = await asyncio.to_thread(bare_qd, "health")
         assert done.err == f"gateway: 127.0.0.1:{port} has not answered in 0.2 s\n"
         for writer in silent:

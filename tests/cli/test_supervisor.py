@@ -198,17 +198,24 @@ async def test_a_cancelled_start_stops_what_it_started(folder: StateFolder, part
     assert left_over(folder.path) == []
 
 
-async def test_a_stubborn_part_is_killed_with_its_children(
+async def test_a_stubborn_part_is_killed(folder: StateFolder, part: MakePart) -> None:
+    told = Told()
+    supervisor = Supervisor(folder, (part("a", "stubborn"),), tell=told, stop_seconds_max=0.3)
+    await supervisor.up()
+    await supervisor.down()
+    assert told.kinds("a")[-1] is EventKind.KILLED
+    assert left_over(folder.path) == []
+
+
+async def test_a_stubborn_child_is_killed_once_its_part_has_stopped(
     folder: StateFolder, part: MakePart
 ) -> None:
-    parts = (part("a", "stubborn"), part("b", "parent"))
     told = Told()
-    supervisor = Supervisor(folder, parts, tell=told, stop_seconds_max=0.3)
+    supervisor = Supervisor(folder, (part("b", "parent"),), tell=told)
     await supervisor.up()
     child = identify(int((folder.path / "child.pid").read_text()))
     assert child is not None
     await supervisor.down()
-    assert told.kinds("a")[-1] is EventKind.KILLED
     assert told.kinds("b")[-1] is EventKind.STOPPED
     assert not is_alive(child)
     assert left_over(folder.path) == []

@@ -75,7 +75,7 @@ def test_an_iterator_dropped_in_a_cycle_is_closed_wherever_it_is_collected(
         thread.run(collect())
     finally:
         gc.enable()
-    assert closed.wait(30)
+    assert closed.wait(60)
 
 
 def test_an_interruption_waits_for_the_end_of_the_call(thread: LoopThread) -> None:

@@ -25,7 +25,7 @@ from qd_fluvio.wire.metadata import (
 )
 from support.broker import batch_of
 
-WAIT_S_MAX = 30.0
+WAIT_S_MAX = 60.0
 ONE = TopicSpec(ComputedReplicas(1))
 
 

@@ -43,7 +43,7 @@ from qd_fluvio.wire.unpacking import Columns, unpack_columns
 from support.broker import opened
 
 MAX_BYTES = 1 << 20
-WAIT_S_MAX = 30.0
+WAIT_S_MAX = 60.0
 Pair = tuple[bytes | None, bytes]
 
 

@@ -165,7 +165,7 @@ async def test_a_restart_into_a_taken_port_ends_the_broker_with_words(tmp_path: 
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             taken.bind(("127.0.0.1", port))
             taken.listen()
-            assert broker.process.popen.wait(30) == 1
+            assert broker.process.popen.wait(60) == 1
         log = broker.process.log()
         assert f"failed: cannot listen on 127.0.0.1:{port}" in log
         assert "Traceback" not in log

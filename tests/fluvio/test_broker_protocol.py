@@ -328,7 +328,7 @@ def test_a_taken_port_and_a_taken_folder_are_clear_errors(ports: Ports, tmp_path
         (("--data", "/proc/nowhere"), "cannot use the data folder"),
     ):
         process = Process("qd_fluvio.broker", *arguments, folder=tmp_path)
-        assert process.popen.wait(30) == 1
+        assert process.popen.wait(60) == 1
         assert words in process.log()
         assert "Traceback" not in process.log()
         process.log_file.unlink()

@@ -27,7 +27,7 @@ from qd_fluvio.wire.metadata import (
 from qd_fluvio.wire.records import BATCHES_MAX, encode_batch
 from support.broker import WireClient, batch_of, connected, values_in
 
-WAIT_S_MAX = 30.0
+WAIT_S_MAX = 60.0
 BATCH = len(batch_of(b"0" * 900))
 
 

@@ -318,6 +318,6 @@ def test_a_broker_with_wrong_files_says_so_and_ends(
     process = Process(
         "qd_fluvio.broker", "--data", str(tmp_path / "data"), *arguments, folder=tmp_path
     )
-    assert process.popen.wait(30) == code
+    assert process.popen.wait(60) == code
     assert words in process.log()
     assert "Traceback" not in process.log()

@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator
 import pytest
 
 from qd_fluvio import ConnectionLost, Fluvio, Limits, Producer, connect
-from support.layer import Broker, values_of, workers, write
+from qd_schemas.specs import FluvioSettings
+from support.layer import values_of, workers, write
 
 VALUES = [b"%d" % n * 100 for n in range(5000)]
 
 
 @pytest.fixture
-async def breakable(broker: Broker, impatient: Limits) -> AsyncIterator[Fluvio]:
-    """A connection that gives up soon."""
-    async with connect(broker.endpoint, limits=impatient) as connection:
+async def breakable(cluster: FluvioSettings) -> AsyncIterator[Fluvio]:
+    """A connection that looks soon whether something is wrong, and waits for a new worker."""
+    limits = Limits(idle_check_seconds=1.0, reconnect_seconds=60.0)
+    async with connect(cluster, limits=limits) as connection:
         yield connection
 
 

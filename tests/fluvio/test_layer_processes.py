@@ -16,7 +16,7 @@ from qd_fluvio import Fluvio, FluvioError, Limits, connect
 from support.connections import until
 from support.layer import workers
 
-END_SECONDS_MAX = 10
+END_SECONDS_MAX = 60.0
 
 
 async def test_closing_leaves_nothing(fluvio_endpoint: str, topic: str) -> None:
@@ -82,7 +82,7 @@ def test_workers_die_with_a_parent_that_was_killed(fluvio_endpoint: str, topic: 
         found = workers(parent.pid)
         assert len(found) >= 2
         parent.kill()
-    gone, alive = psutil.wait_procs(found, timeout=20)
+    gone, alive = psutil.wait_procs(found, timeout=END_SECONDS_MAX)
     assert len(gone) == len(found)
     assert not alive
 

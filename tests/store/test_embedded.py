@@ -26,7 +26,7 @@ from support.ports import free_port
 from support.processes import Process, ServiceDied
 
 MODULE = "qd_store.embedded"
-END_SECONDS_MAX = 20.0
+END_SECONDS_MAX = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,6 @@ from qd_store.imports import import_paths
 from qd_store.tables import MarketTables, Stored
 from support.relays import Relay
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 def relay(dsn: str) -> Iterator[Relay]:

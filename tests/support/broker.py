@@ -23,7 +23,7 @@ Q = TypeVar("Q")
 R = TypeVar("R")
 VERSION = {data.UPDATE_OFFSETS.key: 0, admin.API_VERSIONS.key: 2}
 SC_VERSION, SPU_VERSION = 19, 24
-ANSWER_SECONDS_MAX = 30.0
+ANSWER_SECONDS_MAX = 60.0
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from qd_schemas.enums import ClientErrorType
 from qd_schemas.messages import ClientError, LastOHLCVBar, LastTradeBar, Message, StopAllData
 from qd_schemas.topics import CONTROL, client_topics
 
-ANSWER_SECONDS_MAX = 30.0
+ANSWER_SECONDS_MAX = 60.0
 
 
 class RawClient:

@@ -11,7 +11,7 @@ import psutil
 
 from qd_cli.stack import Part
 
-END_SECONDS_MAX = 30.0
+END_SECONDS_MAX = 60.0
 
 
 class MakePart(Protocol):

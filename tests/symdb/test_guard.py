@@ -66,10 +66,11 @@ async def ask_nothing(channel: Channel, method: str) -> None:
 
 @pytest.mark.parametrize("method", ["Check", "Watch"])
 async def test_a_call_without_its_request(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qd_symdb.guard, "REQUEST_SECONDS_MAX", 0.05)
     async with guarded() as where, Channel(*where) as channel:
-        with pytest.raises(GRPCError, match="no request came within") as caught:
-            await ask_nothing(channel, method)
+        with monkeypatch.context() as patched:
+            patched.setattr(qd_symdb.guard, "REQUEST_SECONDS_MAX", 0.05)
+            with pytest.raises(GRPCError, match="no request came within") as caught:
+                await ask_nothing(channel, method)
         assert caught.value.status is Status.DEADLINE_EXCEEDED
         assert await check(channel) == HealthCheckResponse.SERVING
 
@@ -86,10 +87,11 @@ class DeafChannel(Channel):
 
 
 async def test_a_reply_that_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qd_symdb.guard, "SEND_SECONDS_MAX", 0.05)
     async with guarded() as where, DeafChannel(*where, config=Configuration()) as deaf:
-        with pytest.raises((OSError, StreamTerminatedError)):
-            await asyncio.ensure_future(check(deaf))
+        with monkeypatch.context() as patched:
+            patched.setattr(qd_symdb.guard, "SEND_SECONDS_MAX", 0.05)
+            with pytest.raises((OSError, StreamTerminatedError)):
+                await asyncio.ensure_future(check(deaf))
         async with Channel(*where) as channel:
             assert await check(channel) == HealthCheckResponse.SERVING
 

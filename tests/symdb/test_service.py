@@ -202,7 +202,7 @@ async def test_started_before_its_database(tmp_path: Path) -> None:
 
 def exit_of(folder: Path, **env: str) -> tuple[int, str]:
     process = Process("qd_symdb", folder=folder, env=env)
-    return process.popen.wait(30), process.log()
+    return process.popen.wait(60), process.log()
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:

@@ -49,14 +49,14 @@ async def main() -> None:
     write_files(behaviour, name)
     if behaviour == "parent":
         start_child()
-    note(f"start {name}")
-    if behaviour in ("good", "stubborn", "parent"):
-        service.ready(endpoint=endpoint)
     if behaviour == "stubborn":
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN)
+    note(f"start {name}")
+    if behaviour in ("good", "stubborn", "parent"):
+        service.ready(endpoint=endpoint)
     try:
         await asyncio.Event().wait()
     finally:
