@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-import subprocess
-import sys
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from qd_cli.app import make_app
 from qd_schemas.table import LAYOUTS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
 FILE = re.compile(r"`([\w./-]+/[\w.-]+\.(?:py|xml|sql|md)|[a-z][\w-]*\.py)`")
+
+# What stands before `qd` in a call of it.
+BEFORE_QD = re.compile(r"uv|run|[A-Z_]+=.*")
 
 
 def named_files(document: Path) -> list[str]:
@@ -56,10 +63,54 @@ def test_the_protocol_document_has_every_message_as_it_is() -> None:
         assert cells[4] == str(layout.total_bytes(2))
 
 
-def test_the_commands_of_the_readme_exist() -> None:
-    commands = set(re.findall(r"uv run qd (\w+)", (ROOT / "README.md").read_text()))
-    for command in sorted(commands):
-        done = subprocess.run(
-            [sys.executable, "-m", "qd_cli", command, "--help"], capture_output=True, check=False
-        )
-        assert done.returncode == 0, command
+def calls_of_qd(lines: str) -> Iterator[list[str]]:
+    """The words after `qd`, of each call of it in lines of shell."""
+    for line in lines.replace("\\\n", " ").splitlines():
+        words = shlex.shlex(line, posix=True, punctuation_chars="|;&<>")
+        words.whitespace_split = True
+        for is_operator, group in itertools.groupby(words, lambda word: word[0] in "|;&<>"):
+            call = list(itertools.dropwhile(BEFORE_QD.fullmatch, group))
+            if not is_operator and call[:1] == ["qd"]:
+                yield call[1:]
+
+
+def commands_below(command: Any) -> Iterator[Any]:
+    """A command and all that it has."""
+    yield command
+    for name in getattr(command, "commands", {}):
+        yield from commands_below(command.commands[name])
+
+
+@pytest.fixture(scope="module")
+def qd() -> Any:
+    """The command `qd`, which parses what it is given, and does nothing."""
+    command = get_command(make_app())
+    for each in commands_below(command):
+        each.callback = lambda **_: None
+        for parameter in each.params:
+            parameter.callback = None  # the one that installs completion, for example
+    return command
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_in_documents_are_as_qd_takes_them(document: Path, qd: Any) -> None:
+    for block in re.findall(r"```sh\n(.*?)```", document.read_text(), re.S):
+        for words in calls_of_qd(block):
+            qd.main(words, standalone_mode=False)
+
+
+def test_examples_in_helps_are_as_qd_takes_them(
+    qd: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = [
+        words
+        for command in commands_below(qd)
+        for words in calls_of_qd((command.help or "").partition("Examples:")[2])
+    ]
+    assert len(shown) > 100
+    for words in shown:
+        for name in words:
+            if re.fullmatch(r"\w+\.(pem|key)", name):  # those must be there
+                Path(name).touch()
+        qd.main(words, standalone_mode=False)
