@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.processes import running
 
@@ -19,6 +20,12 @@ WAITING_SHARE = 1.5
 """Tests of processes wait as much as they work, so there are more at a time than processors."""
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 DATA = Path(__file__).resolve().parent / "data"
+
+# How long an example takes, or is made, is the machine's matter.
+settings.register_profile(
+    "qd", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("qd")
 
 
 def pytest_configure() -> None:

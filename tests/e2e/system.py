@@ -40,7 +40,7 @@ class System:
     def external_fluvio(self) -> bool:
         return FLUVIO in os.environ
 
-    def client(self, lease_ms: int = 6_000, patience_s: float = 0.0) -> QDClient:
+    def client(self, lease_ms: int = 60_000, patience_s: float = 0.0) -> QDClient:
         """A client that raises at once what interrupts it, unless it is given patience."""
         return QDClient(
             endpoint=self.endpoint,

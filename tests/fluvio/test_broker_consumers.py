@@ -102,7 +102,10 @@ def test_commits_outlive_a_kill(path: Path) -> None:
 
 
 @given(cut=st.integers(0, 400))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=60,
+)
 def test_a_cut_tail_loses_only_what_was_cut(
     tmp_path_factory: pytest.TempPathFactory, cut: int
 ) -> None:

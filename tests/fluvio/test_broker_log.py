@@ -145,7 +145,10 @@ def last_file(folder: Path) -> Path:
 
 
 @given(cut=st.integers(1, 400))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=40,
+)
 def test_a_torn_tail_is_cut_and_offsets_go_on(
     tmp_path_factory: pytest.TempPathFactory, cut: int
 ) -> None:

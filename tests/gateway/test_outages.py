@@ -139,7 +139,8 @@ async def test_a_database_may_be_restarted(fluvio_endpoint: str, tmp_path: Path)
         )
         process.wait_ready()
     try:
-        async with QDClient(endpoint=fluvio_endpoint, patience_s=0) as qd:
+        # While the database starts, this client says nothing.
+        async with QDClient(endpoint=fluvio_endpoint, lease_ms=120_000, patience_s=0) as qd:
             with pytest.raises(ChannelFailed):
                 await whole(qd, 1)
             with running(*arguments, folder=tmp_path), pytest.raises(SymbolUnknown):

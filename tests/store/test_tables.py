@@ -83,7 +83,7 @@ def own(dsn: str) -> str:
 @settings(
     max_examples=tried(5, thoroughly=40),
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(pieces=PIECES)
 def test_bars_are_those_of_numpy_however_trades_came(own: str, pieces: list[Piece]) -> None:
