@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from qd_cli.configuration import join_environment, warn_of_strays
 
@@ -45,10 +46,28 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+class _Sections(TyperGroup):
+    """Lists commands by what they are for, not those without commands of their own first."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a section for each panel that commands name."""
+        commands: list[tuple[str, Any]]
+        commands = [(name, self.commands[name]) for name in self.list_commands(ctx)]
+        width = max(len(name) for name, _ in commands)
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, command in commands:
+            about = command.get_short_help_str(formatter.width - width - 4)
+            sections.setdefault(command.rich_help_panel, []).append((name.ljust(width), about))
+        for panel, rows in sections.items():
+            with formatter.section(panel):
+                formatter.write_dl(rows)
+
+
 def make_app() -> typer.Typer:
     """Build the command with all its commands."""
     app = typer.Typer(
         name="qd",
+        cls=_Sections,
         help=_HELP,
         no_args_is_help=True,
         pretty_exceptions_enable=False,

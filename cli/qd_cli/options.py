@@ -12,8 +12,6 @@ from qd_cli.errors import RequestRefused
 from qd_cli.stack.parts import DATABASE, FLUVIO, SYMDB
 from qd_cli.targets import Targets, state_folder
 
-STACK_PANEL = "Which stack"
-
 
 def _without_password(context: typer.Context, dsn: str | None) -> str | None:
     """Refuse a password that every user of this machine could read in the list of processes."""
@@ -37,7 +35,6 @@ State = Annotated[
         metavar="DIR",
         envvar="QD_STATE",
         help="State folder of the stack (default: in your data folder).",
-        rich_help_panel=STACK_PANEL,
     ),
 ]
 FluvioOption = Annotated[
@@ -47,7 +44,6 @@ FluvioOption = Annotated[
         metavar="HOST:PORT",
         envvar=FLUVIO,
         help="Fluvio cluster (its SC), or the name of a profile (`qd profile list`).",
-        rich_help_panel=STACK_PANEL,
         autocompletion=completion.profiles,
     ),
 ]
@@ -59,7 +55,6 @@ DatabaseOption = Annotated[
         callback=_without_password,
         help="Market database, without a password (default: QD_DATABASE, or the DSN in the file "
         "that QD_DATABASE_FILE names).",
-        rich_help_panel=STACK_PANEL,
         show_default=False,
     ),
 ]
@@ -70,7 +65,6 @@ SymdbOption = Annotated[
         metavar="HOST:PORT",
         envvar=SYMDB,
         help="Symbol master.",
-        rich_help_panel=STACK_PANEL,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines for scripts.")]

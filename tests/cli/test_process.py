@@ -10,9 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from qd_cli.app import make_app
 from qd_cli.errors import ExitCode
 from qd_cli.main import main
 from qd_fluvio import Fluvio, connect
@@ -35,13 +33,6 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("QD_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("HOME", str(tmp_path))
-
-
-@pytest.mark.parametrize("command", ["list", "show", "run"])
-def test_every_help_has_an_example(command: str) -> None:
-    result = CliRunner().invoke(make_app(), ["process", command, "--help"])
-    assert result.exit_code == 0
-    assert f"qd process {command}" in result.output.partition("Examples:")[2]
 
 
 def test_the_shipped_ones_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,10 +32,14 @@ Data = Annotated[
 ]
 Host = Annotated[str, typer.Option(metavar="ADDRESS", help="Where it listens.")]
 Port = Annotated[
-    int, typer.Option("--port", min=0, max=_PORT_MAX, help="Clients' port; 0: a free one.")
+    int,
+    typer.Option(
+        "--port", min=0, max=_PORT_MAX, metavar="PORT", help="Clients' port; 0: a free one."
+    ),
 ]
 SpuPort = Annotated[
-    int, typer.Option(min=0, max=_PORT_MAX, help="The records' port; 0: a free one.")
+    int,
+    typer.Option(min=0, max=_PORT_MAX, metavar="PORT", help="The records' port; 0: a free one."),
 ]
 Advertise = Annotated[
     str, typer.Option(metavar="HOST", help="The host that clients are told (default: --host).")

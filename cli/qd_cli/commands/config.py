@@ -20,7 +20,8 @@ _SERVICE = "gateway, symdb or analytics"
 
 def show(
     service: Annotated[
-        str | None, typer.Argument(help=f"Only what {_SERVICE} gets (default: everything).")
+        str | None,
+        typer.Argument(metavar="SERVICE", help=f"Only what {_SERVICE} gets (default: everything)."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -54,7 +55,7 @@ def show(
 def check(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="A TOML file (default: what QD_CONFIG names)."),
+        typer.Argument(metavar="FILE", help="A TOML file (default: what QD_CONFIG names)."),
     ] = None,
     service: Annotated[
         str | None, typer.Option(metavar="NAME", help=f"Whether {_SERVICE} could start with it.")

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 Partitions = Annotated[
     list[int] | None,
-    typer.Option("--partition", "-p", min=0, help="Only this one; several times for several."),
+    typer.Option(
+        "--partition", "-p", min=0, metavar="N", help="Only this one; several times for several."
+    ),
 ]
 Beginning = Annotated[bool, typer.Option("--beginning", "-B", help="From the oldest record on.")]
 Head = Annotated[

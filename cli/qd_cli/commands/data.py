@@ -30,7 +30,10 @@ _PANEL = "Market data"
 
 def symbols(
     prefix: Annotated[
-        str, typer.Argument(help="Only markets with a name that begins so, such as XBT or btc/.")
+        str,
+        typer.Argument(
+            metavar="PREFIX", help="Only markets with a name that begins so, such as XBT or btc/."
+        ),
     ] = "",
     exchange: Annotated[str, typer.Option(metavar="NAME", help="The exchange, or all.")] = "kraken",
     follow: Annotated[
@@ -81,12 +84,17 @@ def stream(
     end: Annotated[
         str | None, typer.Option(metavar="TIME", help="Before this ISO time (UTC).")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most so many rows.")
+    ] = None,
     from_sequence: Annotated[
         int, typer.Option(min=1, metavar="N", help="From the N-th trade, or bar, on.")
     ] = 1,
     pace: Annotated[
-        float, typer.Option(min=0, help="0: as fast as possible, 1: real time, N: N times it.")
+        float,
+        typer.Option(
+            min=0, metavar="N", help="0: as fast as possible, 1: real time, N: N times it."
+        ),
     ] = 0.0,
     unfinished: Annotated[
         bool, typer.Option("--unfinished", help="The last bar too, as it is so far.")

@@ -42,12 +42,17 @@ def demo(
         typer.Option(metavar="DIR", help="Work in this new folder and keep everything in it."),
     ] = None,
     markets: Annotated[
-        int, typer.Option(min=1, max=MARKETS_MAX, help="Markets to generate.")
+        int, typer.Option(min=1, max=MARKETS_MAX, metavar="N", help="Markets to generate.")
     ] = MARKETS_DEFAULT,
     trades: Annotated[
-        int, typer.Option(min=TRADES_MIN, max=TRADES_MAX, help="Trades to generate for each.")
+        int,
+        typer.Option(
+            min=TRADES_MIN, max=TRADES_MAX, metavar="N", help="Trades to generate for each."
+        ),
     ] = TRADES_DEFAULT,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same trades.")] = SEED_DEFAULT,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Same seed, same trades.")
+    ] = SEED_DEFAULT,
     json: Annotated[bool, typer.Option("--json", help="Print JSON lines for scripts.")] = False,
 ) -> None:
     """Run the main job, end to end, and leave nothing behind.
@@ -107,4 +112,4 @@ def _view(json: bool) -> View:
 
 def add_to(app: typer.Typer) -> None:
     """Add this command."""
-    app.command(rich_help_panel="Start here")(demo)
+    app.command(rich_help_panel="The stack")(demo)

@@ -11,6 +11,7 @@ def health(
     part: Annotated[
         str | None,
         typer.Argument(
+            metavar="PART",
             help="gateway, symdb, analytics or broker; by default each that has an address.",
         ),
     ] = None,

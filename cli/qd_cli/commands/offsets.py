@@ -89,7 +89,8 @@ def delete(
     consumer: Consumer,
     topic: OfTopic = None,
     partition: Annotated[
-        int | None, typer.Option("--partition", "-p", min=0, help="Only of this partition.")
+        int | None,
+        typer.Option("--partition", "-p", min=0, metavar="N", help="Only of this partition."),
     ] = None,
     yes: Yes = False,
     state: State = None,

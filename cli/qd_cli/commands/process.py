@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 from typing import TYPE_CHECKING, Annotated
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qd_cli import completion, console
-from qd_cli.errors import ExitCode
+from qd_cli.errors import ExitCode, NoStack
 from qd_cli.options import FluvioOption, Json, State, targets
 
 if TYPE_CHECKING:
+    from qd_cli.targets import Targets
     from qd_fluvio.processors import Processor
     from qd_fluvio.processors.loading import Found, Parameter
     from qd_fluvio.processors.runner import Counts, RunSettings
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _NAME_HELP = "A shipped processor, package.module:name, or file.py:name."
 _SERVICE = "qd process"
+_SYMDB = "symdb"
 
 
 def _shipped(incomplete: str) -> list[str]:
@@ -182,7 +185,9 @@ def run(
     from qd_fluvio.processors.loading import build
     from qd_fluvio.processors.runner import RunSettings
 
-    processor = build([name, *(chain or [])], settings or [])
+    found = targets(state, fluvio=fluvio)
+    names = [name, *(chain or [])]
+    processor = build(names, _with_symdb(names, settings or [], found))
     chosen = RunSettings(
         source=source,
         to=to,
@@ -196,7 +201,18 @@ def run(
         checkpoint_seconds=checkpoint_seconds,
         reconnect_seconds=reconnect_seconds,
     )
-    _run(targets(state, fluvio=fluvio).cluster(), processor, chosen, json=json)
+    _run(found.cluster(), processor, chosen, json=json)
+
+
+def _with_symdb(names: list[str], settings: list[str], found: Targets) -> list[str]:
+    """The settings, with the symbol master for a processor that asks it and was not told."""
+    from qd_fluvio.processors.loading import find
+
+    asking = any(each.name == _SYMDB for name in names for each in find(name).parameters)
+    if asking and not any(setting.partition("=")[0].endswith(_SYMDB) for setting in settings):
+        with contextlib.suppress(NoStack):
+            return [*settings, f"{_SYMDB}={found.symdb}"]
+    return settings
 
 
 def default_id(name: str, source: str) -> str:
@@ -242,4 +258,4 @@ def add_to(app: typer.Typer) -> None:
     group.command("list")(list_processors)
     for command in (show, run):
         group.command()(command)
-    app.add_typer(group, name="process", rich_help_panel="Market data")
+    app.add_typer(group, name="process", rich_help_panel="Fluvio")

@@ -48,7 +48,11 @@ def produce(
     partition: Annotated[
         int | None,
         typer.Option(
-            "--partition", "-p", min=0, help="Where all go (default: by key, else in turn)."
+            "--partition",
+            "-p",
+            min=0,
+            metavar="N",
+            help="Where all go (default: by key, else in turn).",
         ),
     ] = None,
     compression: Annotated[

@@ -18,7 +18,9 @@ from qd_cli.targets import state_folder
 
 
 def run(
-    part: Annotated[str, typer.Argument(help="database, broker, symdb, gateway or analytics.")],
+    part: Annotated[
+        str, typer.Argument(metavar="PART", help="database, broker, symdb, gateway or analytics.")
+    ],
     port: Annotated[
         int, typer.Option(min=0, max=65_535, metavar="PORT", help="Port; 0: a free one.")
     ] = 0,

@@ -131,9 +131,13 @@ def _print_status(found: list[PartStatus]) -> None:
 
 
 def logs(
-    part: Annotated[str | None, typer.Argument(help="One part (default: all).")] = None,
+    part: Annotated[
+        str | None, typer.Argument(metavar="PART", help="One part (default: all).")
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more lines.")] = False,
-    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="Last lines shown.")] = 50,
+    lines: Annotated[
+        int, typer.Option("-n", "--lines", min=0, metavar="N", help="Last lines shown.")
+    ] = 50,
     state: State = None,
 ) -> None:
     """Show what the parts logged.
@@ -240,6 +244,6 @@ def _tell_json(event: Event) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    panel = "A stack that stays up"
+    panel = "The stack"
     for command in (up, status, logs, down):
         app.command(rich_help_panel=panel)(command)

@@ -39,7 +39,7 @@ def status(state: State = None, database: DatabaseOption = None, json: Json = Fa
 
 def check(
     symbols: Annotated[
-        list[str] | None, typer.Argument(metavar="[SYMBOL]...", help="Only these markets.")
+        list[str] | None, typer.Argument(metavar="SYMBOL", help="Only these markets.")
     ] = None,
     repair: Annotated[
         bool,

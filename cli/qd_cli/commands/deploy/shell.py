@@ -16,7 +16,7 @@ SHELL_CONTEXT = {"allow_interspersed_args": False}
 def shell(
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- COMMAND...]", help="What to run (default: a shell)."),
+        typer.Argument(metavar="COMMAND", help="What to run (default: a shell)."),
     ] = None,
     kube_context: Context = None,
     namespace: Namespace = None,

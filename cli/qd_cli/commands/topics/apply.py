@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def apply(
     file: Annotated[
-        Path | None, typer.Argument(help="TOML file with topics (default: the system's own).")
+        Path | None,
+        typer.Argument(metavar="FILE", help="TOML file with topics (default: the system's own)."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-d", help="Only say what is missing or differs.")

@@ -17,6 +17,16 @@ from qd_cli.units import parse_bytes, parse_seconds
 if TYPE_CHECKING:
     from qd_fluvio import Fluvio, TopicSettings
 
+PartitionCount = Annotated[
+    int | None,
+    typer.Option("--partitions", "-p", min=1, metavar="N", help="How many (default: 1)."),
+]
+Replication = Annotated[
+    int | None,
+    typer.Option(
+        "--replication", "-r", min=1, metavar="N", help="SPUs that keep each (default: 1)."
+    ),
+]
 Retention = Annotated[
     str | None,
     typer.Option(
@@ -45,7 +55,7 @@ CompressionKind = Annotated[
 ]
 DedupCount = Annotated[
     int | None,
-    typer.Option("--dedup-count", min=1, help="Look at so many of the last records."),
+    typer.Option("--dedup-count", min=1, metavar="N", help="Look at so many of the last records."),
 ]
 DedupAge = Annotated[
     str | None,
@@ -69,8 +79,8 @@ IfNotExists = Annotated[
 
 def create(
     name: Annotated[str | None, typer.Argument(metavar="TOPIC", help="The topic's name.")] = None,
-    partitions: Annotated[int | None, typer.Option("--partitions", "-p", min=1)] = None,
-    replication: Annotated[int | None, typer.Option("--replication", "-r", min=1)] = None,
+    partitions: PartitionCount = None,
+    replication: Replication = None,
     retention: Retention = None,
     segment_size: SegmentSize = None,
     max_partition_size: MaxPartitionSize = None,
