@@ -21,7 +21,7 @@ from qd_client.local import surroundings
 from qd_client.replay.events import Market
 from qd_client.replay.opening import replay_of
 from qd_client.replay.replay import Replay
-from qd_client.request import Range, StreamRequest, Time, whole
+from qd_client.request import Range, StreamRequest, Time, resolution_of, whole
 from qd_client.resuming import Progress, Resuming
 from qd_client.session import Session
 from qd_client.stream import RowStream, Run
@@ -173,10 +173,13 @@ class QDClient:
     # --- open and close ---------------------------------------------------------------
 
     async def __aenter__(self) -> QDClient:
+        if self._fluvio is not None:
+            raise UsageError("the client is open already; open another")
         try:
             self._fluvio = await self._stack.enter_async_context(connect(self._cluster))
             self._session = await self._login(self._fluvio)
         except BaseException:
+            self._fluvio = None
             await _finished(self._stack.aclose())
             raise
         return self
@@ -312,7 +315,7 @@ class QDClient:
             raise UsageError(f"stamp is {stamp!r}; expected 'start' or 'close'")
         kind = DataType.OHLCV_EXACT if self._version > 1 else DataType.OHLCV
         wanted = Range(first_sequence, start, end, pace)
-        size = _resolution(resolution)
+        size = resolution_of(resolution)
         closed = size if stamp == "close" else None
         return RowStream(
             lambda progress: self._stream(
@@ -433,7 +436,7 @@ class QDClient:
     async def _resolve(self, symbol: str | int) -> tuple[int, str]:
         """A symbol's id, and the name for messages."""
         if not isinstance(symbol, str):
-            symbol_id = whole("the symbol, which is no text,", symbol)
+            symbol_id = whole("the symbol's id", symbol)
             _check_number("symbol id", symbol_id, 0, SYMBOL_ID_MAX)
             return symbol_id, f"symbol id {symbol_id}"
         if self._symdb_endpoint is None:
@@ -447,13 +450,6 @@ class QDClient:
             self._symdb = await self._stack.enter_async_context(symdb)
         found = await self._symdb.id_by_symbol(self._exchange, symbol)
         return found.symbol_id, symbol
-
-
-def _resolution(given: Resolution | str) -> Resolution:
-    try:
-        return given if isinstance(given, Resolution) else Resolution.parse(given)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
 
 
 def _check_number(name: str, found: int | None, low: int, high: int) -> None:

@@ -23,6 +23,10 @@ Time: TypeAlias = int | str | datetime | np.datetime64
 _YEAR_OR_MONTH = re.compile(r"\d{4}(-\d{2})?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+# A number that is of these years in another unit is taken for a mistake: in microseconds it is
+# hours after 1970, or far in the future, and the stream would be all that there is.
+_LIKELY_YEARS = (2005, 2045)
+_OTHER_UNITS = {"seconds": 1_000_000.0, "milliseconds": 1_000.0, "nanoseconds": 0.001}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +142,8 @@ def microseconds(time: Time | None) -> int:
     Raises
     ------
     UsageError
-        A datetime without a time zone, something that is no time, or a time that i64
-        microseconds cannot hold.
+        A datetime without a time zone, something that is no time, a number that is likely of
+        another unit, or a time that i64 microseconds cannot hold.
     """
     if time is None:
         return NO_TIME
@@ -152,15 +156,45 @@ def microseconds(time: Time | None) -> int:
             raise UsageError(f"the time {time} has no zone; give one, such as tzinfo=UTC")
         found = (time - _EPOCH) // _MICROSECOND
     else:
-        try:
-            found = int(time)
-        except (TypeError, ValueError, OverflowError):
-            raise UsageError(
-                f"{time!r} is no time; expected text such as 2021-01-31, an aware datetime, or "
-                "microseconds since 1970"
-            ) from None
+        found = _counted(time)
     if not -NO_TIME < found < NO_TIME:
         raise UsageError(f"the time {time} is out of range for microseconds since 1970")
+    return found
+
+
+def _counted(time: int) -> int:
+    """A whole number of microseconds."""
+    try:
+        found = operator.index(time)
+    except TypeError:
+        raise UsageError(
+            f"{time!r} is no time; expected text such as 2021-01-31, an aware datetime, or a "
+            "whole number of microseconds since 1970"
+        ) from None
+    first, last = (datetime(year, 1, 1, tzinfo=UTC) for year in _LIKELY_YEARS)
+    for unit, factor in _OTHER_UNITS.items():
+        if (first - _EPOCH) // _MICROSECOND <= found * factor < (last - _EPOCH) // _MICROSECOND:
+            raise UsageError(
+                f"the time {time} looks like {unit} since 1970; numbers are microseconds, so "
+                f"give {round(found * factor)}"
+            )
+    return found
+
+
+def resolution_of(given: Resolution | str) -> Resolution:
+    """Read a bars' resolution that a user gave.
+
+    Raises
+    ------
+    UsageError
+        It is none.
+    """
+    try:
+        found = given if isinstance(given, Resolution) else Resolution.parse(given)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if found is Resolution.NONE:
+        raise UsageError("no bars of resolution none; give one of 1m to 1y")
     return found
 
 

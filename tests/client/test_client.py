@@ -309,6 +309,18 @@ async def test_a_silent_sessions_id_is_free_after_its_lease(
         assert qd.client_id == client_id
 
 
+async def test_a_client_is_opened_once_at_a_time(fluvio_endpoint: str, markets: Markets) -> None:
+    symbol, rows = markets.ids["XBTUSD"], markets.trades["XBTUSD"]
+    qd = QDClient(endpoint=fluvio_endpoint)
+    async with qd:
+        with pytest.raises(UsageError, match="open already"):
+            async with qd:
+                pass
+        np.testing.assert_array_equal(await whole(qd.trades(symbol)), rows)
+    async with qd:
+        np.testing.assert_array_equal(await whole(qd.trades(symbol)), rows)
+
+
 async def test_version_1_gives_f32_values(
     fluvio_endpoint: str, markets: Markets, client_id: int
 ) -> None:

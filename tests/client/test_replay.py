@@ -159,7 +159,7 @@ async def test_what_makes_no_sense_is_refused(qd: QDClient, markets: Markets) ->
     with pytest.raises(UsageError, match="replay with version 2"):
         QDClient(endpoint="127.0.0.1:1", version=1).replay([market])
     replay = qd.replay([market], end=START)
-    with pytest.raises(UsageError, match="inside `async with`"):
+    with pytest.raises(UsageError, match="use it inside `with`, or `async with`"):
         await anext(replay)
     async with replay:
         with pytest.raises(UsageError, match="ends at"):

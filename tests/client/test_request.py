@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
 
 import numpy as np
 import pytest
 
+from qd_client import Trades
 from qd_client.client import QDClient
 from qd_client.errors import UsageError
 from qd_client.request import Range, Time, microseconds
+from qd_schemas.enums import Resolution
 from qd_schemas.wire import NO_TIME
 
 HOUR_EAST = timezone(timedelta(hours=1))
@@ -42,12 +45,39 @@ def test_times(time: Time | None, expected: int) -> None:
     [
         *(datetime(2020, 1, 1), 2**63 - 1, -(2**63), np.datetime64("NaT")),
         *("", "NaT", "now", "2021-13", "2021-02-30", "yesterday", "9" * 30),
-        *(date(2020, 1, 1), float("nan"), float("inf"), ["2020"]),
+        *(date(2020, 1, 1), float("nan"), float("inf"), ["2020"], 1_700_000_000_000_000.0),
     ],
 )
 def test_times_that_make_no_sense(time: object) -> None:
     with pytest.raises(UsageError):
         microseconds(time)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("time", "unit"),
+    [
+        (1_700_000_000, "seconds"),
+        (np.int64(1_700_000_000), "seconds"),
+        (1_700_000_000_000, "milliseconds"),
+        (1_700_000_000_000_000_000, "nanoseconds"),
+    ],
+)
+def test_numbers_of_another_unit_are_no_times(time: int, unit: str) -> None:
+    with pytest.raises(UsageError, match=f"looks like {unit} since 1970.* give 1700000000000000$"):
+        microseconds(time)
+
+
+@pytest.mark.parametrize("markets", ["XBTEUR", Trades("XBTEUR"), [("XBTEUR", "1h")], [None], [1.5]])
+def test_a_replay_of_what_is_no_list_of_markets(markets: Any) -> None:
+    qd = QDClient(endpoint="127.0.0.1:9003")
+    with pytest.raises(UsageError, match=r"give \[|is no market; expected Trades"):
+        qd.replay(markets)
+
+
+@pytest.mark.parametrize("resolution", ["2h", "none", "", None, Resolution.NONE])
+def test_resolutions_that_no_bars_have(resolution: Any) -> None:
+    with pytest.raises(UsageError, match="1m"):
+        QDClient(endpoint="127.0.0.1:9003").bars("XBTEUR", resolution)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from qd_client.errors import UsageError
+from qd_client.request import resolution_of
 from qd_schemas.arrays import Rows
 from qd_schemas.bars import bar_ends
 from qd_schemas.enums import Resolution
@@ -55,23 +55,6 @@ class Bars:
 
 Market: TypeAlias = Trades | Bars
 """What a replay can be made of."""
-
-
-def resolution_of(given: Resolution | str) -> Resolution:
-    """Read a resolution that a user gave.
-
-    Raises
-    ------
-    UsageError
-        It is none.
-    """
-    try:
-        found = given if isinstance(given, Resolution) else Resolution.parse(given)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    if found is Resolution.NONE:
-        raise UsageError("no bars of resolution none; give one of 1m to 1y")
-    return found
 
 
 class TradeRow(NamedTuple):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
+from qd_client.errors import UsageError
 from qd_client.replay.events import Bars, Market, Trades
 from qd_client.replay.replay import Replay
-from qd_client.request import Time, whole
+from qd_client.request import Time
 from qd_schemas.arrays import Rows
 from qd_schemas.enums import Resolution
 
@@ -43,6 +45,8 @@ def replay_of(
     every: Resolution | str | None,
 ) -> Replay:
     """Make a replay of streams; a symbol or id alone means its trades."""
+    if isinstance(markets, str | Trades | Bars):  # a text would be a list of its letters
+        raise UsageError(f"a replay's markets are a list; give [{markets!r}]")
 
     def opened(market: Market, start: Time | None, end: Time | None) -> AsyncGenerator[Rows, None]:
         if isinstance(market, Trades):
@@ -57,4 +61,11 @@ def replay_of(
 def _market(given: Market | str | int) -> Market:
     if isinstance(given, Trades | Bars):
         return given
-    return Trades(given if isinstance(given, str) else whole("a market of a replay", given))
+    if isinstance(given, str):
+        return Trades(given)
+    try:
+        return Trades(operator.index(given))
+    except TypeError:
+        raise UsageError(
+            f"{given!r} is no market; expected Trades(…), Bars(…), a symbol or its id"
+        ) from None

@@ -20,10 +20,9 @@ from qd_client.replay.events import (
     ReplayEvent,
     Single,
     Slice,
-    resolution_of,
 )
 from qd_client.replay.feed import Feed
-from qd_client.request import Range, Time, microseconds
+from qd_client.request import Range, Time, microseconds, resolution_of
 from qd_schemas.arrays import Rows
 from qd_schemas.enums import Resolution
 
@@ -214,7 +213,7 @@ class Replay:
 
     def _check_open(self) -> None:
         if not self._is_open:
-            raise UsageError("the replay is not open; use it inside `async with`")
+            raise UsageError("the replay is not open; use it inside `with`, or `async with`")
 
     async def _change(self) -> None:
         """Wait until something is due, arrives or is told.
