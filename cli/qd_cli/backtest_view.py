@@ -10,14 +10,13 @@ from typing import Any
 
 from qd_analytics.backtest import Summary
 from qd_analytics.models.protocol import StreamModel
+from qd_analytics.readable import levels_of
 from qd_cli import console
 from qd_cli.blocking import Meter, run_blocking
 from qd_cli.history import History
 from qd_cli.streaming import Format
 from qd_schemas.enums import Signal
 from qd_schemas.messages import BreakoutAlert
-
-_LEVELS = ("previous_open", "previous_high", "previous_close", "current_open")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +63,8 @@ class AlertTable:
             "levels": dict(zip(self.model.level_names, self._levels(alert), strict=True)),
         }
 
-    def _levels(self, alert: BreakoutAlert) -> list[float]:
-        count = len(self.model.level_names)
-        return [getattr(alert, field) for field in _LEVELS[:count]]
+    def _levels(self, alert: BreakoutAlert) -> tuple[float, ...]:
+        return levels_of(alert)[: len(self.model.level_names)]
 
 
 async def show_backtest(

@@ -213,7 +213,11 @@ def test_why_an_alert_rose_and_fell(told: Qd) -> None:
     quick = told("alerts", "explain", "XBTUSD", str(rose.sequence), "--quick")
     assert "from the trades" not in quick.out
     shown = told("alerts", "--symbol", "XBTUSD").out
+    assert "Kraken XBTUSD  rose" in shown
     assert "volatility" in shown
+    listed = told.json("alerts", "--symbol", "XBTUSD")
+    (found,) = [line["levels"] for line in listed if line["sequence"] == rose.sequence]
+    assert found["previous month high"] == rose.previous_high
     for words, says in [
         (["1"], "a shipped model raised no alert at trade 1 of XBTUSD"),
         ([str(rose.sequence), "--model", "yearly-breakout"], "models with the ids 1 did"),
@@ -238,7 +242,8 @@ def test_alerts_become_readable_json(told: Qd, fluvio_endpoint: str) -> None:
         if (line["model"], line["sequence"]) == ("monthly-breakout", wanted.sequence)
     }
     first = json.loads(found)
-    assert (first["exchange"], first["signal"], first["price"]) == ("kraken", "rose", wanted.price)
+    assert (first["exchange"], first["symbol"]) == ("kraken", "XBTUSD")
+    assert (first["signal"], first["price"]) == ("rose", wanted.price)
     assert first["levels"]["previous month high"] == wanted.previous_high
     calm = next(line for line in lines if line["model"] == "volatility")
     reaches = ("calm reach", "mean reach", "limit")

@@ -83,7 +83,7 @@ def test_a_path_without_files_is_refused_before_anything_starts(tmp_path: Path) 
 def test_plain_lines_show_the_first_alerts_and_few_of_many(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    alert = AlertRow("XBTEUR", "kraken", "m", "rose", "t", 1.0, 1, 1.0, 1.0, 1.0, 1.0)
+    alert = AlertRow("XBTEUR", "kraken", "m", "rose", "t", 1.0, 1, {})
     view = PlainView()
     for count in range(1, 251):
         view.alert(alert, count)
