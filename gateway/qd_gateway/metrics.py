@@ -42,6 +42,7 @@ class GatewayMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._children: dict[tuple[Counter | Enum, ...], Counter] = {}
         ProcessCollector(registry=self.registry)
         self._make_sessions()
         self._make_streams()
@@ -101,7 +102,7 @@ class GatewayMetrics:
 
     def refused(self, error: Enum, reason: Enum) -> None:
         """Count a refusal, by the type of its error and its reason."""
-        self._refusals.labels(error.name.lower(), reason.name.lower()).inc()
+        self._child(self._refusals, error, reason).inc()
 
     def replies_waiting(self, count: int) -> None:
         """Set how many replies wait, of all clients."""
@@ -148,7 +149,7 @@ class GatewayMetrics:
 
     def ignored(self, reason: Enum) -> None:
         """Count a record that was not answered."""
-        self._ignored.labels(reason.name.lower()).inc()
+        self._child(self._ignored, reason).inc()
 
     def lag(self, seconds: float) -> None:
         """Set how far the reading of the control topic is behind."""
@@ -173,6 +174,14 @@ class GatewayMetrics:
         self._swept.inc(topics)
 
     # --- making them ------------------------------------------------------------------
+
+    def _child(self, counter: Counter, *labels: Enum) -> Counter:
+        """The counter of these labels; in a flood, finding it by their texts takes long."""
+        found = self._children.get((counter, *labels))
+        if found is None:
+            found = counter.labels(*(label.name.lower() for label in labels))
+            self._children[counter, *labels] = found
+        return found
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(_PREFIX + name, text, registry=self.registry)

@@ -34,7 +34,9 @@ RECONNECT_SECONDS_MIN = 0.1
 RECONNECT_SECONDS_MAX = 5.0
 TICK_SECONDS = 0.1
 ABANDONED_SECONDS = 60.0  # for which topics are kept that no session uses
+RECORDS_AT_ONCE = 500  # of the control topic, before all else has its turn
 IGNORED_LINES_PER_SECOND_MAX = 5  # in the log, for records that are no requests
+STRANGERS_LINES_PER_SECOND_MAX = 50  # for refusals of clients without a session
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,11 @@ from qd_fluvio import (
     ensure_system_topic,
 )
 from qd_fluvio.logs import field_logger
-from qd_gateway.core.limits import RECONNECT_SECONDS_MAX, RECONNECT_SECONDS_MIN
+from qd_gateway.core.limits import (
+    RECONNECT_SECONDS_MAX,
+    RECONNECT_SECONDS_MIN,
+    RECORDS_AT_ONCE,
+)
 from qd_gateway.topics.link import Link
 from qd_schemas.specs import FluvioSettings
 from qd_schemas.topics import CONTROL
@@ -126,12 +130,14 @@ class ControlReader:
 
     async def _consume(self, consumer: Consumer) -> None:
         async for batch in consumer.batches():
-            await self._listener.may_act()
-            if self._rewound.is_set():
-                return  # these records come again, after earlier ones
-            self.next_offset = batch[-1].offset + 1
-            self._listener.on_records(batch)
-            await asyncio.sleep(0)  # streams and replies go on during a flood
+            for begin in range(0, len(batch), RECORDS_AT_ONCE):
+                records = batch[begin : begin + RECORDS_AT_ONCE]
+                await self._listener.may_act()
+                if self._rewound.is_set():
+                    return  # these records come again, after earlier ones
+                self.next_offset = records[-1].offset + 1
+                self._listener.on_records(records)
+                await asyncio.sleep(0)  # streams and replies go on during a flood
 
     async def _consumer(self, fluvio: Fluvio) -> Consumer:
         """A consumer from the next offset, or from the first one that there is."""

@@ -1,6 +1,7 @@
 """Carries out what the machine decides: opens channels, sends replies, starts and stops streams.
 
-It decides nothing. Every event becomes one line of the log, and is counted.
+It decides nothing. Every event is counted, and becomes one line of the log; what anybody can cause
+as often as he likes is summed up there.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from qd_gateway.core.actions import (
     StartStream,
     StopStream,
 )
-from qd_gateway.core.limits import IGNORED_LINES_PER_SECOND_MAX
+from qd_gateway.core.limits import (
+    IGNORED_LINES_PER_SECOND_MAX,
+    STRANGERS_LINES_PER_SECOND_MAX,
+)
 from qd_gateway.core.slots import slot_of
 from qd_gateway.metrics import GatewayMetrics
 from qd_gateway.streams.runner import StreamRunner
@@ -65,12 +69,19 @@ class Dispatcher:
         self._on_gone = on_gone
         self._channels: dict[int, ClientChannel] = {}  # by session number
         self._serving: dict[int, asyncio.Task[None]] = {}  # by client: its latest channel
-        self._ignored = IgnoredLog()
+        self._ignored = FewLines(_log.warning, "ignored records", IGNORED_LINES_PER_SECOND_MAX)
+        self._refused = FewLines(
+            _log.info, "told clients without a session", STRANGERS_LINES_PER_SECOND_MAX
+        )
 
     def apply(self, actions: Iterable[Action]) -> None:
         """Carry out actions, in order."""
         for action in actions:
             match action:
+                case Ignored(reason, detail):
+                    self._metrics.ignored(reason)
+                    text = "ignored a record that is %s: %s"
+                    self._ignored.add(reason.name, text, reason.value, detail)
                 case Reply():
                     self._reply(action)
                 case OpenSession():
@@ -85,13 +96,11 @@ class Dispatcher:
                     self._streams.advance(action.ticket, action.sequence)
                 case AbortStream():
                     self._streams.abort(action.ticket)
-                case Ignored():
-                    self._ignored.add(action)
-                    self._metrics.ignored(action.reason)
 
     def on_tick(self, now: float) -> None:
         """Time passed."""
-        self._ignored.on_tick(now)
+        for lines in (self._ignored, self._refused):
+            lines.on_tick(now)
         waiting = sum(channel.waiting for channel in self._channels.values())
         self._metrics.replies_waiting(waiting + self._strangers.waiting)
 
@@ -110,12 +119,19 @@ class Dispatcher:
     def _reply(self, reply: Reply) -> None:
         if reply.error is not None:
             self._metrics.refused(reply.error, reply.reason)
-            reason = reply.reason.name.lower() if reply.reason is not Reason.NONE else "-"
-            _log.info("told: %s", reply.text, client=reply.client_id, reason=reason)
+            self._say(reply)
         if reply.session is None:
             self._strangers.put(reply)
         else:
             self._channels[reply.session].put(reply)
+
+    def _say(self, refusal: Reply) -> None:
+        text, client, kind = "told: %s", refusal.client_id, refusal.reason.name.lower()
+        reason = "-" if refusal.reason is Reason.NONE else kind
+        if refusal.session is None:
+            self._refused.add(kind, text, refusal.text, client=client, reason=reason)
+        else:
+            _log.info(text, refusal.text, client=client, reason=reason)
 
     def _open(self, opened: OpenSession) -> None:
         before = self._serving.get(opened.client_id)
@@ -150,21 +166,34 @@ class Dispatcher:
         channel.log.info("ended: %s", closed.cause.value)
 
 
-class IgnoredLog:
-    """Logs and counts what was ignored; a flood costs a few lines a second."""
+class FewLines:
+    """Lines of one kind, a few in a second; then one about all that were left out.
 
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
+    Parameters
+    ----------
+    log : callable
+        Writes them.
+    what : str
+        What one about many says it is about.
+    per_second : int
+        Lines for single events.
+    """
+
+    def __init__(self, log: Callable[..., None], what: str, per_second: int) -> None:
+        self._counts: Counter[str] = Counter()
+        self._log = log
+        self._what = what
+        self._per_second = per_second
         self._lines = 0
         self._unsaid = 0
         self._second = 0
 
-    def add(self, ignored: Ignored) -> None:
-        """Count one record and log it while there is room in this second."""
-        self.counts[ignored.reason.name] += 1
-        if self._lines < IGNORED_LINES_PER_SECOND_MAX:
+    def add(self, kind: str, text: str, *args: object, **fields: object) -> None:
+        """Count one event by its kind, and log it while there is room in this second."""
+        self._counts[kind] += 1
+        if self._lines < self._per_second:
             self._lines += 1
-            _log.warning("ignored a record that is %s: %s", ignored.reason.value, ignored.detail)
+            self._log(text, *args, **fields)
         else:
             self._unsaid += 1
 
@@ -173,5 +202,5 @@ class IgnoredLog:
         if int(now) == self._second:
             return
         if self._unsaid:
-            _log.warning("ignored %d records more; in all %s", self._unsaid, dict(self.counts))
+            self._log("%s: %d more; in all %s", self._what, self._unsaid, dict(self._counts))
         self._second, self._lines, self._unsaid = int(now), 0, 0
