@@ -18,6 +18,8 @@ from qd_schemas.enums import Signal
 from qd_schemas.messages import BreakoutAlert
 
 COLUMNS_DEFAULT: Final = 1_200
+LOGARITHMIC_MIN: Final = 8.0
+"""How many times the lowest price the highest is where the scale is logarithmic."""
 
 Numbers = npt.NDArray[np.float64]
 
@@ -77,6 +79,18 @@ class Chart:
     def is_empty(self) -> bool:
         """Whether there is no trade in its time."""
         return bool(np.isnan(self.close).all())
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and the highest of all prices and levels; there must be a trade."""
+        low, high = np.append(self.low, self.levels), np.append(self.high, self.levels)
+        return float(np.nanmin(low)), float(np.nanmax(high))
+
+    @property
+    def is_logarithmic(self) -> bool:
+        """Whether the prices are so far apart that the lower ones would be one line."""
+        low, high = self.bounds
+        return low > 0 and high >= LOGARITHMIC_MIN * low
 
     @property
     def times(self) -> npt.NDArray[np.int64]:

@@ -69,7 +69,19 @@ def _draw(axes: Axes, chart: Chart) -> None:
     _marks(axes, [mark for mark in chart.marks if mark.rose], "^", _ROSE, "rose")
     _marks(axes, [mark for mark in chart.marks if not mark.rose], "v", _FELL, "fell")
     axes.set_xlim(chart.times[:1].astype("datetime64[us]")[0], times[-1])
+    if chart.is_logarithmic:
+        _logarithmic(axes)
     axes.legend(loc="upper left", frameon=False, ncols=3)
+
+
+def _logarithmic(axes: Axes) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axes.set_yscale("log")
+    axes.set_ylabel("logarithmic")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _marks(axes: Axes, marks: list[Mark], shape: str, colour: str, name: str) -> None:

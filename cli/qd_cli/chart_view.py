@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import sys
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,30 +15,42 @@ from qd_cli import console
 if TYPE_CHECKING:
     from rich.text import Text
 
-ROWS_DEFAULT: Final = 20
+ROWS_MAX: Final = 24
+ROWS_MIN: Final = 8
+ROWS_AROUND: Final = 6  # title, times, legend and the next prompt
 COLUMNS_MIN: Final = 20
 COLUMNS_PIPED: Final = 100
 _AXIS: Final = 14  # columns of the price's scale
+_TICKS: Final = 8
+_DECADES_FINE: Final = 4  # with more of them each has one tick
+_GAP: Final = 3  # columns between entries of the legend
+_HALVES: Final = " ▀▄█"  # nothing, the upper half of a cell, the lower one, both
+_LEVELS: Final = "┄═─·"
+_ROSE, _FELL = "▲", "▼"
 _STYLES: Final = {
-    "█": "bold",
-    "▲": "bold green",
-    "▼": "bold red",
-    "1": "cyan",
-    "2": "yellow",
-    "3": "magenta",
-    "4": "green",
+    **dict.fromkeys(_HALVES[1:], "bold"),
+    **dict(zip(_LEVELS, ("cyan", "yellow", "magenta", "green"), strict=True)),
+    _ROSE: "bold green",
+    _FELL: "bold red",
 }
+
+Scale = Callable[[float], float]
+"""Of a price, to where it is: 0 at the top, 1 at the bottom."""
 
 
 def columns_of_terminal() -> int:
     """How many columns a chart may have."""
-    import sys
-
     width = console.console().width if sys.stdout.isatty() else COLUMNS_PIPED
     return max(width - _AXIS, COLUMNS_MIN)
 
 
-def chart_lines(chart: Chart, rows: int = ROWS_DEFAULT) -> list[Text]:
+def rows_of_terminal() -> int:
+    """How many rows a chart may have."""
+    height = console.console().height if sys.stdout.isatty() else ROWS_MAX
+    return min(max(height - ROWS_AROUND, ROWS_MIN), ROWS_MAX)
+
+
+def chart_lines(chart: Chart, rows: int = ROWS_MAX) -> list[Text]:
     """A chart as lines: a column of characters for each column of time.
 
     Parameters
@@ -47,52 +62,86 @@ def chart_lines(chart: Chart, rows: int = ROWS_DEFAULT) -> list[Text]:
     """
     from rich.text import Text
 
-    grid, low, high = _grid(chart, rows)
-    lines = [Text(chart.title, style="bold")]
-    for number, cells in enumerate(grid):
-        price = high - (high - low) * number / max(rows - 1, 1)
-        scale = f"{price:>{_AXIS - 2}.6g} " if number % 4 == 0 else " " * (_AXIS - 1)
-        line = Text(f"{scale}│", style="dim")
+    scale = _scale(chart)
+    ticks = {round(scale(price) * (rows - 1)): price for price in _ticks(chart)}
+    kind = "  (logarithmic)" if chart.is_logarithmic else ""
+    lines = [Text.assemble((chart.title, "bold"), (kind, "dim"))]
+    for number, cells in enumerate(_grid(chart, rows, scale)):
+        label = console.number(ticks[number]) if number in ticks else ""
+        line = Text(f"{label:>{_AXIS - 2}} {'┤' if label else '│'}", style="dim")
         for cell in cells:
             line.append(cell, style=_STYLES.get(cell, ""))
         lines.append(line)
+    return [*lines, _times(chart), *_legend(chart)]
+
+
+def _scale(chart: Chart) -> Scale:
+    place: Scale = math.log if chart.is_logarithmic else float
+    bottom, top = (place(bound) for bound in chart.bounds)
+    height = top - bottom
+    return lambda price: (top - place(price)) / height if height > 0 else 0.0
+
+
+def _ticks(chart: Chart) -> Iterator[float]:
+    """Round prices within the chart."""
+    low, high = chart.bounds
+    if chart.is_logarithmic:
+        decades = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
+        steps = (1, 2, 5) if len(decades) <= _DECADES_FINE else (1,)
+        found = [float(f"{step}e{decade}") for decade in decades for step in steps]
+    else:
+        step = _round_step((high - low) / _TICKS) if high > low else abs(high) or 1.0
+        first = math.floor(low / step)
+        found = [float(f"{number * step:.12g}") for number in range(first, first + 2 * _TICKS)]
+    return (price for price in found if low <= price <= high)
+
+
+def _round_step(least: float) -> float:
+    """The next of 1, 2 and 5, times a power of ten."""
+    power: float = 10.0 ** math.floor(math.log10(least))
+    return next(power * step for step in (1, 2, 5, 10) if power * step >= least)
+
+
+def _grid(chart: Chart, rows: int, scale: Scale) -> list[list[str]]:
+    grid = [[" "] * chart.columns for _ in range(rows)]
+    for sign, values in zip(_LEVELS, chart.levels, strict=False):
+        for column in np.flatnonzero(~np.isnan(values)).tolist():
+            grid[round(scale(values[column]) * (rows - 1))][column] = sign
+    for column in np.flatnonzero(~np.isnan(chart.close)).tolist():
+        first, last = (
+            round(scale(price) * (2 * rows - 1))
+            for price in (chart.high[column], chart.low[column])
+        )
+        for at in range(first // 2, last // 2 + 1):
+            upper, lower = first <= 2 * at, last > 2 * at
+            grid[at][column] = _HALVES[upper + 2 * lower]
+    for mark in chart.marks:
+        row = round(scale(mark.price) * (rows - 1))
+        grid[row][chart.column(mark.time)] = _ROSE if mark.rose else _FELL
+    return grid
+
+
+def _times(chart: Chart) -> Text:
+    from rich.text import Text
+
     begin, end = (console.iso_time(time)[:16] for time in (chart.start, chart.end - 1))
     gap = max(chart.columns - len(begin) - len(end), 1)
-    lines.append(Text(f"{' ' * _AXIS}{begin}{' ' * gap}{end}", style="dim"))
-    lines.append(_legend(chart))
-    return lines
+    return Text(f"{' ' * _AXIS}{begin}{' ' * gap}{end}", style="dim")
 
 
-def _grid(chart: Chart, rows: int) -> tuple[list[list[str]], float, float]:
-    low, high = float(np.nanmin(chart.low)), float(np.nanmax(chart.high))
-    if chart.levels.size and not np.isnan(chart.levels).all():
-        low, high = min(low, np.nanmin(chart.levels)), max(high, np.nanmax(chart.levels))
-    grid = [[" "] * chart.columns for _ in range(rows)]
-
-    def row(price: float) -> int:
-        return round((high - price) / (high - low) * (rows - 1)) if high > low else 0
-
-    for name, values in enumerate(chart.levels, 1):
-        for column in np.flatnonzero(~np.isnan(values)).tolist():
-            grid[row(values[column])][column] = str(name)
-    for column in np.flatnonzero(~np.isnan(chart.close)).tolist():
-        for at in range(row(chart.high[column]), row(chart.low[column]) + 1):
-            grid[at][column] = "█"
-    for mark in chart.marks:
-        grid[row(mark.price)][chart.column(mark.time)] = "▲" if mark.rose else "▼"
-    return grid, low, high
-
-
-def _legend(chart: Chart) -> Text:
+def _legend(chart: Chart) -> Iterator[Text]:
+    """What the signs are, in as many lines as that takes."""
     from rich.text import Text
 
     rose = sum(mark.rose for mark in chart.marks)
-    entries = [("█", "price")]
-    entries += [(str(number), name) for number, name in enumerate(chart.level_names, 1)]
-    entries += [("▲", f"rose ({rose})")] * bool(rose)
-    entries += [("▼", f"fell ({len(chart.marks) - rose})")] * (len(chart.marks) > rose)
-    line = Text(" " * _AXIS)
+    entries = [(_HALVES[-1], "price"), *zip(_LEVELS, chart.level_names, strict=False)]
+    entries += [(_ROSE, f"rose ({rose})")] * bool(rose)
+    entries += [(_FELL, f"fell ({len(chart.marks) - rose})")] * (len(chart.marks) > rose)
+    line = Text()
     for sign, name in entries:
-        line.append(sign, style=_STYLES.get(sign, ""))
-        line.append(f" {name}   ", style="dim")
-    return line
+        entry = Text.assemble((sign, _STYLES[sign]), (f" {name}", "dim"))
+        if line and len(line) + _GAP + len(entry) > _AXIS + chart.columns:
+            yield line
+            line = Text()
+        line = Text.assemble(line, " " * (_GAP if line else 0), entry)
+    yield line

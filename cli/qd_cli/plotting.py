@@ -10,7 +10,7 @@ from qd_analytics.chart import COLUMNS_DEFAULT, Chart
 from qd_analytics.picture import picture
 from qd_cli import console
 from qd_cli.blocking import Meter, run_blocking
-from qd_cli.chart_view import chart_lines, columns_of_terminal
+from qd_cli.chart_view import chart_lines, columns_of_terminal, rows_of_terminal
 from qd_cli.errors import RequestRefused
 from qd_cli.history import History
 
@@ -40,11 +40,13 @@ async def plot_history(history: History, start: int | None, out: Path | None) ->
         return
     drawn = picture(chart, out.suffix.removeprefix(".").lower())
     await asyncio.to_thread(out.write_bytes, drawn)
-    console.say(f"{out}: {len(chart.marks)} alerts of {model.name} over {market.symbol}")
+    console.say(
+        f"{out}: {console.count(len(chart.marks), 'alert')} of {model.name} over {market.symbol}"
+    )
 
 
 def _print(chart: Chart) -> None:
-    lines = chart_lines(chart)
+    lines = chart_lines(chart, rows_of_terminal())
     if not sys.stdout.isatty():
         console.out("\n".join(line.plain.rstrip() for line in lines))
         return
