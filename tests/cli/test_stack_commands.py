@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -17,6 +18,10 @@ import pytest
 
 from qd_cli.errors import ExitCode
 from qd_cli.generate import generate_market
+from qd_client import until_evaluated
+from qd_fluvio import connect
+from qd_schemas.specs import ClientKind, FluvioSettings
+from support.forks import ForkServer
 from support.reference import rises, trades_of
 from support.stacks import left_over, until_nothing_left
 from support.terminal import CTRL_C, on_terminal
@@ -28,7 +33,8 @@ TRADES = 6_000
 class Shell:
     """Runs ``qd`` with a state folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, forks: ForkServer) -> None:
+        self._forks = forks
         self.folder = folder
         self.state = folder / "state"
         taken = ("QD_FLUVIO", "QD_DATABASE", "QD_SYMDB", "COLUMNS")
@@ -37,15 +43,8 @@ class Shell:
         self.env["FLV_PROFILE_PATH"] = str(folder / "no-profiles")
 
     def qd(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "qd_cli", *arguments],
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            env=self.env,
-            timeout=COMMAND_SECONDS_MAX,
-            check=False,
-        )
+        said = self._forks.run("run", arguments=arguments, env=self.env).answer
+        return subprocess.CompletedProcess(arguments, said["code"], said["out"], said["err"])
 
     def lines(self, *arguments: str) -> list[dict[str, Any]]:
         """Run a command that has to succeed; its JSON lines."""
@@ -61,8 +60,12 @@ class Shell:
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    """A stack that is up, with two generated markets imported."""
-    shell = Shell(tmp_path_factory.mktemp("shell"))
+    """A stack that is up, with two generated markets imported and all their alerts told."""
+    with ForkServer("support.forked_qd") as forks:
+        yield from at_work(Shell(tmp_path_factory.mktemp("shell"), forks))
+
+
+def at_work(shell: Shell) -> Iterator[Shell]:
     csv = shell.folder / "csv"
     csv.mkdir()
     for index in range(2):
@@ -72,12 +75,22 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         assert up.returncode == 0, up.stderr
         done = shell.qd("import", str(csv))
         assert done.returncode == 0, done.stderr
+        asyncio.run(evaluated(shell))
         yield shell
     finally:
         down = shell.qd("down", "--purge", "--yes")
         assert down.returncode == 0, down.stderr
         until_nothing_left(shell.state)
         assert not shell.state.exists()
+
+
+async def evaluated(shell: Shell) -> None:
+    """Wait until the analytics service has told all alerts."""
+    settings = json.loads((shell.state / "stack.json").read_text())["settings"]
+    markets = [row["symbol_id"] for row in shell.lines("symbols")]
+    async with connect(FluvioSettings(settings["QD_FLUVIO"], ClientKind.NATIVE)) as fluvio:
+        for market in markets:
+            await until_evaluated(fluvio, market, TRADES)
 
 
 def market_file(shell: Shell, symbol: str = "XBTEUR") -> Path:

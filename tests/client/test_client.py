@@ -37,7 +37,7 @@ from qd_schemas.messages import (
     StartData,
     StopData,
 )
-from qd_schemas.specs import TlsSettings
+from qd_schemas.specs import ClientKind, FluvioSettings, TlsSettings
 from qd_schemas.topics import CONTROL, client_topics
 from support.gateways import wait_logged
 from support.markets import Markets
@@ -373,8 +373,13 @@ async def test_refused_copies_of_a_proof_leave_the_login_to_be_tried_again(
 
     async def refuse() -> None:
         """Answer as gateways do that took over from one another while a client logs in."""
+        answered = set()
         async for record in await fluvio.consumer(CONTROL, offset=Offset.beginning()):
             asked = decode(record.value)
+            if isinstance(asked, ClientLogin | LoginProof):
+                if (asked.client_id, type(asked)) in answered:
+                    continue  # sent again: to answer that as well would take longer than it does
+                answered.add((asked.client_id, type(asked)))
             with contextlib.suppress(FluvioError):  # of a client that did not wait for it
                 if isinstance(asked, ClientLogin):
                     topics = client_topics(asked.client_id)
@@ -394,7 +399,7 @@ async def test_refused_copies_of_a_proof_leave_the_login_to_be_tried_again(
         return str(caught.value)
 
     with running("qd_fluvio.broker", "--data", str(tmp_path / "data"), folder=tmp_path) as ready:
-        endpoint = str(ready["endpoint"])
+        endpoint = FluvioSettings(str(ready["endpoint"]), ClientKind.NATIVE)
         async with connect(endpoint) as fluvio:
             await fluvio.create_topic(CONTROL)
             refusing = asyncio.create_task(refuse())
