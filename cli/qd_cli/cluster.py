@@ -45,5 +45,6 @@ def with_fluvio(
         async with connect(cluster, limits=limits) as fluvio:
             return await act(fluvio)
 
-    passing = (ClusterUnreachable,) if patient else ()
-    return where.run(lambda _: patiently(once, *passing))
+    return where.run(
+        lambda _: patiently(once, lambda error: patient and isinstance(error, ClusterUnreachable))
+    )

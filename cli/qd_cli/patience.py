@@ -18,14 +18,16 @@ PATIENCE_SECONDS: Final = 10.0
 _PAUSE_SECONDS: Final = 1.0
 
 
-async def patiently(connect: Callable[[], Awaitable[T]], *passing: type[QdError]) -> T:
-    """Call until it succeeds, fails by anything but `passing`, or the patience is at its end."""
+async def patiently(connect: Callable[[], Awaitable[T]], may_pass: Callable[[QdError], bool]) -> T:
+    """Call until it succeeds, fails by what cannot pass, or the patience is at its end."""
     clock = asyncio.get_running_loop().time
     end: float | None = None
     while True:
         try:
             return await connect()
-        except passing as error:
+        except QdError as error:
+            if not may_pass(error):
+                raise
             if end is None:
                 console.say(f"{error}; trying again for {PATIENCE_SECONDS:.0f} s")
                 end = clock() + PATIENCE_SECONDS

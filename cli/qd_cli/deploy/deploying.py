@@ -149,9 +149,9 @@ class Deploying:
     async def _deploy(self, objects: Sequence[Json]) -> None:
         stages = stages_of(objects)
         await self._make_namespace(stages)
+        made, marks = await self._make_secrets(objects)
         where = Deployment(self._kubectl.context, self._kubectl.namespace)
         remember(self._state, where)
-        made, marks = await self._make_secrets(objects)
         stages = stages_of(with_marks(objects, marks))
         self._view.say(f"applying {len(objects)} objects to {where}")
         await self._kubectl.apply(stages.foundations, force=self._wanted.force)

@@ -7,7 +7,6 @@ by standard input.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import shutil
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from qd_cli.deploy.children import end
 from qd_cli.deploy.contexts import Chosen, choose_context
 from qd_cli.deploy.names import FIELD_MANAGER
 from qd_cli.deploy.refusals import Place, explain
@@ -27,7 +27,6 @@ SECONDS_MAX: Final = 60.0
 """For one call, unless its caller knows better."""
 REQUEST_SECONDS: Final = 30
 """How long kubectl waits for one answer of the cluster."""
-_END_SECONDS: Final = 2.0
 _LINE_BYTES_MAX: Final = 1024 * 1024
 
 Json = Mapping[str, Any]
@@ -165,7 +164,7 @@ async def capture(
             "the cluster is well with `kubectl get nodes`"
         ) from None
     finally:
-        await _end(process)
+        await end(process)
     return Done(process.returncode or 0, _text(out), _text(err))
 
 
@@ -183,20 +182,6 @@ async def _start(command: Sequence[str], *, stdin: bool) -> asyncio.subprocess.P
         limit=_LINE_BYTES_MAX,
         env={**os.environ, "LC_ALL": "C"},
     )
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Leave nothing of it."""
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-        try:
-            async with asyncio.timeout(_END_SECONDS):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
 
 
 def _text(data: bytes) -> str:

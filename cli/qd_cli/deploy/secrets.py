@@ -33,8 +33,8 @@ _PORT: Final = 5432
 _DATABASE_NAME: Final = "qd"
 _PASSWORD_BYTES: Final = 32
 _HOW: Final[Mapping[str, str]] = {
-    "qd-fluvio": "of your Fluvio's profile; where it speaks no TLS, take components/tls into an "
-    "overlay of your own in the place of --tls",
+    "qd-fluvio": "with the keys ca.crt, tls.crt and tls.key, of your Fluvio's profile; where it "
+    "speaks no TLS, take components/tls into an overlay of your own in the place of --tls",
     "qd-tls": "as cert-manager writes them, or give --tls",
     DATABASE: "with the keys password and dsn, of your database",
 }

@@ -17,17 +17,19 @@ import asyncio
 import contextlib
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+
+from qd_cli.deploy.children import end, tell
 
 START_SECONDS: Final = 30.0
 RETRY_SECONDS_MAX: Final = 20.0
 """How long a new connection waits for a way that broke."""
 CONNECTIONS_MAX: Final = 256
 _RETRY_SECONDS: Final = 0.5
-_END_SECONDS: Final = 2.0
 _LINES_KEPT: Final = 5
 _PIECE_BYTES: Final = 256 * 1024
 _LOCAL: Final = "127.0.0.1"
@@ -99,22 +101,13 @@ class Forward:
             text = line.decode(errors="replace").strip()
             self.complaints = [*self.complaints, text][-_LINES_KEPT:]
             if _BROKEN.search(text):
-                with contextlib.suppress(ProcessLookupError):
-                    self._process.terminate()
+                tell(self._process, signal.SIGTERM)
 
     async def end(self) -> None:
         """Leave nothing of it."""
         for task in self._tasks:
             task.cancel()
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
-            try:
-                async with asyncio.timeout(_END_SECONDS):
-                    await self._process.wait()
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
+        await end(self._process)
 
 
 class Way:

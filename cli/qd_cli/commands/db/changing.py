@@ -11,6 +11,7 @@ import typer
 from qd_cli import console
 from qd_cli.errors import RequestRefused
 from qd_cli.options import DatabaseOption, Json, State, targets
+from qd_schemas.errors import QdError
 
 if TYPE_CHECKING:
     from qd_cli.blocking import Meter
@@ -43,7 +44,6 @@ def migrate(
     """
     from qd_cli.patience import patiently
     from qd_store.connections import connect, translating
-    from qd_store.errors import DatabaseUnreachable
     from qd_store.migrate import migrate as apply_migrations
     from qd_store.migrate import version_of
     from qd_store.tables import kind_of
@@ -58,7 +58,7 @@ def migrate(
             return applied, version_of(connection), kind_of(connection)
 
     applied, version, found = where.run(
-        lambda _: patiently(lambda: asyncio.to_thread(work), DatabaseUnreachable)
+        lambda _: patiently(lambda: asyncio.to_thread(work), _is_unanswered)
     )
     if json:
         names = [f"{each.version:04}_{each.name}" for each in applied]
@@ -71,6 +71,13 @@ def migrate(
     console.say(f"tables of version {version}, {found}")
     if applied:
         console.say("roles get their rights on new tables by `qd db roles`")
+
+
+def _is_unanswered(error: QdError) -> bool:
+    """Whether no server was there; one that refuses this user says FATAL."""
+    from qd_store.errors import DatabaseUnreachable
+
+    return isinstance(error, DatabaseUnreachable) and "FATAL" not in str(error)
 
 
 def _kind(text: str | None) -> TableKind | None:
