@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from qd_cli.errors import OutputClosed, RequestRefused
 
@@ -55,8 +55,8 @@ def is_narrower(columns: int) -> bool:
 
 
 def say(text: str) -> None:
-    """Tell a person something on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """Tell a person something on standard error; see `out`."""
+    _print(text, sys.stderr)
 
 
 def out(text: str) -> None:
@@ -67,8 +67,12 @@ def out(text: str) -> None:
     OutputClosed
         Nobody reads it any more.
     """
+    _print(text, sys.stdout)
+
+
+def _print(text: str, stream: TextIO) -> None:
     try:
-        print(text, flush=True)
+        print(text, file=stream, flush=True)
     except BrokenPipeError:
         raise OutputClosed from None
 
@@ -220,9 +224,9 @@ def _decimal(text: str) -> Any:
     return Decimal(text)
 
 
-def count(value: int) -> str:
-    """Write a count with separators of thousands."""
-    return f"{value:,}"
+def count(value: int, what: str = "") -> str:
+    """Write a count with separators of thousands, and of what: ``1,000 rows``, ``1 row``."""
+    return f"{value:,} {what}{'' if value == 1 else 's'}" if what else f"{value:,}"
 
 
 def rate(value: float, what: str = "") -> str:

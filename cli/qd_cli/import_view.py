@@ -144,15 +144,15 @@ def _print_table(report: ImportReport) -> None:
     console.print_table(columns[:shown], rows, right=columns[2:6])
     if shown < len(columns):
         for layout, files in Counter(file.layout for file in report.files if file.layout).items():
-            console.out(f"{layout}: {console.count(files)} file{'' if files == 1 else 's'}")
+            console.out(f"{layout}: {console.count(files, 'file')}")
 
 
 def _print_totals(report: ImportReport) -> None:
     speed = console.rate(report.rows / max(report.seconds, 1e-9), "rows")
     counts = ", ".join(f"{console.count(n)} {reason}" for reason, n in _reasons(report).items())
-    files = f"{console.count(len(report.files))} file{'' if len(report.files) == 1 else 's'}"
+    files = console.count(len(report.files), "file")
     console.say(
-        f"{files}, {console.count(report.rows)} rows, "
+        f"{files}, {console.count(report.rows, 'row')}, "
         f"{console.count(report.rejected)} rejected{f' ({counts})' if counts else ''}, "
         f"{console.duration(report.seconds)}, {speed}"
     )

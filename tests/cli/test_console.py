@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qd_cli import console
+from qd_cli.errors import OutputClosed
 from support.terminal import on_terminal
 
 
@@ -24,6 +28,25 @@ from support.terminal import on_terminal
 def test_times(microseconds: int, text: str) -> None:
     assert console.iso_time(microseconds) == text
     assert console.parse_time(text) == microseconds
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 rows"), (1, "1 row"), (1000, "1,000 rows")])
+def test_counts_of_something(number: int, text: str) -> None:
+    assert console.count(number, "row") == text
+
+
+@pytest.mark.parametrize("tell", [console.say, console.out])
+def test_a_stream_that_nobody_reads_ends_the_command(
+    tell: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unread(io.StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, Unread())
+    with pytest.raises(OutputClosed):
+        tell("something")
 
 
 def test_a_time_without_a_zone_is_utc() -> None:

@@ -192,7 +192,7 @@ def _report(topic: str, meter: Meter, *, json: bool) -> None:
         )
         return
     console.say(
-        f"produced {console.count(meter.acknowledged)} records "
+        f"produced {console.count(meter.acknowledged, 'record')} "
         f"({short_bytes(meter.bytes_sent)}) to {topic} in {console.duration(seconds)}, "
         f"{console.rate(meter.acknowledged / seconds, 'records')}"
     )

@@ -34,7 +34,7 @@ def summary_lines(summary: Summary) -> list[tuple[str, str]]:
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in summary.seconds.items())
     lines = [
         ("trades", where),
-        ("rows imported", f"{count(summary.rows_imported)} in {_markets(summary.markets)}"),
+        ("rows imported", f"{count(summary.rows_imported)} in {count(summary.markets, 'market')}"),
         ("rows rejected", _rejected(summary)),
         ("import rate", rate(summary.import_rows_per_second, "rows")),
         ("market streamed", summary.market),
@@ -44,17 +44,13 @@ def summary_lines(summary: Summary) -> list[tuple[str, str]]:
         ("alerts", f"{count(summary.alerts)} for {summary.market}, complete"),
     ]
     if summary.markets > 1:
-        others = _markets(summary.markets - 1)
+        others = count(summary.markets - 1, "market")
         elsewhere = f"{count(summary.alerts_elsewhere)} so far, in {others}"
         lines.append(("alerts elsewhere", elsewhere))
     lines.append(("time", seconds))
     peaks = summary.peak_memory_bytes.items()
     lines += [(f"peak memory {name}", console.mebibytes(value)) for name, value in peaks]
     return lines
-
-
-def _markets(number: int) -> str:
-    return f"{console.count(number)} market{'s' if number != 1 else ''}"
 
 
 def _rejected(summary: Summary) -> str:
