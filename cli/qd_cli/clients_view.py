@@ -12,7 +12,7 @@ from typing import Any
 
 from qd_cli import console
 from qd_gateway.core.plans import StreamPlan
-from qd_gateway.core.saved import SavedSession
+from qd_gateway.core.saved import SavedSession, SavedStream
 from qd_schemas.enums import ExchangeId
 from qd_schemas.wire import NO_STREAM
 from qd_store import Store
@@ -37,6 +37,8 @@ class StreamRow:
         ``trades``, or the bars' resolution.
     state : str
         ``running`` or ``waiting``.
+    sent : int
+        Rows that were sent, as its gateway saved it some seconds ago.
     """
 
     stream: int
@@ -49,6 +51,7 @@ class StreamRow:
     end: str | None
     pace: float
     state: str
+    sent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +138,12 @@ def _client_row(
         gateway=session.gateway,
         since=_since_text(saved.since_s),
         changed=time_text(session.saved_at),
-        streams=tuple(
-            _stream_row(stream.plan, markets, running=stream.running) for stream in saved.streams
-        ),
+        streams=tuple(_stream_row(stream, markets) for stream in saved.streams),
     )
 
 
-def _stream_row(plan: StreamPlan, markets: Mapping[Market, str], *, running: bool) -> StreamRow:
+def _stream_row(stream: SavedStream, markets: Mapping[Market, str]) -> StreamRow:
+    plan = stream.plan
     return StreamRow(
         stream=plan.ticket,
         stream_id=None if plan.stream_id == NO_STREAM else plan.stream_id,
@@ -152,7 +154,8 @@ def _stream_row(plan: StreamPlan, markets: Mapping[Market, str], *, running: boo
         start=None if plan.start_time is None else console.iso_time(plan.start_time),
         end=None if plan.end_time is None else console.iso_time(plan.end_time),
         pace=plan.pace,
-        state="running" if running else "waiting",
+        state="running" if stream.running else "waiting",
+        sent=stream.sent,
     )
 
 
@@ -183,12 +186,13 @@ def print_clients(found: Sequence[ClientRow]) -> None:
         version = f"{client.version}, proven" if client.is_proven else str(client.version)
         whose = (str(client.client), client.name or "-", version, client.gateway or "none")
         streams = [
-            (str(row.stream), row.market, row.rows, row.state) for row in client.streams
-        ] or [("-", "-", "-", "-")]
+            (str(row.stream), row.market, row.rows, f"{row.sent:,}", row.state)
+            for row in client.streams
+        ] or [("-",) * 5]
         for number, stream in enumerate(streams):
             first = (*whose, client.since or "-") if number == 0 else ("",) * 5
             rows.append((*first, *stream))
-    console.print_table((*columns, "STATE"), rows, right=("CLIENT", "STREAM"))
+    console.print_table((*columns, "SENT", "STATE"), rows, right=("CLIENT", "STREAM", "SENT"))
 
 
 def gateway_json(gateway: Gateway) -> dict[str, Any]:

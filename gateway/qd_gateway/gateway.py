@@ -22,6 +22,8 @@ from qd_gateway.core.limits import (
     END_OFFSET_SECONDS_MAX,
     MAY_ACT_SECONDS,
     PARK_SECONDS_MAX,
+    PROGRESS_SECONDS,
+    PROGRESS_STREAMS_MAX,
     STOP_SECONDS_MAX,
     TICK_SECONDS,
     Limits,
@@ -89,6 +91,7 @@ class Gateway:
         self._stream_ended = asyncio.Event()
         self._parkings: set[asyncio.Task[None]] = set()
         self._timed: dict[int, int] = {}  # slots whose old records are passed over, until where
+        self._progress_at = 0.0  # when it is saved what streams have sent
         self._is_deaf = True  # leases do not run out while no request can arrive
         self._is_ready = False
 
@@ -337,7 +340,11 @@ class Gateway:
         return [plan.ticket for plan in plans if slot_of(plan.client_id) in slots]
 
     def changes(self) -> Sequence[SavedSession | int]:
-        """What is to be saved."""
+        """What is to be saved; from time to time also what streams have sent."""
+        now = time.monotonic()
+        if now >= self._progress_at:
+            self._progress_at = now + PROGRESS_SECONDS
+            self._machine.note_sent(self._streams.sent(PROGRESS_STREAMS_MAX))
         return self._machine.changes()
 
     def unsaved(self, changes: Iterable[SavedSession | int]) -> None:

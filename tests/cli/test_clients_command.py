@@ -55,7 +55,7 @@ BUSY = SavedSession(
     key=bytes(range(32)),
     counter=3,
     offset=9,
-    streams=(SavedStream(PLAN, running=True), SavedStream(BARS, running=False)),
+    streams=(SavedStream(PLAN, running=True, sent=1_234_567), SavedStream(BARS, running=False)),
     since_s=1_700_000_000,
 )
 IDLE = SavedSession(22, 1, 0, 0, None, -1, 10)
@@ -123,6 +123,7 @@ def test_who_is_logged_in(bare_qd: Qd, served: str) -> None:
         "end": None,
         "pace": 0.0,
         "state": "running",
+        "sent": 1_234_567,
     }
     assert (bars["stream_id"], bars["market"], bars["rows"]) == (None, "999", "1d")
     assert (bars["start"], bars["state"]) == ("1970-01-01T00:00:01Z", "waiting")
@@ -130,6 +131,7 @@ def test_who_is_logged_in(bare_qd: Qd, served: str) -> None:
     done = bare_qd("clients")
     lines = [line.split() for line in done.lines]
     assert [line[0] for line in lines] == ["CLIENT", "21", "8", "22"]
+    assert lines[1][-4:] == ["XBTUSD", "trades", "1,234,567", "running"]
     assert BUSY.key is not None
     assert BUSY.key.hex() not in done.out + json.dumps(busy)
 

@@ -324,6 +324,23 @@ def test_a_stream_that_begins_when_another_clients_ends_is_a_change() -> None:
     assert [stream.running for stream in streams[OTHER]] == [True]
 
 
+def test_what_a_stream_has_sent_is_a_change() -> None:
+    gateway = Gateway(Limits(running_per_client=1))
+    gateway.send(ClientLogin(CLIENT))
+    (ticket,) = tickets(gateway.send(start(stream=1)))
+    gateway.send(start(stream=2))  # waits
+    gateway.machine.changes()
+    gateway.machine.note_sent({ticket: 7, ticket + 1: 1, ticket + 2: 1})
+    (saved,) = saved_of(gateway)
+    assert [stream.sent for stream in saved.streams] == [7, 0]
+    gateway.machine.note_sent({ticket: 7})
+    assert gateway.machine.changes() == []
+    gateway.send(ClientLogout(CLIENT))
+    gateway.machine.changes()
+    gateway.machine.note_sent({ticket: 8})
+    assert gateway.machine.changes() == []
+
+
 def test_the_counter_of_signed_requests_is_a_change() -> None:
     gateway, holder = Gateway(), Holder()
     gateway.machine.set_keys({CLIENT: holder.key})
@@ -359,7 +376,9 @@ sessions = st.builds(
     key=st.none() | st.binary(min_size=32, max_size=32),
     counter=st.integers(-1, 2**63 - 1),
     offset=st.integers(-1, 2**62),
-    streams=st.lists(st.builds(SavedStream, plans, st.booleans()), max_size=3).map(tuple),
+    streams=st.lists(
+        st.builds(SavedStream, plans, st.booleans(), st.integers(0, 2**53)), max_size=3
+    ).map(tuple),
     since_s=st.integers(0, 2**40),
 )
 

@@ -134,7 +134,7 @@ async def test_a_version_1_session_goes_on_in_silence(
     assert gateway.stop() == 0
 
 
-async def test_operators_end_streams_and_sessions(
+async def test_operators_see_and_end_streams_and_sessions(
     fluvio_endpoint: str, markets: Markets, gateway: Process, client_id: int
 ) -> None:
     symbol, dsn = markets.ids["XBTUSD"], markets.dsn
@@ -143,6 +143,7 @@ async def test_operators_end_streams_and_sessions(
         await client.begin(symbol, 1)
         await client.begin(symbol, 2)
         await until(lambda: (saved := saved_of(dsn, client_id)) and len(saved.streams) == 2)
+        await until(lambda: (one := saved_of(dsn, client_id)) and all(s.sent for s in one.streams))
         saved = saved_of(dsn, client_id)
         assert saved is not None
         ticket = next(each.plan.ticket for each in saved.streams if each.plan.stream_id == 1)

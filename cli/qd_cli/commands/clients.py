@@ -37,7 +37,7 @@ def list_clients(
 ) -> None:
     """List the clients that are logged in, and their streams.
 
-    Gateways keep this in the database, at most a second old.
+    Gateways keep this in the database, at most a second old, and the rows sent some seconds.
 
     \b
     Examples:

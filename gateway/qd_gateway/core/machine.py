@@ -171,6 +171,10 @@ class GatewayMachine:
         """A stream's task ended; `refused` is what its client must be told, if anything."""
         return self._streaming.on_ended(ticket, refused)
 
+    def note_sent(self, rows: Mapping[int, int]) -> None:
+        """Streams, by their tickets, have sent so many rows: to be saved, for operators."""
+        self._streaming.note_sent(rows)
+
     # --- what the shell decides -------------------------------------------------------
 
     def set_keys(self, keys: Mapping[int, bytes]) -> list[Action]:

@@ -14,10 +14,11 @@ from qd_schemas.enums import DataType, Resolution, UnfinishedBar
 
 @dataclass(frozen=True, slots=True)
 class SavedStream:
-    """A stream as it was asked for, and whether it had begun or waited."""
+    """A stream as it was asked for, whether it had begun or waited, and the rows sent so far."""
 
     plan: StreamPlan
     running: bool
+    sent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ class SavedSession:
 
     def to_json(self) -> str:
         """The session as JSON; its key as hexadecimal text."""
-        streams = [{**asdict(one.plan), "running": one.running} for one in self.streams]
+        streams = [
+            {**asdict(one.plan), "running": one.running, "sent": one.sent} for one in self.streams
+        ]
         key = None if self.key is None else self.key.hex()
         plain = {name: getattr(self, name) for name in _INTEGERS}
         return json.dumps({**plain, "key": key, "streams": streams, "since_s": self.since_s})
@@ -88,4 +91,4 @@ def _stream_of(saved: Mapping[str, Any]) -> SavedStream:
     values["data_type"] = DataType(values["data_type"])
     values["resolution"] = Resolution(values["resolution"])
     values["unfinished"] = UnfinishedBar(values.get("unfinished", UnfinishedBar.INCLUDED))
-    return SavedStream(StreamPlan(**values), bool(saved["running"]))
+    return SavedStream(StreamPlan(**values), bool(saved["running"]), int(saved.get("sent", 0)))

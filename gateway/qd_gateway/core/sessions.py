@@ -16,10 +16,14 @@ NO_COUNTER = -1
 
 @dataclass(slots=True)
 class Running:
-    """A stream that has a place; `acked` is the first row that its client has not taken."""
+    """A stream that has a place.
+
+    `acked` is the first row that its client has not taken, `sent` how many were sent.
+    """
 
     plan: StreamPlan
     acked: int
+    sent: int = 0
     stopping: bool = False
 
 
@@ -85,7 +89,9 @@ class Session:
 
     def saved(self) -> SavedSession:
         """What of it outlives the gateway."""
-        begun = [SavedStream(running.plan, running=True) for running in self.running.values()]
+        begun = [
+            SavedStream(one.plan, running=True, sent=one.sent) for one in self.running.values()
+        ]
         waiting = [SavedStream(plan, running=False) for plan in self.waiting]
         return SavedSession(
             self.client_id,

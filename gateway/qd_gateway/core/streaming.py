@@ -5,7 +5,7 @@ Which of them run at a time is decided by their places.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from qd_gateway.core.actions import AbortStream, Action, AdvanceStream, StopStream
 from qd_gateway.core.limits import Limits
@@ -111,6 +111,16 @@ class Streaming:
         if actions:
             self._sessions.mark(session.client_id)
         return actions + self._fill()
+
+    def note_sent(self, rows: Mapping[int, int]) -> None:
+        """Streams, by their tickets, have sent so many rows."""
+        for ticket, count in rows.items():
+            plan = self.places.running.get(ticket)
+            session = None if plan is None else self._sessions.get(plan.client_id)
+            running = None if session is None else session.running.get(ticket)
+            if session is not None and running is not None and running.sent != count:
+                running.sent = count
+                self._sessions.mark(session.client_id)
 
     def interrupt(self, session: Session) -> list[Action]:
         """End all streams of a session that goes on elsewhere, where they are asked for again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from itertools import islice
 
 from qd_fluvio import FluvioError, TopicNotFound
 from qd_fluvio.logs import FieldLogger, field_logger
@@ -81,6 +82,13 @@ class StreamRunner:
         """End a stream at once."""
         if ticket in self._streams:
             self._streams[ticket][1].cancel()
+
+    def sent(self, most: int) -> dict[int, int]:
+        """The rows that streams have sent, by ticket: of so many, all in their turn."""
+        told = list(islice(self._streams, most))
+        for ticket in told:
+            self._streams[ticket] = self._streams.pop(ticket)
+        return {ticket: self._streams[ticket][0].totals.rows for ticket in told}
 
     async def aclose(self) -> None:
         """Stop all streams and wait until their tasks have ended."""
