@@ -133,9 +133,13 @@ async def test_a_gateway_may_be_killed_and_stopped(
         assert min(trades.resumed, bars.resumed) >= 1
         assert (trades.rows, trades.next_sequence) == (len(rows), len(rows) + 1)
         assert (bars.rows, bars.next_sequence) == (len(expected), len(expected) + 1)
-
+    async with QDClient(endpoint=native(fluvio_endpoint), lease_ms=60_000) as qd:
         trades = qd.trades(symbol, pace=PACE)
-        np.testing.assert_array_equal(await read(trades, gateways.restart_stopped), rows)
+        parts = [await anext(trades)]
+        restarting = asyncio.create_task(gateways.restart_stopped())
+        parts += [part async for part in trades]  # so it is seen at once that it is interrupted
+        await restarting
+        np.testing.assert_array_equal(np.concatenate(parts), rows)
         assert trades.resumed == 1, "it is asked for when the next gateway serves, and then once"
 
 
