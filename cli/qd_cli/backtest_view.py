@@ -92,7 +92,9 @@ async def show_backtest(
             _print(table.heading, kept)
     seconds = max(time.monotonic() - began, 1e-9)
     console.say(
-        f"{table.symbol}: {console.count(summary.trades, 'trade')}, "
+        f"{table.symbol}: {console.count(summary.trades, 'trade')} "
+        f"({console.count(summary.true)} true, "
+        f"{console.count(summary.not_evaluated)} not evaluated), "
         f"{console.count(summary.rises)} rises, {console.count(summary.falls)} falls, "
         f"{console.count(summary.alerts, 'alert')} of {table.model.name} "
         f"({console.rate(summary.trades / seconds, 'trades')})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,8 @@ class Bar:
 
     There is no volume: a sum of floats depends on how the trades were cut into arrays.
     """
+
+    FIELDS: ClassVar = ("open", "high", "low", "close")
 
     open: float
     high: float
@@ -34,7 +37,7 @@ class Bar:
 
     def data(self) -> dict[str, float]:
         """The bar as a data node's numbers."""
-        return {"open": self.open, "high": self.high, "low": self.low, "close": self.close}
+        return dict(zip(self.FIELDS, self.values(), strict=True))
 
     def values(self) -> tuple[float, float, float, float]:
         """Open, high, low, close."""

@@ -94,9 +94,11 @@ class PeriodModel:
                     f"of a trade there are {' and '.join(DATA)}"
                 )
             return
-        known: set[object] = {self.lookback.name} if self.lookback else set()
+        known: dict[object, tuple[str, ...]] = {}
         for scale in self.period.scales:
-            known |= {IndexName.current(scale), IndexName.previous(scale)}
+            known |= {IndexName.current(scale): ("open",), IndexName.previous(scale): Bar.FIELDS}
+        if self.lookback is not None:
+            known[self.lookback.name] = (source.field,)  # whatever `derive` makes
         own = {context.name for context in self.model.contexts}
         if source.context in own:
             return
@@ -105,6 +107,11 @@ class PeriodModel:
             raise BadModel(
                 f"model {self.name!r} reads '{source}', but its context, which rolls by the "
                 f"{self.period.value}, has {names}"
+            )
+        if source.field not in known[source.index]:
+            raise BadModel(
+                f"model {self.name!r} reads '{source}', which there is never; "
+                f"that has {', '.join(known[source.index])}"
             )
 
     @property

@@ -46,6 +46,14 @@ def reads_too_much():
 def wrong_period():
     return PeriodModel("x", Model(2000, up), Period.WEEK)
 
+def misspelt():
+    close = FromContext(Period.DAY.previous, "closed")
+    return PeriodModel("x", Model(2000, rule(lambda price, close=close: price > close)), Period.DAY)
+
+def look_ahead():
+    high = FromContext(Period.MONTH.current, "high")
+    return PeriodModel("x", Model(2000, up), Period.DAY, (high,))
+
 def wrong_id():
     return mine(65_535)
 """
@@ -113,6 +121,8 @@ def test_several_models_of_one_text(mine: str) -> None:
         ("MINE:clash", [], "has a parameter 'policy', which every model has"),
         ("MINE:reads_too_much", [], "reads 'bid'; of a trade there are price and volume"),
         ("MINE:wrong_period", [], "its context, which rolls by the week, has current week"),
+        ("MINE:misspelt", [], "'previous day closed', which there is never; that has open, high"),
+        ("MINE:look_ahead", [], "'current month high', which there is never; that has open"),
         ("MINE:wrong_id", [], "has the id 65535; expected 1 to 65534"),
         ("volatility", ["days=3"], "calm_days is 5 and days is 3"),
         ("volatility", ["times=nan"], "times is nan"),
