@@ -28,6 +28,11 @@ from support.processors import stream_values, summed, trades
 
 pytestmark = pytest.mark.parametrize("client_kind", BOTH_CLIENTS, ids=lambda kind: kind.value)
 
+# Of the file below, in another order for each client: the first is killed at every change.
+PROCESSORS = {
+    ClientKind.OFFICIAL: ("totals", "windows", "bars"),
+    ClientKind.NATIVE: ("windows", "totals", "bars"),
+}
 KILLS_MAX = 4
 LIFE_SECONDS_MAX = 0.6
 SHORT = Limits(send_seconds=3.0, reconnect_seconds=1.0)
@@ -113,10 +118,9 @@ async def until_done(bench: Bench, file: Path, name: str, order: random.Random) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", tried(["totals", "windows"], thoroughly=["totals", "windows", "bars"])
-)
-async def test_killed_at_random_moments(bench: Bench, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("turn", tried([0], thoroughly=[0, 1, 2]))
+async def test_killed_at_random_moments(bench: Bench, tmp_path: Path, turn: int) -> None:
+    name = PROCESSORS[bench.cluster.client][turn]
     file = tmp_path / "slow.py"
     file.write_text(SLOW.replace("PREFIX", bench.name))
     await bench.put(values_of(name))

@@ -235,7 +235,8 @@ async def test_two_runs_of_one_name_never_go_on_together(bench: Bench) -> None:
     done: set[asyncio.Task[Counts]] = set()
     while not done:
         await bench.put(values_of(2))
-        done, _ = await asyncio.wait({first, second}, timeout=0.1, return_when="FIRST_COMPLETED")
+        # Seldom enough for the second to see an end that stays, and begin.
+        done, _ = await asyncio.wait({first, second}, timeout=1.0, return_when="FIRST_COMPLETED")
     stop.set()
     results = await asyncio.gather(first, second, return_exceptions=True)
     ended = [found for found in results if isinstance(found, p.TakenOver)]

@@ -58,6 +58,7 @@ class Process:
     def wait_ready(self) -> dict[str, Any]:
         """What the service wrote into its ready file."""
         if not self._wait_until(self.ready_file.exists):
+            self.kill()  # who does not get it ready has nothing to stop
             raise ServiceDied(f"{self.module} was not ready: {self.log()[-3000:]}")
         found: dict[str, Any] = json.loads(self.ready_file.read_text())
         return found

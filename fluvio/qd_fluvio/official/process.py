@@ -105,6 +105,8 @@ class WorkerProcess:
         popen = getattr(self, "_popen", None)
         if popen is not None and popen.returncode is None:
             popen.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                popen.wait(REAP_SECONDS)  # or it stays behind as a zombie
 
 
 class Worker(asyncio.Protocol):
