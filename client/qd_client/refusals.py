@@ -147,6 +147,10 @@ _REASONS: Final[dict[int, _Meaning]] = {
         RefusedUnknown,
         "the gateway failed by a defect; report it with the lines of the gateway's log",
     ),
+    Reason.TOO_LONG: (
+        ChannelFailed,
+        "a record in this client's name had more than {limit} bytes; send one message in each",
+    ),
 }
 _CLIENT: Final[dict[int, _Meaning]] = {
     ClientErrorType.ALREADY_LOGGED_IN: _REASONS[Reason.ID_IN_USE],

@@ -138,6 +138,7 @@ class Reason(IntEnum):
     NOT_ENCODABLE = 32
     NOT_SENT = 33
     DEFECT = 34
+    TOO_LONG = 35
 
 
 class Signal(IntEnum):

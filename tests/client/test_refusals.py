@@ -36,6 +36,7 @@ DATA_REASONS = {
     Reason.NOT_ENCODABLE: errors.EncodingFailed,
     Reason.NOT_SENT: errors.SendFailed,
     Reason.DEFECT: errors.RefusedUnknown,
+    Reason.TOO_LONG: errors.ChannelFailed,
 }
 
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from qd_gateway.core.actions import Channel, Reply
+from qd_gateway.core.actions import Channel, IgnoreReason, Reply
 from qd_gateway.core.admission import Policy
 from qd_gateway.core.limits import Limits
 from qd_gateway.core.plans import Refusal
@@ -27,7 +27,7 @@ from qd_schemas.messages import (
 )
 from qd_schemas.specs import TokenRule, Version1Rule
 from qd_schemas.wire import NO_COUNT, NO_DETAIL, NO_STREAM
-from support.machines import CLIENT, OTHER, Gateway, Holder, sent, start, tickets
+from support.machines import CLIENT, OTHER, Gateway, Holder, ignored, sent, start, tickets
 
 IN_USE, FAILED, NOT_IN, _ = list(ClientErrorType)[1:]
 BAD_PROOF = LoginProof(CLIENT, 0, 1, bytes(32))
@@ -206,6 +206,33 @@ def test_an_operator_ends_one_stream() -> None:
     assert gateway.machine.end_stream(CLIENT, one) == []
     assert gateway.machine.end_stream(OTHER, one) == []
     assert gateway.machine.on_stream_ended(one, Refusal(error, reason)) == []  # told already
+
+
+def test_a_record_that_is_too_long() -> None:
+    gateway = Gateway(Limits(refusals_per_second=1))
+    record = encode(start()) + bytes(1_024)
+    gateway.send(ClientLogin(CLIENT))
+    answers = [gateway.put(record) for _ in range(3)]
+    assert [ignored(actions) for actions in answers] == [[IgnoreReason.TOO_LONG]] * 3
+    error, reason = DataErrorType.CHANNEL_FAILED, Reason.TOO_LONG
+    told = [DataError(CLIENT, error, NO_STREAM, NO_DETAIL, reason, 1_024)]
+    assert [sent(actions) for actions in answers] == [told, told, []]  # two seconds' worth
+
+
+def test_nobody_else_is_told_of_a_record_that_is_too_long() -> None:
+    gateway = Gateway()
+    gateway.send(ClientLogin(OTHER), 1)
+    for client in (CLIENT, OTHER):  # without a session, and of version 1
+        actions = gateway.put(encode(start(client)) + bytes(1_024))
+        assert (ignored(actions), sent(actions)) == ([IgnoreReason.TOO_LONG], [])
+
+
+def test_who_signs_is_not_told_of_records_that_anybody_may_have_sent() -> None:
+    gateway, holder = Gateway(), Holder()
+    gateway.machine.set_keys({CLIENT: holder.key})
+    gateway.send(holder.proof())
+    actions = gateway.put(holder.sign(start()) + bytes(1_024))
+    assert (ignored(actions), sent(actions)) == ([IgnoreReason.TOO_LONG], [])
 
 
 def test_a_stop_of_everything_names_no_stream_where_it_is_refused() -> None:

@@ -2,7 +2,8 @@
 
 It does no I/O and reads no clock, so any history can be tested. Invariants:
 
-* Bytes that are no request from a client yield one `Ignored` and change nothing.
+* Bytes that are no request from a client yield one `Ignored` and change nothing; where they are
+  too long to be one, whose they seem to be may be told so.
 * A record is handled at most once, and only in a slot that is served here.
 * A refused request yields at most one error, to the client that it names.
 * A client's records never change another client's session or streams, except that a
@@ -24,7 +25,7 @@ from qd_gateway.core.limits import Limits
 from qd_gateway.core.logins import Logins
 from qd_gateway.core.plans import Refusal, StreamPlan
 from qd_gateway.core.rates import Rate
-from qd_gateway.core.replies import client_error, refused, request_error
+from qd_gateway.core.replies import client_error, refused, request_error, too_long
 from qd_gateway.core.requests import Asked, claimed_client, read_request
 from qd_gateway.core.saved import SavedSession
 from qd_gateway.core.sessions import Session, Sessions
@@ -131,7 +132,7 @@ class GatewayMachine:
             return []
         asked = read_request(payload, self._limits.message_bytes)
         if isinstance(asked, Ignored):
-            return [asked]
+            return [asked, *self._too_long(asked, session, now)]
         actions = self._on_request(asked, session, now)
         after = self._sessions.get(asked.request.client_id)
         if after is not None:
@@ -328,6 +329,19 @@ class GatewayMachine:
         limit = self._limits.requests_per_second
         refusal = Refusal(DataErrorType.CHANNEL_FAILED, Reason.TOO_FAST, limit)
         return request_error(asked, session.number, refusal)
+
+    def _too_long(self, ignored: Ignored, session: Session | None, now: float) -> list[Action]:
+        """Tell a client that its record was too long to be read.
+
+        Not one who signs, as anybody may have sent it; and version 1 has no word for it.
+        """
+        if ignored.reason is not IgnoreReason.TOO_LONG or session is None:
+            return []
+        if session.key or session.version == 1:
+            return []
+        if not self._refusals.take(session.client_id, now):
+            return []
+        return [too_long(session.client_id, session.number, self._limits.message_bytes)]
 
     # --- returns and ends -------------------------------------------------------------
 

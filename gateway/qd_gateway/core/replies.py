@@ -6,7 +6,7 @@ from qd_gateway.core.actions import Channel, Reply
 from qd_gateway.core.plans import Refusal, StreamPlan
 from qd_gateway.core.requests import Asked
 from qd_schemas.codec import encode
-from qd_schemas.enums import ClientErrorType, EndReason, Reason
+from qd_schemas.enums import ClientErrorType, DataErrorType, EndReason, Reason
 from qd_schemas.messages import (
     ClientError,
     DataError,
@@ -64,6 +64,12 @@ def request_error(asked: Asked, session: int, refusal: Refusal) -> Reply:
     stream_id: int = getattr(request, "stream_id", NO_STREAM)
     about = (request.client_id, stream_id, request.TEMPLATE)
     return _data_error(about, session, refusal, asked.version)
+
+
+def too_long(client_id: int, session: int, limit: int) -> Reply:
+    """A record in a client's name was too long to be read."""
+    refusal = Refusal(DataErrorType.CHANNEL_FAILED, Reason.TOO_LONG, limit)
+    return _data_error((client_id, NO_STREAM, NO_DETAIL), session, refusal, VERSION)
 
 
 def _data_error(about: tuple[int, int, int], session: int, refusal: Refusal, version: int) -> Reply:
