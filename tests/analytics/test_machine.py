@@ -57,15 +57,16 @@ def test_states_that_fail_fire_nothing() -> None:
     assert not fired
 
 
-def test_an_action_that_fails_is_recorded() -> None:
-    def fails(record: object) -> None:
+def test_an_action_or_a_guard_that_fails_is_recorded() -> None:
+    def fails(*_: object) -> bool:
         raise RuntimeError("no contact")
 
-    firing = CausalStateMachine([(state("a", 0.9), CausalAction(fails))]).evaluate("a")
-    assert (firing.fired, firing.error) == (
-        False,
-        "the action of 'a' raised RuntimeError: no contact",
-    )
+    pairs = [(state("a", 0.9), CausalAction(fails))]
+    for guards, who in (((), "action of 'a'"), ([Guard("a is on", fails)], "guard 'a is on'")):
+        firing = CausalStateMachine(pairs, guards).evaluate("a")
+        said = f"the {who} raised RuntimeError: no contact"
+        assert (firing.fired, firing.error) == (False, said)
+        assert firing.explain().startswith(f"state 'a' failed: {said}\n")
 
 
 def test_all_states_are_evaluated_before_the_first_action() -> None:

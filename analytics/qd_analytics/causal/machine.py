@@ -105,7 +105,7 @@ class Firing:
     def explain(self) -> str:
         """In words: what the state said, and what became of its action."""
         if self.error is not None:
-            end = f"no action: {self.error}"
+            end = f"failed: {self.error}"
         elif self.refused is not None:
             end = f"refused: {self.refused}"
         else:
@@ -202,12 +202,15 @@ class CausalStateMachine:
             return Firing(state.id, record, error=record.reason(0))
         if record.state is not State.TRUE:
             return Firing(state.id, record)
+        asked = ""
         try:
             for guard in self._guards:
+                asked = f"the guard {guard.description!r}"
                 if not guard.allows(state, action, record):
                     return Firing(state.id, record, refused=guard.description)
+            asked = f"the action of {state.id!r}"
             result = action.function(record)
         except Exception as error:  # guards and actions are users' code
-            told = f"{type(error).__name__}: {error}"
-            return Firing(state.id, record, error=f"the action of {state.id!r} raised {told}")
+            told = f"{asked} raised {type(error).__name__}: {error}"
+            return Firing(state.id, record, error=told)
         return Firing(state.id, record, fired=True, result=result)
