@@ -94,6 +94,9 @@ async def everything(csv: Path, folder: Path, external: dict[str, str]) -> None:
 
 def main() -> None:
     """Measure in a temporary folder, or soak."""
+    if sys.argv[1:2] in (["-h"], ["--help"]):
+        print(__doc__)
+        return
     if sys.argv[1:2] == ["soak"]:
         paths = os.pathsep.join([str(SOAK), *filter(None, sys.path)])
         command = [sys.executable, "-m", "soak", *sys.argv[2:]]
