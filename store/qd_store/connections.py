@@ -85,6 +85,11 @@ def translated(error: psycopg.Error) -> StoreError:
             f"this role may not do that ({text}): connect as another, or have a superuser run "
             "`qd db roles`"
         )
+    if isinstance(error, psycopg.errors.DiskFull):
+        return QueryFailed(
+            f"the database's disk is full ({text}): make room there, or enlarge its volume "
+            "(docs/deploy.md), then do it again; what the tables have, they keep"
+        )
     if isinstance(error, psycopg.OperationalError) and lost(error.sqlstate):
         return ConnectionLost(f"the database connection was lost ({text}): try again")
     return QueryFailed(f"the database refused a statement: {text}")
