@@ -23,7 +23,7 @@ _NOT_READY = (ConnectionLost, "it may not be ready, or its leader changed: try a
 REFUSALS: dict[int, tuple[type[FluvioError], str]] = {
     ErrorCode.TOPIC_ALREADY_EXISTS: (TopicExists, "take another name or allow the existing one"),
     ErrorCode.TOPIC_INVALID_NAME: (InvalidTopicName, "use 1 to 63 of a-z, 0-9 and hyphens"),
-    ErrorCode.TOPIC_NOT_FOUND: (TopicNotFound, "check its name, or create it"),
+    ErrorCode.TOPIC_NOT_FOUND: (TopicNotFound, "check its name"),
     ErrorCode.TOPIC_DELETED: (TopicDeleted, "create it anew, or use another"),
     ErrorCode.OFFSET_OUT_OF_RANGE: (OffsetOutOfRange, "start within the partition"),
     ErrorCode.OFFSET_EVICTED: (OffsetOutOfRange, "start within the partition"),
