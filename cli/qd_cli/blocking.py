@@ -55,13 +55,14 @@ async def run_blocking(verb: str, work: Callable[[Meter], T], *, hidden: bool) -
     """
     meter = Meter()
     thread = asyncio.ensure_future(asyncio.to_thread(work, meter))
+    # Who is cancelled again while it stops does not see how it ends.
+    thread.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     try:
         async with beside(_show(verb, meter, hidden=hidden)):
             return await asyncio.shield(thread)
     except asyncio.CancelledError:
         meter.stop.set()
         await asyncio.wait({thread})
-        thread.exception()
         raise
 
 

@@ -155,10 +155,11 @@ async def _in_thread(work: Work) -> ImportReport:
     """Run an import; being cancelled stops it."""
     stop = threading.Event()
     thread = asyncio.ensure_future(asyncio.to_thread(work, stop))
+    # Who is cancelled again while it stops does not see how it ends.
+    thread.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     try:
         return await asyncio.shield(thread)
     except asyncio.CancelledError:
         stop.set()
         await asyncio.wait({thread})
-        thread.exception()
         raise
