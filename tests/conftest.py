@@ -11,6 +11,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -76,4 +77,9 @@ def database_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     folder = tmp_path_factory.mktemp("database")
     with running("qd_store.embedded", "--data", str(folder / "data"), folder=folder) as ready:
-        yield str(ready["dsn"])
+        dsn = str(ready["dsn"])
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            # Nobody needs what is in it after a power cut; tests that kill servers have their own.
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
+        yield dsn

@@ -14,6 +14,7 @@ from qd_cli.alerts import AlertRow
 from qd_cli.demo.lines import ALERTS_WHOLE, PlainView
 from qd_cli.errors import ExitCode
 from qd_cli.generate import generate_market
+from support.effort import tried
 from support.reference import rises, trades_of
 from support.stacks import until_nothing_left
 
@@ -93,7 +94,9 @@ def test_plain_lines_show_the_first_alerts_and_few_of_many(
     assert "--json prints all" in lines[ALERTS_WHOLE]
 
 
-@pytest.mark.parametrize("text", ["", "this,is,no\ntrade,at,all\n"])
+@pytest.mark.parametrize(
+    "text", tried(["this,is,no\ntrade,at,all\n"], thoroughly=["this,is,no\ntrade,at,all\n", ""])
+)
 def test_data_without_trades(tmp_path: Path, text: str) -> None:
     path = tmp_path / "EMPTY.csv"
     path.write_text(text)

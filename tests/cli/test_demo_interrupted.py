@@ -17,7 +17,7 @@ DEMO = ["-m", "qd_cli", "demo", "--markets", "2", "--trades", "30000"]
 SOME = ["starting the database", "importing", "streaming", "stopping everything"]
 MOMENTS = tried(
     SOME,
-    thoroughly=[*SOME, "broker    ready", "writing generated data", "waiting until the analytics"],
+    thoroughly=[*SOME, "writing generated data", "waiting until the analytics"],
 )
 
 
@@ -38,7 +38,9 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path, moment: str) -> None:
     with on_terminal(DEMO, {"TMPDIR": str(tmp_path)}) as terminal:
         terminal.until(moment)
         terminal.press(CTRL_C)
-        assert terminal.wait() == 128 + signal.SIGINT
+        code = terminal.wait()
+        # Everything may have stopped, and the demo be over, by the time it comes.
+        assert code == 128 + signal.SIGINT or (moment, code) == ("stopping everything", 0)
         check_usable(terminal)
     check_clean(tmp_path)
 
@@ -56,7 +58,7 @@ def test_ctrl_c_twice_leaves_nothing(tmp_path: Path) -> None:
 
 def test_sigterm_leaves_nothing(tmp_path: Path) -> None:
     with on_terminal(DEMO, {"TMPDIR": str(tmp_path)}) as terminal:
-        terminal.until("importing")
+        terminal.until("broker    ready")
         terminal.popen.send_signal(signal.SIGTERM)
         assert terminal.wait() == 128 + signal.SIGTERM
         check_usable(terminal)
@@ -65,7 +67,7 @@ def test_sigterm_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_closed_window_leaves_nothing(tmp_path: Path) -> None:
     with on_terminal(DEMO, {"TMPDIR": str(tmp_path)}) as terminal:
-        terminal.until("importing")
+        terminal.until("broker    ready")
         terminal.hang_up()
         assert terminal.popen.wait(60) == 128 + signal.SIGHUP
     check_clean(tmp_path)

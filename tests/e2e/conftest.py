@@ -22,7 +22,14 @@ from support.ports import free_port
 @pytest.fixture
 async def system(tmp_path: Path) -> AsyncIterator[System]:
     """A fresh system; all of it ends with the test."""
-    stack = Supervisor(StateFolder(tmp_path / "stack"), qd_parts())
+    async with running_system(tmp_path) as found:
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def running_system(folder: Path) -> AsyncIterator[System]:
+    """A system in a folder while the block runs."""
+    stack = Supervisor(StateFolder(folder / "stack"), qd_parts())
     external = {name: os.environ[name] for name in (FLUVIO, DATABASE) if name in os.environ}
     if (
         FLUVIO in external
@@ -36,6 +43,6 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
         ports = {part: free_port() for part in ("database", "broker", "symdb")}
         choices = Choices(external=external, ports=ports, die_with_starter=True)
         try:
-            yield System(tmp_path, stack, choices, await stack.up(choices))
+            yield System(folder, stack, choices, await stack.up(choices))
         finally:
             await stack.down()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import pytest_asyncio
 
+from e2e.conftest import running_system
 from e2e.system import System
 from qd_cli.generate import generate_market
 from qd_schemas.arrays import Rows
@@ -18,6 +21,13 @@ pytestmark = pytest.mark.slow
 
 ORACLE = ("XBTCAD", "XBTSEK")
 GENERATED_TRADES = 40_000
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    """One for all tests here, each of which brings markets of its own."""
+    async with running_system(tmp_path_factory.mktemp("system")) as found:
+        yield found
 
 
 def exactly(trades: list[Trade]) -> list[tuple[int, int, float, float]]:
