@@ -68,7 +68,7 @@ def chart_lines(chart: Chart, rows: int = ROWS_MAX) -> list[Text]:
     lines = [Text.assemble((chart.title, "bold"), (kind, "dim"))]
     for number, cells in enumerate(_grid(chart, rows, scale)):
         label = console.number(ticks[number]) if number in ticks else ""
-        line = Text(f"{label:>{_AXIS - 2}} {'┤' if label else '│'}", style="dim")
+        line = Text.assemble((f"{label:>{_AXIS - 2}} {'┤' if label else '│'}", "dim"))
         for cell in cells:
             line.append(cell, style=_STYLES.get(cell, ""))
         lines.append(line)
@@ -124,9 +124,10 @@ def _grid(chart: Chart, rows: int, scale: Scale) -> list[list[str]]:
 def _times(chart: Chart) -> Text:
     from rich.text import Text
 
-    begin, end = (console.iso_time(time)[:16] for time in (chart.start, chart.end - 1))
+    size = 16 if chart.columns > 2 * 16 else 10  # to the minute, or the day
+    begin, end = (console.iso_time(time)[:size] for time in (chart.start, chart.end - 1))
     gap = max(chart.columns - len(begin) - len(end), 1)
-    return Text(f"{' ' * _AXIS}{begin}{' ' * gap}{end}", style="dim")
+    return Text(f"{begin}{' ' * gap}{end}".rjust(_AXIS + chart.columns), style="dim")
 
 
 def _legend(chart: Chart) -> Iterator[Text]:

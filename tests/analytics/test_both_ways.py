@@ -148,8 +148,8 @@ def test_generated_markets_through_a_crash_and_a_model_that_fails(
         }
     for symbol, rows in markets.items():
         before = in_arrays(rows[:1_000], "support.models:above_mean").rises
-        found = [(sequence, price) for _, sequence, price in told[(symbol, "tiring")]]
-        assert found == [(sequence, price) for sequence, _, price in before]
+        alerts = [(sequence, price) for _, sequence, price in told[(symbol, "tiring")]]
+        assert alerts == [(sequence, price) for sequence, _, price in before]
     assert all(len(alerts) > 3 for alerts in told.values())
     assert len(told) >= 2 * len(choose_all(models))
     assert "model tiring failed at trade 1001 " in log

@@ -80,7 +80,8 @@ def test_no_line_is_wider_than_the_chart(columns: int) -> None:
     chart = Chart("walk", run.chosen.model.level_names, first, last + 1, columns)
     chart.add(run.evaluate(rows))
     lines = shown(chart)
-    assert max(map(len, lines[1:9])) <= 14 + columns
+    assert max(map(len, lines[1:10])) <= 14 + columns
+    assert lines[9].split()[0] == ("2021-11-05" if columns == 20 else "2021-11-05T07:54")
     legend = lines[10:]
     assert max(map(len, legend)) <= 14 + columns
     words = ("price", "previous week open", "current week open", "rose (", "fell (")
