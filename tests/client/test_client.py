@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -63,6 +64,44 @@ async def test_trades_arrive_to_the_last_digit(fluvio_endpoint: str, markets: Ma
     async with QDClient(endpoint=fluvio_endpoint) as qd:
         for symbol, rows in markets.trades.items():
             np.testing.assert_array_equal(await whole(qd.trades(markets.ids[symbol])), rows)
+
+
+class Told(logging.Handler):
+    """Sets an event when a line with some words is logged."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self._words = words
+        self.event = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._words in record.getMessage():
+            self.event.set()
+
+
+async def test_what_is_said_of_no_stream_ends_none(fluvio_endpoint: str, markets: Markets) -> None:
+    """Anybody may send records in the name of a client without a token, too long ones as well."""
+    told, log = Told("had more than 1,024 bytes"), logging.getLogger("qd_client.session")
+    log.addHandler(told)
+    try:
+        async with (
+            QDClient(endpoint=fluvio_endpoint) as qd,
+            connect(fluvio_endpoint) as fluvio,
+            aclosing(qd.trades(markets.ids["XBTUSD"], pace=1e-9)) as stream,
+        ):
+            await anext(stream)
+            waiting = asyncio.ensure_future(anext(stream))
+            producer = await fluvio.producer(CONTROL)
+            await producer.send(encode(StartData(qd.client_id, 1, 1, 0, 3)) + bytes(1_024))
+            await producer.flush()
+            said = asyncio.create_task(told.event.wait())
+            await asyncio.wait([said, waiting], return_when=asyncio.FIRST_COMPLETED)
+            assert not waiting.done()
+            for task in (said, waiting):
+                task.cancel()
+            await asyncio.wait([said, waiting])
+    finally:
+        log.removeHandler(told)
 
 
 async def test_daily_bars(fluvio_endpoint: str, markets: Markets) -> None:
