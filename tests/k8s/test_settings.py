@@ -16,7 +16,7 @@ from qd_schemas.enums import ServiceId
 from qd_schemas.settings import table
 from qd_schemas.settings.parts import Readable
 from qd_schemas.specs import AnalyticsSettings, GatewaySettings, SymdbServiceSettings
-from support.manifests import OVERLAYS, VARIANTS, Container, Pod, Rendered, quantity, rendered
+from support.manifests import K8S, OVERLAYS, VARIANTS, Container, Pod, Rendered, quantity, rendered
 
 SERVICES: Final[Mapping[str, tuple[ServiceId, type[Readable]]]] = {
     "gateway": (ServiceId.QDGW, GatewaySettings),
@@ -193,3 +193,11 @@ def test_the_files_that_the_database_is_given_are_there(variant: str) -> None:
     assert set(named) <= files
     assert "/etc/qd" in container.mounts
     assert container.env["PGDATA"].startswith("/var/lib/postgresql/")
+
+
+def test_what_an_overlay_says_of_its_brokers_goes_before_its_components() -> None:
+    overlay = (K8S / "overlays" / "production" / "cluster.env").read_text()
+    said = dict(line.split("=") for line in overlay.splitlines() if not line.startswith("#"))
+    for variant in ("production", "production with all"):
+        (container,) = rendered(variant).pod("gateway").containers
+        assert said.items() <= dict(container.env).items()
