@@ -16,6 +16,7 @@ from qd_client.local import (
     PartRecord,
     StackRecord,
     Surroundings,
+    _warn,
     identify,
     is_alive,
     read_record,
@@ -86,6 +87,7 @@ def test_a_misspelt_setting_is_told_once(
     state: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(state)
+    _warn.cache_clear()
     monkeypatch.setenv("QD_CLIENTID", "21")
     for _ in range(2):
         assert surroundings().client_id is None
