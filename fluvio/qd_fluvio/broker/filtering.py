@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from qd_fluvio.broker.errors import DamagedRecords, OffsetEvicted
-from qd_fluvio.broker.segment import Portion
+from qd_fluvio.broker.readable import ReadableLog
 from qd_fluvio.broker.transform import Transform
 from qd_fluvio.errors import WireError
 from qd_fluvio.wire.records import Batch, iter_batches
@@ -24,22 +24,8 @@ if TYPE_CHECKING:
 _READ_BYTES = 1 << 20
 
 
-class FilteredLog(Protocol):
+class FilteredLog(ReadableLog, Protocol):
     """The partition that is written to."""
-
-    @property
-    def start_offset(self) -> int:
-        """The first offset that can be read."""
-
-    @property
-    def end_offset(self) -> int:
-        """The next offset to be written."""
-
-    async def prepare(self, offset: int) -> None:
-        """Make a read at `offset` quick."""
-
-    def read(self, offset: int, max_bytes: int) -> Portion:
-        """Whole batches from the one that holds `offset` on."""
 
     def check(self, records: memoryview) -> list[Batch]:
         """The batches, if they can be appended."""

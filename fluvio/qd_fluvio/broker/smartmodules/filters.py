@@ -12,7 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from qd_fluvio.broker.smartmodules.lookback import Log, look_back
+from qd_fluvio.broker.readable import ReadableLog
+from qd_fluvio.broker.smartmodules.lookback import look_back
 from qd_fluvio.broker.smartmodules.runner import ModuleRunner, RunningChain
 from qd_fluvio.broker.smartmodules.transform import stored
 from qd_fluvio.errors import TopicNotFound
@@ -22,7 +23,7 @@ from qd_fluvio.wire.smartmodules import FilterKind, Invocation, Lookback, Stored
 _VERSION = 25  # of the modules' inputs and outputs; no request says one
 
 
-class WritableLog(Log, Protocol):
+class WritableLog(ReadableLog, Protocol):
     """A partition that can be written to."""
 
     deleted: bool

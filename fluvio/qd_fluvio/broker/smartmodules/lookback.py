@@ -5,9 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
-from qd_fluvio.broker.segment import Portion
+from qd_fluvio.broker.readable import ReadableLog
 from qd_fluvio.broker.smartmodules.chain import Chain
 from qd_fluvio.broker.smartmodules.errors import ModuleFailed, look_back_failed
 from qd_fluvio.broker.smartmodules.limits import LOOKBACK_BYTES_MAX, SCAN_BYTES_MAX
@@ -23,25 +22,7 @@ from qd_fluvio.wire.records import Batch, iter_batches, open_records
 from qd_fluvio.wire.smartmodules import Lookback
 
 
-class Log(Protocol):
-    """What is read of a partition."""
-
-    @property
-    def start_offset(self) -> int:
-        """The first offset that can be read."""
-
-    @property
-    def end_offset(self) -> int:
-        """The next offset to be written."""
-
-    async def prepare(self, offset: int) -> None:
-        """Make a read at `offset` quick."""
-
-    def read(self, offset: int, max_bytes: int) -> Portion:
-        """Whole batches from the one that holds `offset` on."""
-
-
-async def look_back(chain: RunningChain, log: Log, now_ms: Callable[[], int]) -> None:
+async def look_back(chain: RunningChain, log: ReadableLog, now_ms: Callable[[], int]) -> None:
     """Show every module of the chain the records that it wants to see.
 
     Parameters
@@ -67,7 +48,7 @@ async def look_back(chain: RunningChain, log: Log, now_ms: Callable[[], int]) ->
             await chain.run(partial(_show, index=index, data=data, first=first, since_ms=since_ms))
 
 
-def _first_offset(log: Log, lookback: Lookback, since_ms: int | None) -> int:
+def _first_offset(log: ReadableLog, lookback: Lookback, since_ms: int | None) -> int:
     """Where the wanted records begin, or a little before."""
     start, end = log.start_offset, log.end_offset
     if lookback.last or since_ms is None:
@@ -80,11 +61,11 @@ def _first_offset(log: Log, lookback: Lookback, since_ms: int | None) -> int:
     return _batch(log, found - 1).base_offset if found > start else found
 
 
-def _batch(log: Log, offset: int) -> Batch:
+def _batch(log: ReadableLog, offset: int) -> Batch:
     return next(iter_batches(log.read(offset, 1).records))
 
 
-def _read(log: Log, offset: int) -> list[memoryview]:
+def _read(log: ReadableLog, offset: int) -> list[memoryview]:
     """All batches from that offset on."""
     parts: list[memoryview] = []
     end = log.end_offset
