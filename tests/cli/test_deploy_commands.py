@@ -229,6 +229,18 @@ def test_what_makes_no_sense(
     assert expected in done.err
 
 
+def test_an_import_from_a_volume_that_is_not_there(bare_qd: Qd, kubectl: Standin) -> None:
+    kubectl.has("deployments,configmaps", items=ready(embedded()))
+    kubectl.on("kustomize", out=documents(rendered("import-volume").objects))
+    kubectl.on("get", "persistentvolumeclaim")
+    done = bare_qd("deploy", "import", "a.zip", "--claim", "mine")
+    assert (done.code, "there is no volume claim mine in namespace qd" in done.err) == (1, True)
+    assert not kubectl.calls("apply")
+    kubectl.on("get", "persistentvolumeclaim", out='{"metadata": {"name": "mine"}}')
+    assert bare_qd("deploy", "import", "a.zip", "--claim", "mine", "--detach").code == 0
+    assert kubectl.calls("apply")
+
+
 def test_without_kubectl(bare_qd: Qd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))

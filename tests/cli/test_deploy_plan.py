@@ -24,7 +24,7 @@ from qd_cli.deploy.plan import (
     with_mark,
     with_marks,
 )
-from qd_cli.deploy.pods import import_job, shell_pod, volume_paths
+from qd_cli.deploy.pods import claims_of, import_job, shell_pod, volume_paths
 from qd_cli.deploy.reaching import (
     SecretFile,
     Service,
@@ -404,8 +404,7 @@ def test_the_imports_job() -> None:
     assert spec["containers"][0]["args"][0] == "import"
     assert spec["containers"][0]["args"][-2:] == ["--parallel=4", "/data/a.zip"]
     assert "--parallel=2" not in spec["containers"][0]["args"]
-    claims = [each["persistentVolumeClaim"] for each in spec["volumes"] if each["name"] == "data"]
-    assert [each["claimName"] for each in claims] == ["mine"]
+    assert claims_of([job]) == ["mine"]
     assert volume_paths(["a/b.csv", "/data/c", "/"]) == ["/data/a/b.csv", "/data/c", "/data"]
     with pytest.raises(RequestRefused, match="without"):
         volume_paths(["../etc"])

@@ -11,12 +11,13 @@ from typing import Final
 
 from qd_cli import console
 from qd_cli.deploy.explaining import Problem
-from qd_cli.deploy.kubectl import Kubectl
+from qd_cli.deploy.kubectl import Json, Kubectl
 from qd_cli.deploy.log_lines import Fresh, lines_of, readable
 from qd_cli.deploy.manifests import OnTop, manifests_folder, objects_of, render
 from qd_cli.deploy.names import GATEWAY, SELECTOR
 from qd_cli.deploy.observing import Part
 from qd_cli.deploy.pods import (
+    claims_of,
     deployments,
     import_job,
     is_bucket,
@@ -58,7 +59,7 @@ async def start(kubectl: Kubectl, wanted: ImportWanted) -> str:
     Raises
     ------
     RequestRefused
-        The paths make no sense together, or nothing is deployed.
+        The paths make no sense together, nothing is deployed, or there is no such claim.
     """
     from_bucket = {is_bucket(path) for path in wanted.paths}
     if len(from_bucket) != 1:
@@ -81,8 +82,18 @@ async def start(kubectl: Kubectl, wanted: ImportWanted) -> str:
     objects = objects_of(await render(folder / "jobs" / kind, top))
     paths = list(wanted.paths) if from_bucket == {True} else volume_paths(wanted.paths)
     job = import_job(objects, paths, wanted.options, wanted.claim)
+    await _require_claims(kubectl, job)
     await kubectl.apply(job)
     return job_name(job)
+
+
+async def _require_claims(kubectl: Kubectl, objects: Sequence[Json]) -> None:
+    for name in claims_of(objects):
+        if "metadata" not in await kubectl.get("persistentvolumeclaim", name):
+            raise RequestRefused(
+                f"there is no volume claim {name} in namespace {kubectl.namespace} of context "
+                f"{kubectl.context}: make it, or name another with --claim (docs/deploy.md)"
+            )
 
 
 async def follow(kubectl: Kubectl, name: str) -> None:

@@ -156,6 +156,14 @@ def _for_paths(
     return job
 
 
+def claims_of(objects: Sequence[Json]) -> list[str]:
+    """The volume claims that Jobs among objects need."""
+    jobs = [each for each in objects if kind_of(each) == "Job"]
+    volumes = [each for job in jobs for each in job["spec"]["template"]["spec"]["volumes"]]
+    found = [each["persistentVolumeClaim"] for each in volumes if "persistentVolumeClaim" in each]
+    return [each["claimName"] for each in found]
+
+
 def job_name(objects: Sequence[Json]) -> str:
     """The name of the one Job among objects."""
     for thing in objects:
