@@ -70,6 +70,15 @@ SymdbOption = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines for scripts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Exchange = Annotated[str, typer.Option("--exchange", metavar="NAME", help="The exchange.")]
+Symbol = Annotated[
+    str, typer.Argument(metavar="SYMBOL", help="The market, such as XBTCAD, or XBT/CAD.")
+]
+Start = Annotated[
+    str | None, typer.Option("--start", metavar="TIME", help="From this ISO time (UTC) on.")
+]
+End = Annotated[
+    str | None, typer.Option("--end", metavar="TIME", help="Before this ISO time (UTC).")
+]
 
 
 Topic = Annotated[

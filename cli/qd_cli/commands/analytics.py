@@ -15,10 +15,13 @@ from qd_cli.errors import RequestRefused
 from qd_cli.interrupts import Interrupts
 from qd_cli.options import (
     DatabaseOption,
+    End,
     Exchange,
     FluvioOption,
     Json,
+    Start,
     State,
+    Symbol,
     SymdbOption,
     targets,
 )
@@ -37,9 +40,6 @@ def _shipped(incomplete: str) -> list[str]:
     return [name for name in SHIPPED if name.startswith(incomplete)]
 
 
-Symbol = Annotated[
-    str, typer.Argument(metavar="SYMBOL", help="The market, such as XBTCAD, or XBT/CAD.")
-]
 ModelOption = Annotated[
     str,
     typer.Option(
@@ -52,12 +52,6 @@ ModelOption = Annotated[
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="A setting of it; may be repeated."),
-]
-Start = Annotated[
-    str | None, typer.Option("--start", metavar="TIME", help="From this ISO time (UTC) on.")
-]
-End = Annotated[
-    str | None, typer.Option("--end", metavar="TIME", help="Before this ISO time (UTC).")
 ]
 
 

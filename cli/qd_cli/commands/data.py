@@ -11,10 +11,13 @@ from qd_cli import console
 from qd_cli.errors import CliError, RequestRefused
 from qd_cli.interrupts import Interrupts
 from qd_cli.options import (
+    End,
     Exchange,
     FluvioOption,
     Json,
+    Start,
     State,
+    Symbol,
     SymdbOption,
     targets,
 )
@@ -71,19 +74,13 @@ def symbols(
 
 
 def stream(
-    symbol: Annotated[
-        str, typer.Argument(metavar="SYMBOL", help="The market, such as XBTCAD, or XBT/CAD.")
-    ],
+    symbol: Symbol,
     bars: Annotated[
         str | None,
         typer.Option(metavar="RESOLUTION", help="Bars of 1m 5m 15m 30m 1h 1d 1M or 1y."),
     ] = None,
-    start: Annotated[
-        str | None, typer.Option(metavar="TIME", help="From this ISO time (UTC) on.")
-    ] = None,
-    end: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Before this ISO time (UTC).")
-    ] = None,
+    start: Start = None,
+    end: End = None,
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="At most so many rows.")
     ] = None,

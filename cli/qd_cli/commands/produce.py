@@ -27,6 +27,17 @@ if TYPE_CHECKING:
 
 _SHOW_SECONDS = 0.2
 
+Partition = Annotated[
+    int | None,
+    typer.Option(
+        "--partition",
+        "-p",
+        min=0,
+        metavar="N",
+        help="Where all go (default: by key, else in turn).",
+    ),
+]
+
 
 def produce(
     topic: Topic,
@@ -45,16 +56,7 @@ def produce(
         bool,
         typer.Option("--json-lines", help="Lines as `qd consume --output json` writes them."),
     ] = False,
-    partition: Annotated[
-        int | None,
-        typer.Option(
-            "--partition",
-            "-p",
-            min=0,
-            metavar="N",
-            help="Where all go (default: by key, else in turn).",
-        ),
-    ] = None,
+    partition: Partition = None,
     compression: Annotated[
         str, typer.Option(metavar="KIND", help="none, gzip, snappy, lz4 or zstd.")
     ] = "none",
