@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -306,7 +307,9 @@ def test_a_broker_that_dies_while_producing(
         process.stdin.close()
         error = process.stderr.read().decode()
     assert process.returncode == ExitCode.FAILED
-    assert "1 of 2 records that were sent are acknowledged" in error
-    assert "go on with record 2" in error
+    # The consumer may have the first record before the producer has its acknowledgement.
+    told = re.search(r"([01]) of 2 records that were sent are acknowledged: go on .* (\d)", error)
+    assert told is not None
+    assert int(told[2]) == int(told[1]) + 1
     assert "Traceback" not in error
     broker.close()
