@@ -10,8 +10,9 @@ import inspect
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from concurrent.futures import CancelledError, Future, wait
-from typing import Any, TypeVar
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
 
 from qd_client.errors import UsageError
 
@@ -52,18 +53,15 @@ class LoopThread:
             work.close()
             raise
         call = _Call(work)
-        self._calls.add(call)
         try:
+            self._calls.add(call)
             self._tell(lambda: call.end() if self._closed else call.begin())
-            while not wait([call], timeout=LOOK_SECONDS).done:
-                pass  # Python does not see a Ctrl-C that comes just as it begins to wait
+            call.wait()
             return call.result()
-        except CancelledError:
-            raise UsageError("the client was closed while this call waited") from None
         finally:
-            if not call.done():  # the wait was interrupted
+            if not call.is_done:  # the wait was interrupted
                 self._tell(call.end)
-                wait([call])
+                call.wait()
             self._calls.discard(call)
 
     def iterate(self, values: AsyncGenerator[T, None]) -> Generator[T, None, None]:
@@ -84,7 +82,9 @@ class LoopThread:
         if self._closed:
             return
         self._closed = True
-        asyncio.run_coroutine_threadsafe(_end_others(), self._loop).result()
+        ending = _Call(_end_others())
+        self._loop.call_soon_threadsafe(ending.begin)
+        ending.wait()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -117,18 +117,28 @@ class LoopThread:
             raise UsageError("called from a coroutine; use the asynchronous client there")
 
 
-class _Call(Future[T]):
-    """A coroutine that runs in a loop, and how it ended."""
+class _Call(Generic[T]):
+    """A coroutine that runs in a loop, and how it ended.
+
+    A Ctrl-C may come anywhere in the waiting thread, so nothing there holds a lock of Python's
+    own: the futures of `concurrent` would keep theirs, and the loop would wait for it for ever.
+
+    Attributes
+    ----------
+    is_done : bool
+        True once nothing of it runs any more.
+    """
 
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:
-        super().__init__()
         self._work = work
         self._task: asyncio.Task[T] | None = None
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self.is_done = False
 
     def begin(self) -> None:
         """Run the coroutine, in the loop's thread."""
         self._task = asyncio.get_running_loop().create_task(self._work)
-        self._task.add_done_callback(self._settle)
+        self._task.add_done_callback(lambda _: self._settle())
 
     def end(self) -> None:
         """Cancel the coroutine, in the loop's thread or after it."""
@@ -136,19 +146,23 @@ class _Call(Future[T]):
             self._task.cancel()
         else:
             self._work.close()
-            self._give_up()
+            self._settle()
 
-    def _settle(self, task: asyncio.Task[T]) -> None:
-        if task.cancelled():
-            self._give_up()
-        elif (error := task.exception()) is not None:
-            self.set_exception(error)
-        else:
-            self.set_result(task.result())
+    def wait(self) -> None:
+        """Wait until it is done, in another thread than the loop's."""
+        while not self.is_done:
+            with suppress(Empty):  # Python does not see a Ctrl-C that comes just as it waits
+                self._bell.get(timeout=LOOK_SECONDS)
 
-    def _give_up(self) -> None:
-        self.cancel()
-        self.set_running_or_notify_cancel()  # which wakes who waits for its end
+    def result(self) -> T:
+        """What the coroutine gave, or raised."""
+        if self._task is None or self._task.cancelled():
+            raise UsageError("the client was closed while this call waited")
+        return self._task.result()
+
+    def _settle(self) -> None:
+        self.is_done = True
+        self._bell.put(None)
 
 
 async def _closed(values: AsyncGenerator[Any, None]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import random
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
@@ -16,6 +18,8 @@ import pytest
 
 from qd_client import UsageError
 from qd_client.blocking import LoopThread
+
+INTERRUPTIONS = 400
 
 
 @pytest.fixture
@@ -100,6 +104,32 @@ def test_an_interruption_waits_for_the_end_of_the_call(thread: LoopThread) -> No
         thread.run(slow())
     interrupting.join()
     assert steps == ["cleaned up"]
+    assert thread.run(value("usable")) == "usable"
+
+
+def test_an_interruption_may_come_at_any_moment(thread: LoopThread) -> None:
+    """Also where a wait begins or ends: the loop must not be left to wait for a lock."""
+    called, chance = threading.Event(), random.Random(1)
+
+    def interrupt() -> None:
+        for _ in range(INTERRUPTIONS):
+            called.wait()
+            called.clear()
+            until = time.perf_counter() + chance.random() * 0.0005
+            while time.perf_counter() < until:
+                pass
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    def call() -> None:
+        called.set()
+        thread.run(asyncio.Event().wait())
+
+    interrupting = threading.Thread(target=interrupt, daemon=True)
+    interrupting.start()
+    for _ in range(INTERRUPTIONS):
+        with pytest.raises(KeyboardInterrupt):
+            call()
+    interrupting.join()
     assert thread.run(value("usable")) == "usable"
 
 
