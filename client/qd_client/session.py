@@ -45,7 +45,6 @@ from qd_client.request import StreamRequest
 from qd_client.topics import OwnTopics, Tidier
 from qd_fluvio import Consumer, Fluvio, FluvioError, InvalidTopicName, TlsFailed
 from qd_schemas.codec import decode
-from qd_schemas.enums import Reason
 from qd_schemas.errors import DecodeError, QdError
 from qd_schemas.messages import ClientError, ClientLogout, DataError, Heartbeat, Message
 from qd_schemas.topics import CONTROL
@@ -264,9 +263,9 @@ class Session:
 
     def _on_data_error(self, message: DataError) -> None:
         assert self._reader is not None
-        if message.stream_id == NO_STREAM and message.reason != Reason.NONE:
+        if self._version > 1 and message.stream_id == NO_STREAM:
             refusal = data_refusal("a request in its name", message)
-            _log.warning("client %d: %s", self.client_id, refusal)  # version 2, and of no stream
+            _log.warning("client %d: %s", self.client_id, refusal)
             return
         for key, request in list(self._requests.items()):
             if self._is_meant(key, message) and key in self._reader.inboxes:
