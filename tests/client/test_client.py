@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -40,6 +39,7 @@ from qd_schemas.messages import (
 )
 from qd_schemas.specs import ClientKind, FluvioSettings, TlsSettings
 from qd_schemas.topics import CONTROL, client_topics
+from support.client_log import logged
 from support.gateways import wait_logged
 from support.markets import Markets
 from support.processes import Process, running
@@ -66,24 +66,9 @@ async def test_trades_arrive_to_the_last_digit(fluvio_endpoint: str, markets: Ma
             np.testing.assert_array_equal(await whole(qd.trades(markets.ids[symbol])), rows)
 
 
-class Told(logging.Handler):
-    """Sets an event when a line with some words is logged."""
-
-    def __init__(self, words: str) -> None:
-        super().__init__()
-        self._words = words
-        self.event = asyncio.Event()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if self._words in record.getMessage():
-            self.event.set()
-
-
 async def test_what_is_said_of_no_stream_ends_none(fluvio_endpoint: str, markets: Markets) -> None:
     """Anybody may send records in the name of a client without a token, too long ones as well."""
-    told, log = Told("had more than 1,024 bytes"), logging.getLogger("qd_client.session")
-    log.addHandler(told)
-    try:
+    with logged("had more than 1,024 bytes") as told:
         async with (
             QDClient(endpoint=fluvio_endpoint) as qd,
             connect(fluvio_endpoint) as fluvio,
@@ -94,14 +79,12 @@ async def test_what_is_said_of_no_stream_ends_none(fluvio_endpoint: str, markets
             producer = await fluvio.producer(CONTROL)
             await producer.send(encode(StartData(qd.client_id, 1, 1, 0, 3)) + bytes(1_024))
             await producer.flush()
-            said = asyncio.create_task(told.event.wait())
+            said = asyncio.create_task(told.wait())
             await asyncio.wait([said, waiting], return_when=asyncio.FIRST_COMPLETED)
             assert not waiting.done()
             for task in (said, waiting):
                 task.cancel()
             await asyncio.wait([said, waiting])
-    finally:
-        log.removeHandler(told)
 
 
 async def test_daily_bars(fluvio_endpoint: str, markets: Markets) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from qd_schemas.arrays import Rows
 from qd_schemas.identity import key_of, new_token
 from qd_schemas.specs import ClientKind, FluvioSettings
 from qd_store.gateway_state import add_token
+from support.client_log import logged
 from support.gateways import wait_logged
 from support.layer import Broker
 from support.markets import Markets
@@ -39,30 +39,6 @@ async def read(
     await meanwhile()
     parts += [rows async for rows in stream]
     return np.concatenate(parts)
-
-
-class Heard(logging.Handler):
-    """Waits for words in the client's log."""
-
-    def __init__(self, words: str) -> None:
-        super().__init__()
-        self._words = words
-        self.event = asyncio.Event()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if self._words in record.getMessage():
-            self.event.set()
-
-
-@contextlib.contextmanager
-def logged(words: str) -> Iterator[asyncio.Event]:
-    """An event for when the client logs these words."""
-    heard, log = Heard(words), logging.getLogger("qd_client")
-    log.addHandler(heard)
-    try:
-        yield heard.event
-    finally:
-        log.removeHandler(heard)
 
 
 @contextlib.contextmanager
