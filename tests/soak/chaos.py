@@ -249,10 +249,14 @@ class Chaos:
         log = victim.process.log()
         found = [word for word in FAULT_WORDS if word in log]
         if code or found:
-            self._fault(victim, f"ended with {code} and {found} in its log")
+            first = min((log.index(word) for word in found), default=len(log))
+            self._fault(victim, f"ended with {code} and {found} in its log", first)
 
-    def _fault(self, victim: Victim, text: str) -> None:
-        self._outcome.faults.append(f"{victim.name} {text}: …{victim.process.log()[-3000:]}")
+    def _fault(self, victim: Victim, text: str, place: int | None = None) -> None:
+        """Tell of a fault with what the log says around a place, or at its end."""
+        log = victim.process.log()
+        end = len(log) if place is None else place + 4000
+        self._outcome.faults.append(f"{victim.name} {text}: …{log[max(end - 6000, 0) : end]}")
 
     def _judge(self) -> None:
         for number in range(self._plan.clients):
