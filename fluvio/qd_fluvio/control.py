@@ -151,10 +151,12 @@ class ControlPlane:
             places = await self._places(sc, topic, system=False)
             spus = {spu.spec.spu_id: spu for spu in await sc.list(metadata.SPU)}
         ends = await self._ends_of(
-            {f"{topic}-{number}": place.leader for number, place in places.items()}, spus
+            {f"{topic}-{number}": place.leader for number, place in places.items() if place}, spus
         )
         return {
-            number: self._address(spus.get(place.leader)) if f"{topic}-{number}" in ends else None
+            number: self._address(spus.get(place.leader))
+            if place and f"{topic}-{number}" in ends
+            else None
             for number, place in places.items()
         }
 
@@ -243,9 +245,9 @@ class ControlPlane:
         """The SPU that leads a partition, and how many keep it."""
         async with self.servers.server(self.servers.sc) as sc:
             places = await self._places(sc, topic, system=system)
-            if partition not in places:
+            place = places.get(partition)
+            if place is None:
                 raise self._missing(f"partition {partition} of topic {topic!r}")
-            place = places[partition]
             spus = await sc.list(metadata.SPU)
         try:
             leader = next((spu for spu in spus if spu.spec.spu_id == place.leader), None)
@@ -253,8 +255,8 @@ class ControlPlane:
         except ConnectionLost as error:
             raise ConnectionLost(f"partition {partition} of topic {topic!r}: {error}") from None
 
-    async def _places(self, sc: Server, topic: str, *, system: bool) -> dict[int, _Place]:
-        """Who leads each partition of a topic.
+    async def _places(self, sc: Server, topic: str, *, system: bool) -> dict[int, _Place | None]:
+        """Who leads each partition of a topic; None while that is not listed yet.
 
         The SC finds a topic by its name; of partitions it lists all or none, which takes long
         with thousands of topics. They are needed only where a leader is elected among several.
@@ -270,11 +272,8 @@ class ControlPlane:
         if all(len(place.spus) == 1 for _, place in status.replica_map):
             return {number: _Place(place.spus[0], 1) for number, place in status.replica_map}
         listed = await sc.list(metadata.PARTITION, system=system)
-        return {
-            int(one.name.rpartition("-")[2]): _Place(one.spec.leader, len(one.spec.replicas))
-            for one in listed
-            if one.name.rpartition("-")[0] == topic
-        }
+        led = {one.name: _Place(one.spec.leader, len(one.spec.replicas)) for one in listed}
+        return {number: led.get(f"{topic}-{number}") for number, _ in status.replica_map}
 
     def _missing(self, what: str) -> TopicNotFound:
         return TopicNotFound(f"{what} is not on the cluster {self._endpoint}; create it")

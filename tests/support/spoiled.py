@@ -63,6 +63,8 @@ class Spoiled:
     on_offsets: Behaviour
     partitions: int = 1
     replicas: int = 1
+    unlisted: int = 0
+    """So many of the last partitions the SC does not list yet."""
     start: int = 0
     end: int = 1_000
     is_there: bool = True
@@ -182,7 +184,8 @@ def _objects(cluster: Spoiled, label: str) -> object:
         metadata.PartitionResolution.ONLINE, metadata.ReplicaStatus(1)
     )
     placed = metadata.PartitionSpec(1, tuple(range(1, cluster.replicas + 1)))
-    names = [f"{TOPIC}-{number}" for number in range(cluster.partitions * cluster.is_there)]
+    listed = cluster.partitions - cluster.unlisted
+    names = [f"{TOPIC}-{number}" for number in range(listed * cluster.is_there)]
     return admin.PartitionList(
         tuple(metadata.PartitionMetadata(name, placed, status) for name in names)
     )
