@@ -12,6 +12,7 @@ from typing import TypeVar
 from qd_cli import console
 from qd_cli.tasks import beside
 
+A = TypeVar("A")
 T = TypeVar("T")
 _SHOW_SECONDS = 0.1
 
@@ -41,6 +42,16 @@ class Meter:
         self.done, self.total, self.what = done, total, what
 
 
+def in_thread(work: Callable[[A], T], argument: A) -> asyncio.Future[T]:
+    """Begin blocking work, whose error is no surprise where nobody waits for it any more.
+
+    Who is cancelled again while it stops does not see how it ends.
+    """
+    thread = asyncio.ensure_future(asyncio.to_thread(work, argument))
+    thread.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    return thread
+
+
 async def run_blocking(verb: str, work: Callable[[Meter], T], *, hidden: bool) -> T:
     """Run blocking work; cancelling this stops it, and waits until it has ended.
 
@@ -54,9 +65,7 @@ async def run_blocking(verb: str, work: Callable[[Meter], T], *, hidden: bool) -
         Show no bar.
     """
     meter = Meter()
-    thread = asyncio.ensure_future(asyncio.to_thread(work, meter))
-    # Who is cancelled again while it stops does not see how it ends.
-    thread.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    thread = in_thread(work, meter)
     try:
         async with beside(_show(verb, meter, hidden=hidden)):
             return await asyncio.shield(thread)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qd_cli.blocking import in_thread
+
 if TYPE_CHECKING:
     from qd_store.imports import ImportReport, Progress
     from qd_store.tables import RefreshProgress
@@ -129,7 +131,7 @@ async def import_files(
             strict=strict,
         )
 
-    return await _in_thread(work)
+    return await _stoppable(work)
 
 
 async def check_files(
@@ -148,15 +150,13 @@ async def check_files(
             strict=strict,
         )
 
-    return await _in_thread(work)
+    return await _stoppable(work)
 
 
-async def _in_thread(work: Work) -> ImportReport:
+async def _stoppable(work: Work) -> ImportReport:
     """Run an import; being cancelled stops it."""
     stop = threading.Event()
-    thread = asyncio.ensure_future(asyncio.to_thread(work, stop))
-    # Who is cancelled again while it stops does not see how it ends.
-    thread.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    thread = in_thread(work, stop)
     try:
         return await asyncio.shield(thread)
     except asyncio.CancelledError:

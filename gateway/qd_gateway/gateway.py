@@ -217,7 +217,7 @@ class Gateway:
                     continue
                 self._unused.heard(client_id, now)
             actions = machine.on_record(record.value, record.offset, now)
-            ignored += bool(actions) and isinstance(actions[0], Ignored)  # it is alone
+            ignored += bool(actions) and isinstance(actions[0], Ignored)  # it comes first
             self._apply(actions)
         others, repeated = machine.others - others, machine.repeated - repeated
         for result, count in (
