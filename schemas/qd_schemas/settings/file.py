@@ -19,7 +19,7 @@ from qd_schemas.settings.setting import Setting
 from qd_schemas.settings.table import BY_KEY, SETTINGS, TITLES
 
 FILE_BYTES_MAX: Final = 65_536
-_NEAR: Final = 0.6
+NEAR: Final = 0.6
 _HEADER: Final = re.compile(r"""\s*\[\s*["']?([\w-]+)["']?\s*\]""")
 _KEY: Final = re.compile(r"""\s*([\w."'-]+(?:\s*\.\s*[\w"'-]+)?)\s*=""")
 _TYPES: Final[Mapping[type, str]] = {
@@ -94,9 +94,9 @@ def _setting(file: ConfigFile, key: str) -> Setting[Any]:
     return BY_KEY[key]
 
 
-def nearest(name: str, known: Iterable[str], likeness_min: float = _NEAR) -> str:
+def nearest(name: str, known: Iterable[str], likeness_min: float = NEAR) -> str:
     """The known name that a wrong one is likest to; empty where none is so like it."""
-    return next(iter(difflib.get_close_matches(name, list(known), 1, likeness_min or _NEAR)), "")
+    return next(iter(difflib.get_close_matches(name, list(known), 1, likeness_min)), "")
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from qd_schemas.settings.file import nearest
+from qd_schemas.settings.file import NEAR, nearest
 from qd_schemas.settings.table import BY_NAME, OTHER_NAMES, SETTINGS
 
 LIKENESS_MIN: Final = 0.8
@@ -40,7 +40,7 @@ def strays(env: Mapping[str, str], likeness_min: float = LIKENESS_MIN) -> list[s
         is_known = name in BY_NAME or name in OTHER_NAMES or stem in OTHER_NAMES
         if is_known or not name.startswith(_PREFIX) or _OF_KUBERNETES.fullmatch(name):
             continue
-        near = _KNOWN.get(nearest(name, _KNOWN, likeness_min))
+        near = _KNOWN.get(nearest(name, _KNOWN, likeness_min or NEAR))
         if near or not likeness_min:
             hint = f"; did you mean {near}?" if near else ""
             found.append(f"{name} is set, but no setting has this name{hint}")
