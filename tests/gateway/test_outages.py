@@ -54,6 +54,16 @@ async def read_on(
 
 
 @contextlib.contextmanager
+def migrated(arguments: tuple[str, ...], folder: Path) -> Iterator[str]:
+    """A database with tables, which keeps them when it is started again."""
+    with running(*arguments, folder=folder) as ready:
+        dsn = str(ready["dsn"])
+        with connect_database(dsn) as connection:
+            migrate(connection)
+        yield dsn
+
+
+@contextlib.contextmanager
 def gateway_of(folder: Path, endpoint: str, dsn: str) -> Iterator[Process]:
     env = {"QD_FLUVIO": endpoint, "QD_DATABASE": dsn}
     process = Process("qd_gateway", folder=folder, env=env)
@@ -108,10 +118,8 @@ async def test_without_a_database_nobody_is_served_and_with_it_everybody(
 ) -> None:
     port = free_port()
     arguments = ("qd_store.embedded", "--data", str(tmp_path / "data"), "--port", str(port))
-    with running(*arguments, folder=tmp_path) as ready:
-        dsn = str(ready["dsn"])
-        with connect_database(dsn) as connection:
-            migrate(connection)
+    with migrated(arguments, tmp_path) as dsn:
+        pass
     with gateway_of(tmp_path, fluvio_endpoint, dsn) as gateway:
         await asyncio.to_thread(wait_logged, gateway, "no database, no client is served")
         with monkeypatch.context() as patched:
@@ -130,10 +138,7 @@ async def test_without_a_database_nobody_is_served_and_with_it_everybody(
 async def test_a_database_may_be_restarted(fluvio_endpoint: str, tmp_path: Path) -> None:
     port = free_port()
     arguments = ("qd_store.embedded", "--data", str(tmp_path / "data"), "--port", str(port))
-    with running(*arguments, folder=tmp_path) as ready:
-        dsn = str(ready["dsn"])
-        with connect_database(dsn) as connection:
-            migrate(connection)
+    with migrated(arguments, tmp_path) as dsn:
         process = Process(
             "qd_gateway", folder=tmp_path, env={"QD_FLUVIO": fluvio_endpoint, "QD_DATABASE": dsn}
         )
