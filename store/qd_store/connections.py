@@ -104,7 +104,7 @@ def translating() -> Iterator[None]:
         raise translated(error) from error
 
 
-def unreachable(error: psycopg.Error) -> DatabaseUnreachable:
+def unreachable(error: psycopg.Error | OSError) -> DatabaseUnreachable:
     """The error of a connection that could not be made."""
     text = " ".join(str(error).split())
     return DatabaseUnreachable(

@@ -6,13 +6,15 @@ import asyncio
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
 
 import psutil
 import pytest
 
-from qd_fluvio import Fluvio, FluvioError, Limits, connect
+from qd_fluvio import ConnectionLost, Fluvio, FluvioError, Limits, connect
+from qd_fluvio.official.process import Worker, WorkerProcess
 from support.connections import until
 from support.layer import workers
 
@@ -107,3 +109,30 @@ async def test_workers_that_grew_are_replaced(fluvio_endpoint: str, topic: str) 
                 await producer.aclose()
         assert kept.is_usable
         assert len(workers()) <= 3
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_worker_killed_while_it_is_opened_leaves_nothing_behind(turns: int) -> None:
+    """Its socket's number belongs to the next one at once: nobody may watch it any longer."""
+    heard: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: heard.append(context))
+    process = WorkerProcess()
+    opening = asyncio.create_task(process.open(lambda _: None))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    process.kill()
+    (found,) = await asyncio.gather(opening, return_exceptions=True)
+    if isinstance(found, Worker):
+        async with asyncio.timeout(END_SECONDS_MAX):
+            await until(lambda: not found.alive)
+    else:
+        assert isinstance(found, ConnectionLost), found
+    await process.reaped()
+    one, other = socket.socketpair()
+    with one, other:
+        one.setblocking(False)
+        other.sendall(b"x")
+        assert await loop.sock_recv(one, 1) == b"x"
+    assert process.gone
+    assert heard == []

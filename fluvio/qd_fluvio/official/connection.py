@@ -186,7 +186,14 @@ class OfficialFluvio(Administration):
             raise
 
     def _new_process(self) -> WorkerProcess:
-        process = WorkerProcess()
+        try:
+            process = WorkerProcess()
+        except OSError as error:
+            raise FluvioError(
+                f"no worker process of the Fluvio client can be started ({error}): are the limits "
+                "of processes, open files or memory reached? Raise them, or hold fewer producers "
+                "and consumers"
+            ) from error
         self._processes = [other for other in self._processes if not other.gone]
         self._processes.append(process)
         return process

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from qd_fluvio.errors import ConnectionLost, FluvioError
+from qd_fluvio.errors import FluvioError
 from qd_fluvio.limits import Limits
 from qd_fluvio.official.calls import Calls
 from qd_fluvio.official.process import Worker
@@ -20,12 +20,6 @@ from qd_fluvio.worker.frames import Frame, Kind, read_acked
 
 Look = Callable[[], Awaitable[object]]
 StartWorker = Callable[[Callable[[Frame], None]], Awaitable[Worker]]
-
-
-def _ended(worker: Worker) -> ConnectionLost:
-    return ConnectionLost(
-        f"the worker process {worker.process.pid} of the Fluvio client has ended; try again"
-    )
 
 
 class ProduceHost:
@@ -100,7 +94,7 @@ class ProduceHost:
         if self._worker is not None:
             worker, self._suspect = self._worker, True
             worker.kill()
-            self._fail_all(_ended(worker))
+            self._fail_all(worker.process.ended())
 
     def _take(self, frame: Frame) -> None:
         if self._calls.take(frame):
@@ -125,7 +119,7 @@ class ProduceHost:
 
     def _lost(self) -> None:
         if self._worker is not None:
-            self._fail_all(_ended(self._worker))
+            self._fail_all(self._worker.process.ended())
 
     def _fail_all(self, error: FluvioError) -> None:
         self._calls.lost(error)

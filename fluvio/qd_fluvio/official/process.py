@@ -50,6 +50,7 @@ class WorkerProcess:
                 env={**os.environ, **_ENVIRONMENT},
             )
         self._transport: asyncio.Transport | None = None
+        self._is_opening = self._was_killed = False
         self._pidfd = os.pidfd_open(self._popen.pid)
         self._loop = asyncio.get_running_loop()
         self._reaped = self._loop.create_future()
@@ -75,18 +76,39 @@ class WorkerProcess:
         return self._reaped.done()
 
     async def open(self, on_frame: Callable[[Frame], None]) -> Worker:
-        """Begin to speak to it; `on_frame` takes each frame that comes."""
+        """Begin to speak to it; `on_frame` takes each frame that comes.
+
+        Raises
+        ------
+        ConnectionLost
+            It was killed meanwhile.
+        """
         worker = Worker(self, on_frame)
-        self._transport, _ = await self._loop.create_unix_connection(lambda: worker, sock=self._end)
+        if not self._was_killed:
+            self._is_opening = True
+            self._transport, _ = await self._loop.create_unix_connection(
+                lambda: worker, sock=self._end
+            )
+        if self._was_killed:
+            self.kill()
+            raise self.ended()
         return worker
+
+    def ended(self) -> ConnectionLost:
+        """The error of whoever needs it and finds it gone."""
+        return ConnectionLost(
+            f"the worker process {self.pid} of the Fluvio client has ended; try again"
+        )
 
     def kill(self) -> None:
         """End it at once, whatever it does. Does not wait; see `reaped`."""
+        self._was_killed = True
         if not self._reaped.done():
             self._popen.kill()
         if self._transport is not None:
             self._transport.abort()
-        self._end.close()
+        elif not self._is_opening:  # else the loop is about to watch it, under a number that the
+            self._end.close()  # next one to be opened would have: `open` finds out, and ends it
 
     async def reaped(self) -> None:
         """Wait until nothing is left of it; call after `kill`."""
@@ -138,9 +160,7 @@ class Worker(asyncio.Protocol):
             The process is gone.
         """
         if not self.alive or self._transport is None:
-            raise ConnectionLost(
-                f"the worker process {self.process.pid} of the Fluvio client has ended; try again"
-            )
+            raise self.process.ended()
         self._transport.write(data)
 
     async def drained(self) -> None:

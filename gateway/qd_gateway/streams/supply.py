@@ -123,7 +123,6 @@ class Supply:
     async def _next(self, rows: int) -> Rows | None:
         if self._returning is not None:
             await asyncio.shield(self._returning)
-            self._returning = None
         return await self._source.next(rows)
 
     async def _return(

@@ -201,10 +201,11 @@ async def connect_to_read(dsn: str) -> ReadConnection:
             connection = await psycopg.AsyncConnection.connect(bounded(dsn), autocommit=True)
             on_failure.push_async_callback(connection.close)
             await connection.execute(SETTINGS)
-        except psycopg.Error as error:
+            reader = ReadConnection(connection)
+        except (psycopg.Error, OSError) as error:  # it may be lost again, or no file be left
             raise unreachable(error) from error
         on_failure.pop_all()
-    return ReadConnection(connection)
+    return reader
 
 
 def is_plain(pgconn: psycopg.pq.abc.PGconn) -> bool:
