@@ -16,7 +16,7 @@ from typing import Any, Final
 import psycopg
 
 from qd_store import markets
-from qd_store.connections import connect_async, translated
+from qd_store.connections import connect_async, translated, translating
 from qd_store.errors import ConnectionLost
 from qd_store.markets import Exchange, Market
 from qd_store.store import Store
@@ -97,9 +97,10 @@ class SymbolFeed:
 
     async def wait(self, awake: asyncio.Event, seconds: float) -> None:
         """Wait until something may be told, until `awake` is set, or for so many seconds."""
-        loop, descriptor = asyncio.get_running_loop(), self._connection.fileno()
         if self._heard:
             return
+        with translating():
+            loop, descriptor = asyncio.get_running_loop(), self._connection.fileno()
         loop.add_reader(descriptor, awake.set)
         try:
             with contextlib.suppress(TimeoutError):

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg import conninfo
 
-from qd_store.connections import bounded, translated, unreachable
+from qd_store.connections import bounded, translated, translating, unreachable
 from qd_store.errors import ConnectionLost, QueryTimedOut
 from qd_store.gateway_state import statements
 from qd_store.gateway_state.slots import SLOTS
@@ -224,7 +224,8 @@ class GatewayState:
         """Wait until something may be told, until `awake` is set, or for so many seconds."""
         if self._heard:
             return
-        loop, descriptor = asyncio.get_running_loop(), self._connection.fileno()
+        with translating():
+            loop, descriptor = asyncio.get_running_loop(), self._connection.fileno()
         loop.add_reader(descriptor, awake.set)
         try:
             with contextlib.suppress(TimeoutError):
