@@ -1,4 +1,4 @@
-"""A supply of rows under any order of events: each row once, and its source used by one at a time."""
+"""A supply under any order of events: each row once, and its source used by one at a time."""
 
 from __future__ import annotations
 
