@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import aclosing
 
 from qd_cli import console
@@ -28,6 +29,10 @@ async def show_alerts(
     async with connect(cluster) as fluvio, symdb_client(symdb_endpoint) as symdb:
         if symbol is not None:
             symbol = (await known_market(symdb, ExchangeId.KRAKEN, symbol)).symbol
+        if follow and from_end and sys.stderr.isatty():
+            console.say(
+                "waiting for new alerts; without --from-end also those there are, Ctrl-C ends"
+            )
         names = Names(symdb)
         async with aclosing(alerts(fluvio, offset=offset, follow=follow)) as found:
             async for alert in found:

@@ -156,8 +156,11 @@ def _print_totals(report: ImportReport) -> None:
         f"{console.count(report.rejected)} rejected{f' ({counts})' if counts else ''}, "
         f"{console.duration(report.seconds)}, {speed}"
     )
-    for file in report.refused:
-        console.say(f"not imported: {file.error}")
+    for file in report.files:
+        if file.error:
+            console.say(f"not imported: {file.error}")
+        elif not (file.rows or file.known or file.rejected):
+            console.say(f"empty: {file.file} has no trades")
 
 
 def _reasons(report: ImportReport) -> Counter[str]:

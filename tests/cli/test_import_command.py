@@ -102,6 +102,15 @@ def test_a_table_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "1 negative volume" in shown.err
 
 
+def test_a_file_without_trades_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "XBTEUR.csv").write_text(GOOD)
+    (tmp_path / "ETHEUR.csv").write_text("")
+    assert main(["import", "--dry-run", str(tmp_path)]) == ExitCode.OK
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.startswith("empty: ")
+    assert last.endswith("ETHEUR.csv has no trades")
+
+
 @pytest.mark.parametrize(
     ("line", "code", "says"),
     [

@@ -260,6 +260,13 @@ def test_alerts_equal_the_model_computed_the_slow_way(shell: Shell) -> None:
     assert {alert["signal"] for alert in found} == {"rose"}
 
 
+def test_who_waits_for_new_alerts_is_told_so(shell: Shell) -> None:
+    with on_terminal(["-m", "qd_cli", "alerts", "--follow", "--from-end"], shell.env) as terminal:
+        terminal.until("waiting for new alerts")
+        terminal.press(CTRL_C)
+        assert terminal.wait() == 128 + signal.SIGINT
+
+
 def test_clients_prove_who_they_are_and_are_ended(shell: Shell) -> None:
     (gateway,) = shell.lines("clients", "gateways")
     assert (gateway["alive"], len(gateway["slots"])) == (True, 64)

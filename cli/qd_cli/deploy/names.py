@@ -8,7 +8,6 @@ NAMESPACE: Final = "qd"
 FIELD_MANAGER: Final = "qd"
 NAME_LABEL: Final = "app.kubernetes.io/name"
 COMPONENT_LABEL: Final = "app.kubernetes.io/component"
-VERSION_LABEL: Final = "app.kubernetes.io/version"
 NAME: Final = "qd"
 SELECTOR: Final = f"{NAME_LABEL}={NAME}"
 
