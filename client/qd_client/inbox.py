@@ -52,7 +52,9 @@ class Inbox:
         return self._takes and not self._payloads
 
     def put(self, payload: bytes) -> None:
-        """Add a record. The limit is the reader's to keep."""
+        """Add a record, unless the stream failed. The limit is the reader's to keep."""
+        if self._error is not None:
+            return
         self._payloads.append(payload)
         self._bytes += len(payload)
         self._arrived.set()

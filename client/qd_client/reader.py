@@ -134,6 +134,8 @@ class DataReader:
         if inbox.is_full and not await self._make_room(inbox):
             self._detach(key, inbox, record.offset)
             return
+        if self._inboxes.get(key) is not inbox:
+            return  # it was left meanwhile; the next stream of its key begins with a First…
         inbox.put(record.value)
         if is_row(record.value):
             self._rows[record.value[:ROW_PREFIX_BYTES]] = inbox
