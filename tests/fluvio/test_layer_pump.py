@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pytest
 
-from qd_fluvio.worker.consume import LONE_RECORDS_MAX, Pump
+from qd_fluvio.worker.consume import LONE_RECORDS_MAX, STALL_TICKS, Pump
 from qd_fluvio.worker.frames import Frame, FrameDecoder, Kind, read_records
 
 TRIES = 2
@@ -45,8 +45,11 @@ class Cut(list[int]):
 
 
 class ScriptedStream:
-    def __init__(self, offsets: Iterable[int], key: bytes, tick: Callable[[], None]) -> None:
+    def __init__(
+        self, offsets: Iterable[int], key: bytes, tick: Callable[[], None], *, waits: int = 0
+    ) -> None:
         self._offsets: Iterator[int] = iter(offsets)
+        self._waits = waits
         self._stalls = isinstance(offsets, Stall)
         self._words = offsets.words if isinstance(offsets, Cut) else None
         self._key = key
@@ -56,6 +59,8 @@ class ScriptedStream:
         offset = next(self._offsets, None)
         while offset is None and self._stalls:
             self._tick()  # as a signal does while the client waits
+        for _ in range(self._waits if offset is None else 0):
+            self._tick()
         if offset is None and self._words is not None:
             raise Exception(f"Other error: {self._words}")  # as the client does
         return None if offset is None else ScriptedRecord(offset, self._key)
@@ -192,3 +197,31 @@ def test_the_end_is_asked_for_after_many_lone_records() -> None:
 def test_keys(given: bytes, read: bytes | None) -> None:
     (shipped, _) = Run([[0]], key=given).frames
     assert read_records(shipped.body).keys == [read]
+
+
+def test_a_parent_that_does_not_read_for_long_gets_whole_frames() -> None:
+    """A signal that comes while a frame is written must not leave half of it behind."""
+    whole: list[bytes] = []
+
+    def write(data: bytes) -> None:
+        for _ in range(2 * STALL_TICKS):  # as a signal does in the middle of a write
+            pump.tick()
+        whole.append(data)
+
+    def open_stream(offset: int, _: int) -> ScriptedStream:
+        # The stream waits twice, once with records in hand, and then ends.
+        return ScriptedStream(range(offset, 3), b"No key", pump.tick, waits=2)
+
+    pump = Pump(
+        open_stream,
+        write,
+        fetch_bytes_max=1000,
+        next_offset=0,
+        known_end=1_000,
+        ask_end=lambda: None,
+        refill_tries_max=TRIES,
+    )
+    pump.run()
+    frames = [one for data in whole for one in FrameDecoder().feed(data)]
+    assert [one.kind for one in frames] == [Kind.RECORDS, Kind.ENDED]
+    assert len(read_records(frames[0].body).values) == 3

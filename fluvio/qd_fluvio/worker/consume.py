@@ -175,7 +175,9 @@ class Pump:
         """
         if not self._waiting:
             return
+        self._waiting = False  # the parent may read late: to raise now would cut what it gets
         self._ship()
+        self._waiting = True
         idle = self._ticked_at == self._offsets.next_offset < self._known_end
         self._idle_ticks = self._idle_ticks + 1 if idle else 0
         self._ticked_at = self._offsets.next_offset
