@@ -171,7 +171,7 @@ class OfficialFluvio(Administration):
                     return host
             host = ProduceHost(self._reach)
             await host.start(self._start_worker)
-            self._hosts = [other for other in self._hosts if other.producers]
+            self._hosts = [other for other in self._hosts if other.in_use]
             self._hosts.append(host)
             return host
 
@@ -201,11 +201,12 @@ class OfficialFluvio(Administration):
 
 async def _all_open(opening: Iterable[Awaitable[OfficialProducer]]) -> list[OfficialProducer]:
     """All producers, or none: those that opened are closed where another does not."""
-    found = await asyncio.gather(*opening, return_exceptions=True)
-    failed = [outcome for outcome in found if isinstance(outcome, BaseException)]
-    opened = [outcome for outcome in found if isinstance(outcome, OfficialProducer)]
-    if failed:
-        for producer in opened:
-            producer.close()
-        raise failed[0]
-    return opened
+    tasks = [asyncio.ensure_future(one) for one in opening]
+    try:
+        await asyncio.gather(*tasks, return_exceptions=True)  # cancelled, too, it ends with all
+        return [task.result() for task in tasks]
+    except BaseException:
+        for task in tasks:
+            if not task.cancelled() and task.exception() is None:
+                task.result().close()
+        raise

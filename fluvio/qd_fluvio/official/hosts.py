@@ -38,6 +38,11 @@ class ProduceHost:
         """Whether new producers may go here."""
         return not self._suspect and (self._worker is None or self._worker.alive)
 
+    @property
+    def in_use(self) -> bool:
+        """Whether producers are open, or being opened."""
+        return bool(self._producers or self._opening)
+
     def retire(self, bytes_max: int) -> None:
         """Take no new producers if the worker has grown over this size."""
         if self._worker is not None and self._worker.process.memory_bytes > bytes_max:
@@ -79,15 +84,17 @@ class ProduceHost:
                 compression=compression,
                 timeout_ms=int(limits.send_seconds * 1000),
             )
+            if not self._worker.alive:  # it died as it answered
+                raise self._worker.process.ended()
+            producer = OfficialProducer(topic, look, channel, self._worker, limits, self._closed)
+            self._producers[channel] = producer
+            return producer
         except asyncio.CancelledError:
             self._suspect = True
             raise
         finally:
             self._opening -= 1
             self._kill_if_done()
-        producer = OfficialProducer(topic, look, channel, self._worker, limits, self._closed)
-        self._producers[channel] = producer
-        return producer
 
     def kill(self) -> None:
         """End the worker at once; what was not acknowledged stays so."""
@@ -114,7 +121,7 @@ class ProduceHost:
         self._kill_if_done()
 
     def _kill_if_done(self) -> None:
-        if self._suspect and not self._producers and not self._opening:
+        if self._suspect and not self.in_use:
             self.kill()
 
     def _lost(self) -> None:
