@@ -54,9 +54,11 @@ class StrictSource:
         assert not self._is_busy, "two things at once"
         self._is_busy = True
         try:
-            for _ in range(next(self._turns)):
-                await asyncio.sleep(0)
+            await turns_of_the_loop(next(self._turns))
             yield
+        except asyncio.CancelledError:
+            self._end = self._at  # as who reads leaves what it cannot go on with
+            raise
         finally:
             self._is_busy = False
 
@@ -70,24 +72,35 @@ EVENTS = st.one_of(
 )
 
 
+async def taken(supply: Supply, history: list[tuple[str, int]]) -> list[Rows]:
+    """The rows that are taken while these things happen."""
+    parts = [ROWS[:0]]
+    for event, number in history:
+        supply.collect()
+        match event:
+            case "read" if not supply.is_reading and not supply.has_ended:
+                supply.read(number)
+            case "take" if len(supply.rows):
+                parts.append(supply.take(min(number, len(supply.rows))))
+            case "shrink":
+                supply.shrink()
+            case "shrink at once":
+                supply.shrink(at_once=True)
+            case _:
+                await turns_of_the_loop(number)
+    return parts
+
+
+async def turns_of_the_loop(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 async def supplied(source: StrictSource, history: list[tuple[str, int]]) -> Rows:
     """All rows that are taken while these things happen, and after them."""
-    news, parts = asyncio.Event(), [ROWS[:0]]
+    news = asyncio.Event()
     async with contextlib.aclosing(Supply(source, news.set)) as supply:
-        for event, number in history:
-            supply.collect()
-            match event:
-                case "read" if not supply.is_reading and not supply.has_ended:
-                    supply.read(number)
-                case "take" if len(supply.rows):
-                    parts.append(supply.take(min(number, len(supply.rows))))
-                case "shrink":
-                    supply.shrink()
-                case "shrink at once":
-                    supply.shrink(at_once=True)
-                case _:
-                    for _ in range(number):
-                        await asyncio.sleep(0)
+        parts = await taken(supply, history)
         while not supply.has_ended:
             news.clear()
             supply.collect()
@@ -121,3 +134,52 @@ def test_rows_come_once_and_the_source_is_used_by_one(
 ) -> None:
     again = (turns[number % len(turns)] for number in range(100_000))
     np.testing.assert_array_equal(asyncio.run(supplied(StrictSource(again), history)), ROWS)
+
+
+async def cancelled(
+    source: StrictSource, history: list[tuple[str, int]], again_after: int, *, shrinks: bool
+) -> None:
+    """Leave a supply by a cancellation, and in the midst of that by another one."""
+    supply, is_there = Supply(source, lambda: None), asyncio.Event()
+
+    async def use() -> None:
+        async with contextlib.aclosing(supply):
+            await taken(supply, history)
+            is_there.set()
+            await asyncio.Event().wait()
+
+    user = asyncio.create_task(use())
+    await is_there.wait()
+    user.cancel()
+    if shrinks:  # what is due at the same time
+        supply.shrink(at_once=True)
+    await turns_of_the_loop(again_after)
+    user.cancel()
+    (found,) = await asyncio.gather(user, return_exceptions=True)
+    assert isinstance(found, asyncio.CancelledError), found
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(others)
+    assert not source.is_open
+
+
+@example(turns=[4], history=[("read", 1)], again_after=0, shrinks=True)
+@example(turns=[0], history=[("read", 1)], again_after=1, shrinks=False)
+@given(
+    turns=st.lists(st.integers(0, 5), min_size=1, max_size=20),
+    history=st.lists(EVENTS, max_size=10),
+    again_after=st.integers(0, 6),
+    shrinks=st.booleans(),
+)
+def test_who_is_cancelled_leaves_no_piece_open(
+    turns: list[int], history: list[tuple[str, int]], again_after: int, shrinks: bool
+) -> None:
+    again = (turns[number % len(turns)] for number in range(100_000))
+    heard: list[object] = []
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: heard.append(context))
+        await cancelled(StrictSource(again), history, again_after, shrinks=shrinks)
+
+    asyncio.run(run())
+    assert heard == []

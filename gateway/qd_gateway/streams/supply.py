@@ -106,10 +106,10 @@ class Supply:
             self.rows = self.rows.copy()  # the array that it is a part of may be large
 
     async def aclose(self) -> None:
-        """Read no further."""
-        for task in (self._reading, self._returning):
-            await _ended(task)
-        await self._source.let_go()
+        """Read no further, and leave what is open, even where nobody waits for the end of that."""
+        reading, self._reading = self._reading, None
+        self._returning = asyncio.create_task(self._return(reading, self._returning, self._last))
+        await asyncio.shield(self._returning)
 
     @property
     def _ahead(self) -> int:
@@ -131,15 +131,10 @@ class Supply:
         before: asyncio.Task[None] | None,
         last: Rows | None,
     ) -> None:
-        await _ended(reading)
+        if reading is not None:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
         if before is not None:  # it takes long: where that one goes back to is of no interest now
             await asyncio.gather(before, return_exceptions=True)
         await self._source.let_go()
         self._source.go_back(last)
-
-
-async def _ended(task: asyncio.Task[Rows | None] | asyncio.Task[None] | None) -> None:
-    """Cancel a task and wait for its end, whatever it is."""
-    if task is not None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
