@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from grpclib.client import Channel
 from grpclib.protocol import H2Protocol
 
+from qd_client.errors import UsageError
 from qd_schemas.renewed import RenewedContext
 
 GOODBYE_SECONDS_MAX: Final = 1.0
@@ -34,9 +35,11 @@ class ClosingChannel(Channel):
         super().__init__(host, port, ssl=tls.now() if tls else None, **options)
         self._tls = tls
         self._open: set[_Connection] = set()
+        self._is_closed = False
 
     async def aclose(self) -> None:
-        """Close it, and wait until its sockets are closed."""
+        """Close it for good, and wait until its sockets are closed."""
+        self._is_closed = True
         connections = list(self._open)
         self.close()
         with contextlib.suppress(TimeoutError):
@@ -49,9 +52,20 @@ class ClosingChannel(Channel):
             await asyncio.sleep(0)
 
     async def _create_connection(self) -> H2Protocol:
+        self._check_open()
         if self._tls is not None:
             self._ssl = self._tls.now()
-        return await super()._create_connection()
+        made = await super()._create_connection()
+        try:
+            self._check_open()
+        except UsageError:
+            made.processor.close()
+            raise
+        return made
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise UsageError("the symdb client was closed while this call waited; open another")
 
     def _protocol_factory(self) -> H2Protocol:
         return _Connection(super()._protocol_factory(), self._open)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Final
 
-from qd_client.errors import QdClientError
+from qd_client.errors import QdClientError, UsageError
 from qd_client.symdb.cache import Cache
 from qd_client.symdb.connection import Connection
 from qd_client.symdb.values import ChangeKind, MarketChange, MarketInfo, change_of
@@ -66,8 +66,8 @@ async def changes_of(
                     _apply(known, change)
                     yield change
         except QdClientError as error:
-            if known is None:
-                raise
+            if known is None or isinstance(error, UsageError):
+                raise  # or the client was closed
             _log.warning("%s; trying again in %.1f s", error, delay)
         await asyncio.sleep(delay)
         delay = min(2 * delay, RETRY_SECONDS_MAX)
