@@ -11,11 +11,12 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 from grpclib.config import Configuration
 from grpclib.protocol import H2Protocol
-from grpclib.server import Server
+from grpclib.server import Handler, Server
 
 from qd_schemas.pem import PemFile, load_own, load_trusted
 from qd_schemas.renewed import renewed_server
@@ -59,10 +60,21 @@ class BoundedServer(Server):
             connection.processor.close("the service stops")
 
     def _protocol_factory(self) -> H2Protocol:
-        return _Connection(super()._protocol_factory(), self._connections, self._admit)
+        made = super()._protocol_factory()
+        # The library forgets the handlers that were closed; one that is never begun, as TLS
+        # fails or it is one too many, would stay for ever.
+        assert isinstance(made.handler, Handler)
+        self._handlers.discard(made.handler)
+        return _Connection(made, self._connections, partial(self._admit, made.handler))
 
-    def _admit(self) -> bool:
-        """Whether there is room for one more; asked when it is there, TLS included."""
+    def _admit(self, handler: Handler) -> bool:
+        """Take one more if there is room; asked when it is there, TLS included."""
+        if not self._has_room():
+            return False
+        self._handlers.add(handler)
+        return True
+
+    def _has_room(self) -> bool:
         if len(self._connections) < self._connections_max:
             self._full = False
             return True
