@@ -33,7 +33,7 @@ from qd_store.imports import import_paths
 from soak.actors import pause
 from soak.driver import TESTS, Victim
 from soak.ledger import entries_of
-from soak.replayer import DONE, LOST, WRONG, token_of
+from soak.replayer import DONE, GIVEN_UP, LOST, WRONG, token_of
 from soak.replays import RESOLUTIONS, Rowsets, over, save
 from support.markets import generated, write_csv
 from support.ports import free_port
@@ -89,11 +89,12 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     done: list[Counter[str]] = field(default_factory=list)
+    given_up: list[str] = field(default_factory=list)
 
     def text(self, plan: Plan) -> str:
         """Describe it."""
         counts = ", ".join(f"{name} {count:,}" for name, count in sorted(self.counts.items()))
-        lines = [f"chaos of {plan.seconds:g} s, seed {plan.seed}", counts]
+        lines = [f"chaos of {plan.seconds:g} s, seed {plan.seed}", counts, *self.given_up]
         return "\n".join([*lines, *(self.faults or ["each client got exactly what it asked for"])])
 
 
@@ -247,6 +248,7 @@ class Chaos:
             self._fault(victim, "did not stop when asked")
             return
         log = victim.process.log()
+        self._outcome.given_up += [line for line in log.splitlines() if GIVEN_UP in line]
         found = [word for word in FAULT_WORDS if word in log]
         if code or found:
             first = min((log.index(word) for word in found), default=len(log))

@@ -33,6 +33,8 @@ WRONG = "wrong"
 LOST = "lost"
 """A round's number and its bytes so far, when its client gave up and another one took its place."""
 
+GIVEN_UP = "gave up and is replaced"
+
 LEASE_MS = 2_000
 ROUNDS_OF_A_CLIENT_MAX = 4
 AGAIN_SECONDS = 0.3
@@ -71,8 +73,8 @@ class Replayer:
             except QdError as error:
                 if not (error.retriable or isinstance(error, AlreadyLoggedIn)):
                     raise
-                _log.info("client %d: again after %r", self._number, error)
                 if self._is_open:
+                    _log.info("client %d %s: %r", self._number, GIVEN_UP, error)
                     self._ledger.note((LOST, self._round, self._rows_size))
                 await pause(AGAIN_SECONDS)
 
