@@ -40,6 +40,7 @@ class ControlSender:
         FluvioError
             They could not be sent; whether the cluster has them is then unknown.
         """
+        producer: Producer | None = None
         try:
             async with asyncio.timeout(SEND_SECONDS_MAX):
                 async with self._turn:
@@ -47,10 +48,10 @@ class ControlSender:
                     await producer.send_many([self._record_of(message) for message in messages])
                 await producer.flush()
         except FluvioError:
-            self.abandon()
+            self._give_up(producer)
             raise
         except TimeoutError:
-            self.abandon()
+            self._give_up(producer)
             raise DeadlineExceeded(
                 f"the cluster at {self._fluvio.endpoint} did not take a request within "
                 f"{SEND_SECONDS_MAX:g} s; look at it"
@@ -68,6 +69,11 @@ class ControlSender:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.close()
+
+    def _give_up(self, used: Producer | None) -> None:
+        """Abandon the producer that a request failed with; not one that was opened after it."""
+        if used is self._producer:
+            self.abandon()
 
     async def _open(self) -> Producer:
         if self._producer is not None and not self._producer.is_usable:
