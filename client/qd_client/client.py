@@ -435,6 +435,7 @@ class QDClient:
 
     async def _resolve(self, symbol: str | int) -> tuple[int, str]:
         """A symbol's id, and the name for messages."""
+        self._opened()  # nobody would close what is opened here
         if not isinstance(symbol, str):
             symbol_id = whole("the symbol's id", symbol)
             _check_number("symbol id", symbol_id, 0, SYMBOL_ID_MAX)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from grpclib.server import Server
 
-from qd_client import SymdbClient
+from qd_client import QDClient, SymdbClient
 from qd_client.errors import UsageError
 from qd_schemas import symdb_grpc as declared
 from qd_schemas.symdb_messages import Symbol, SymbolChange, SymbolChanges, SymdbCodec
@@ -81,3 +81,13 @@ async def test_a_watch_of_changes_ends() -> None:
         with pytest.raises(UsageError, match="closed"):
             await following
     assert master.calls == 1
+
+
+async def test_a_client_that_is_not_open_asks_nobody() -> None:
+    master = Master()
+    async with serving(master) as address:
+        qd = QDClient(endpoint="127.0.0.1:9003", symdb=f"{address[0]}:{address[1]}")
+        for messages in (qd.trade_messages("XBTEUR"), qd.bar_messages("XBTEUR", "5m")):
+            with pytest.raises(UsageError, match="not open"):
+                await anext(messages)
+    assert master.calls == 0
