@@ -302,6 +302,28 @@ async def test_forgotten_streams_do_not_add_up(ports: Ports, topic: str) -> None
         assert (await spu.acknowledge(1, 1)).code == ErrorCode.FETCH_SESSION_NOT_FOUND
 
 
+async def test_a_stream_that_is_ended_leaves_no_half_of_a_frame(ports: Ports, topic: str) -> None:
+    async with connected(ports.spu) as slow, connected(ports.spu) as quick:
+        for _ in range(8):
+            await quick.produce(topic, batch_of(bytes(1_000_000)))
+        slow.pause()
+        for _ in range(4):  # more than the sockets hold
+            slow.stream(topic, 0, max_bytes=2**31 - 1)
+        await slow.writer.drain()
+        assert (await quick.ends(topic)).end_offset == 8
+        for _ in range(STREAMS_PER_CONNECTION_MAX):
+            slow.stream(topic, 8)
+        ends = slow.send(
+            data.FETCH_OFFSETS, data.FetchOffsetsRequest((data.OffsetsTopic(topic, (0,)),))
+        )
+        name = slow.writer.get_extra_info("sockname")[1]
+        while f"ending stream 3 of 127.0.0.1:{name}: too many" not in ports.log.read_text():
+            assert (await quick.ends(topic)).end_offset == 8
+        slow.resume()
+        (found,) = (await slow.answer(ends)).topics[0].partitions
+        assert found.end_offset == 8
+
+
 async def test_many_clients_create_and_write_at_once(ports: Ports) -> None:
     async def client(number: int) -> list[bytes]:
         async with connected(ports.sc) as sc, connected(ports.spu) as spu:

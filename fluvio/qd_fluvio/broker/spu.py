@@ -29,7 +29,7 @@ from qd_fluvio.broker.smartmodules.lookback import look_back
 from qd_fluvio.broker.smartmodules.runner import ModuleRunner
 from qd_fluvio.broker.smartmodules.transform import stored
 from qd_fluvio.broker.stream import FetchStream, fetch_bytes, now_ms
-from qd_fluvio.errors import FluvioError, TopicNotFound
+from qd_fluvio.errors import FluvioError, TopicNotFound, WireError
 from qd_fluvio.wire import data
 from qd_fluvio.wire.admin import API_VERSIONS, ApiVersionsResponse, versions_of
 from qd_fluvio.wire.codec import Buffer
@@ -254,8 +254,14 @@ class SpuSession:
 
         Clients do not say when they stop reading a stream.
         """
-        stale = (number for number, stream in self._streams.items() if stream.awaiting_client)
-        stream_id = next(stale, next(iter(self._streams)))
+        idle = [number for number, stream in self._streams.items() if not stream.is_sending]
+        if not idle:
+            raise WireError(
+                f"found more than {STREAMS_PER_CONNECTION_MAX} streams on one connection, whose "
+                "answers all wait for the client"
+            )
+        stale = (number for number in idle if self._streams[number].awaiting_client)
+        stream_id = next(stale, idle[0])
         _log.info("ending stream %d of %s: too many", stream_id, self._connection.peer)
         del self._streams[stream_id]
         self._tasks[stream_id].cancel()

@@ -60,6 +60,7 @@ class FetchStream:
         # Modules sent along would keep the whole request in memory.
         self.request = replace(request, smartmodules=())
         self.awaiting_client = False
+        self.is_sending = False  # to end it now could leave half a frame on the connection
         self._ended = False
         self._connection = connection
         self._header = header
@@ -168,7 +169,11 @@ class FetchStream:
             self._header.api_version,
             records_bytes=len(records),
         )
-        await sender.send(head, records)
+        self.is_sending = True
+        try:
+            await sender.send(head, records)
+        finally:
+            self.is_sending = False
 
     async def _send_failure(self, failure: Failure) -> None:
         body = self._response(FetchedPartition(self.request.partition, failure))
