@@ -238,3 +238,15 @@ async def test_a_sync_covers_what_was_committed_before(
     assert synced[0] > 0
     await offsets.sync()
     assert len(synced) == 1
+
+
+def test_a_closed_file_s_number_is_the_next_one_s(path: Path, tmp_path: Path) -> None:
+    offsets = ConsumerOffsets(path)
+    offsets.commit("a", 0, "c", 1)
+    offsets.close()
+    with (tmp_path / "other").open("wb+") as other:
+        for change in (lambda: offsets.commit("a", 0, "c", 2), lambda: offsets.delete_topic("a")):
+            with pytest.raises(LogError, match="write to"):
+                change()
+        assert other.seek(0, os.SEEK_END) == 0
+    assert kept(path) == {("a", 0, "c"): 1}

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from qd_fluvio.broker.catalog import Catalog
+from qd_fluvio.broker.consumers import ConsumerOffsets
 from qd_fluvio.broker.server import Endpoints, broker
 from qd_fluvio.broker.settings import BrokerSettings, Durability
 from qd_fluvio.wire import admin, data
@@ -237,3 +241,63 @@ async def test_consumers_of_a_deleted_topic_are_gone(tmp_path: Path) -> None:
         assert (await spu.call(data.FETCH_CONSUMERS, asked)).consumers == ()
     async with clients(tmp_path) as (_, spu):
         assert (await spu.call(data.FETCH_CONSUMERS, asked)).consumers == ()
+
+
+async def test_what_was_begun_is_done_before_the_files_are_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for a topic's deletion whose client is gone, except the broker."""
+    begun, may_go_on, remove = asyncio.Event(), threading.Event(), Catalog._remove
+    loop = asyncio.get_running_loop()
+
+    def late(catalog: Catalog, name: str) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        may_go_on.wait()
+        remove(catalog, name)
+
+    async def go_on_when_closed(client: WireClient) -> None:
+        with contextlib.suppress(ConnectionError):
+            await client.closed()
+        may_go_on.set()
+
+    monkeypatch.setattr(Catalog, "_remove", late)
+    async with contextlib.AsyncExitStack() as outside:
+        async with broker(BrokerSettings(tmp_path)) as found:
+            sc = await outside.enter_async_context(connected(found.sc))
+            spu = await outside.enter_async_context(connected(found.spu))
+            for name in ("kept", "doomed"):
+                await sc.create(name)
+                await spu.produce(name, batch_of(b"0"))
+                stream = await spu.answer(spu.stream(name, 0, consumer="c"))
+                commit = data.UpdateConsumerRequest(0, stream.stream_id)
+                assert not (await spu.call(data.UPDATE_CONSUMER, commit)).error
+            doomed = Labelled(TOPIC, admin.DeleteByName("doomed"))
+            sc.send(admin.DELETE, admin.DeleteRequest(doomed))
+            await begun.wait()
+            going_on = asyncio.create_task(go_on_when_closed(sc))
+        await going_on
+    left = ConsumerOffsets(tmp_path / "consumers.log")
+    assert [item.replica.topic for item in left.find(None)] == ["kept"]
+    left.close()
+
+
+async def test_nothing_is_committed_for_a_topic_that_was_just_deleted(tmp_path: Path) -> None:
+    """A topic made anew under its name would be read from where the old one was left."""
+    async with clients(tmp_path) as (sc, spu):
+        await sc.create("t")
+        for _ in range(4):
+            await spu.produce("t", batch_of(bytes(1_000_000)))
+        spu.pause()
+        for _ in range(4):  # more than the sockets hold: the streams go on when it is read
+            spu.stream("t", 0, max_bytes=2**31 - 1, consumer="c")
+        await sc.delete("t")
+        await sc.create("t")
+        commits = [
+            spu.send(data.UPDATE_CONSUMER, data.UpdateConsumerRequest(3, number))
+            for number in range(1, 5)
+        ]
+        spu.resume()
+        for number in commits:
+            assert (await spu.answer(number)).error.code == ErrorCode.FETCH_SESSION_NOT_FOUND
+        found = await spu.call(data.FETCH_CONSUMERS, data.FetchConsumersRequest(None))
+        assert found.consumers == ()

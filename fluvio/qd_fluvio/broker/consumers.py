@@ -25,6 +25,7 @@ from qd_fluvio.wire.data import ConsumerFilter, ConsumerOffset, ReplicaKey
 
 # The file is written anew when it has so many outdated lines, and more of them than others.
 _OUTDATED_LINES_MAX = 10_000
+_NO_FILE = -1  # the kernel refuses it
 _log = logging.getLogger("broker.consumers")
 
 
@@ -157,7 +158,8 @@ class ConsumerOffsets:
 
     def close(self) -> None:
         """Let go of the file."""
-        os.close(self._fd)
+        fd, self._fd = self._fd, _NO_FILE  # its number will be another file's
+        os.close(fd)
 
     async def _sync_once(self) -> None:
         covered = self._changes

@@ -27,6 +27,7 @@ from qd_fluvio.broker.modules import ModuleStore
 from qd_fluvio.broker.ports import Port, play_restarts
 from qd_fluvio.broker.sc import ScSession
 from qd_fluvio.broker.settings import BrokerSettings
+from qd_fluvio.broker.sharing import all_ended
 from qd_fluvio.broker.smartmodules.filters import TopicFilters
 from qd_fluvio.broker.smartmodules.runner import ModuleRunner
 from qd_fluvio.broker.spu import SpuSession
@@ -145,6 +146,7 @@ async def _serving(
         sc.close()
         spu.close()
         await hub.close()
+        await all_ended()  # with the files that are closed next
         filters.close()
 
 

@@ -41,6 +41,13 @@ async def to_the_end(work: Coroutine[None, None, None]) -> None:
     await asyncio.shield(task)
 
 
+async def all_ended() -> None:
+    """Wait for what `to_the_end` has begun, and nobody may wait for any more."""
+    loop = asyncio.get_running_loop()
+    while ours := [task for task in _UNDER_WAY if task.get_loop() is loop]:
+        await asyncio.wait(ours)
+
+
 def _take_exception(task: asyncio.Task[None]) -> None:
     """Keep the loop from complaining where nobody waits for the run."""
     if not task.cancelled():

@@ -280,7 +280,7 @@ class SpuSession:
     async def _update_consumer(self, request: Request) -> data.UpdateConsumerResponse:
         body: data.UpdateConsumerRequest = request.body
         stream = self._streams.get(body.stream_id)
-        if stream is None:
+        if stream is None or stream.is_over:  # the offset would be another topic's of this name
             return data.UpdateConsumerResponse(0, _NO_STREAM)
         consumer_id = stream.request.consumer_id
         if consumer_id is None:

@@ -71,6 +71,11 @@ class FetchStream:
         self._position = request.fetch_offset
         self._wake = asyncio.Event()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether its topic was deleted, though its client may not have been told yet."""
+        return self._log.deleted
+
     def update(self, offset: int) -> None:
         """The client has read up to `offset` and wants what follows."""
         self._position = offset
