@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -104,12 +106,29 @@ def translating() -> Iterator[None]:
         raise translated(error) from error
 
 
+def cut(connection: psycopg.AsyncConnection[Any]) -> None:
+    """End a connection under whoever waits for its answer, who is told and has to close it.
+
+    To close it under him would leave the loop watching a number that the next socket has.
+    """
+    with (
+        contextlib.suppress(OSError, psycopg.Error),
+        socket.socket(fileno=os.dup(connection.fileno())) as own,
+    ):
+        own.shutdown(socket.SHUT_RDWR)
+
+
 def unreachable(error: psycopg.Error | OSError) -> DatabaseUnreachable:
     """The error of a connection that could not be made."""
     text = " ".join(str(error).split())
     return DatabaseUnreachable(
         f"no connection to the database ({text}): is it up, is the DSN right?"
     )
+
+
+def store_closed() -> QueryFailed:
+    """The error of whoever begins to read from a store that was closed."""
+    return QueryFailed("the store was closed: keep it open while it is read from")
 
 
 def connect(dsn: str) -> psycopg.Connection[Any]:

@@ -16,10 +16,10 @@ import psycopg
 
 from qd_schemas.arrays import Rows
 from qd_store import markets
-from qd_store.connections import connect, connect_async, translating
+from qd_store.connections import connect, connect_async, cut, store_closed, translating
 from qd_store.errors import ConnectionLost, QueryTimedOut
 from qd_store.markets import Exchange, Market
-from qd_store.migrate import Migration, check_version, migrate
+from qd_store.migrate import VERSION, Migration, migrate, require_version
 from qd_store.reading.fetch import Fetch, Q
 from qd_store.reading.manager import BATCH_ROWS_DEFAULT, QueryManager
 from qd_store.reading.pool import IDLE_MAX_DEFAULT, ReadPool
@@ -58,6 +58,7 @@ class Store:
         self._manager = QueryManager(self._pool, self._rows)
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._turn = asyncio.Lock()
+        self._is_closed = False
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -96,11 +97,9 @@ class Store:
             They are missing, older or newer.
         """
 
-        def run() -> None:
-            with translating(), connect(self._dsn) as connection:
-                check_version(connection)
-
-        await in_thread(run)
+        ((table,),) = await self._rows("SELECT to_regclass('schema_version')")
+        ((version,),) = await self._rows(VERSION) if table is not None else [(0,)]
+        require_version(version)
 
     async def exchanges(self) -> list[Exchange]:
         """All exchanges, by id."""
@@ -209,28 +208,43 @@ class Store:
                 return await self._ask(query, parameters)
             except ConnectionLost:
                 return await self._ask(query, parameters)
+            finally:
+                if self._is_closed:
+                    await self._disconnect()
 
     async def _ask(self, query: str, parameters: Sequence[object]) -> Sequence[Any]:
-        if self._connection is None:
-            self._connection = await connect_async(self._dsn)
-        connection = self._connection
+        connection = await self._connected()
         try:
             async with asyncio.timeout(QUERY_SECONDS_MAX):
                 with translating():
                     cursor = await connection.execute(query.encode(), parameters)
                     return await cursor.fetchall()
         except TimeoutError as error:
-            self._connection = None
+            await self._disconnect()
             raise QueryTimedOut(
                 f"the database did not answer within {QUERY_SECONDS_MAX:.0f} s: is it overloaded?"
             ) from error
         except BaseException:
-            self._connection = None  # in an unknown state
-            await connection.close()
+            await self._disconnect()  # in an unknown state
             raise
+
+    async def _connected(self) -> psycopg.AsyncConnection[Any]:
+        if self._connection is None and not self._is_closed:
+            self._connection = await connect_async(self._dsn)
+        if self._is_closed or self._connection is None:
+            raise store_closed()
+        return self._connection
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
 
     async def aclose(self) -> None:
         """End all streams and connections."""
-        if self._connection is not None:
-            await self._connection.close()
+        self._is_closed = True
+        if not self._turn.locked():
+            await self._disconnect()
+        elif self._connection is not None:
+            cut(self._connection)  # whoever asks closes it: the loop watches its socket
         await self._pool.aclose()

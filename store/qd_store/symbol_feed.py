@@ -69,7 +69,8 @@ class SymbolFeed:
         SchemaMismatch
             The tables are missing, older or newer.
         """
-        await Store(dsn).check_version()
+        async with contextlib.aclosing(Store(dsn)) as store:
+            await store.check_version()
         async with contextlib.AsyncExitStack() as stack:
             connection = await connect_async(dsn)
             stack.push_async_callback(connection.close)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,14 @@ import pytest
 
 from qd_schemas.arrays import TRADE, Rows
 from qd_store import Exchange, Market, Store, TooManyStreams
-from qd_store.errors import DatabaseUnreachable, FetchFailed, SchemaMismatch
+from qd_store import store as store_module
+from qd_store.errors import (
+    DatabaseUnreachable,
+    FetchFailed,
+    QueryFailed,
+    QueryTimedOut,
+    SchemaMismatch,
+)
 from qd_store.imports import ImportReport
 from qd_store.reading import TradeQuery
 
@@ -58,6 +66,7 @@ def wait_until(dsn: str, condition: str) -> None:
 
 
 NO_STREAM = "NOT EXISTS (SELECT {own} AND query LIKE 'COPY (SELECT %' AND state = 'active')"
+ONE = "1 = (SELECT count(*) {own})"  # the connection that asks this
 BLOCKED = "EXISTS (SELECT {own} AND wait_event_type = 'Lock')"
 
 
@@ -229,3 +238,66 @@ async def test_a_refused_query_is_an_error(store: Store, market: Market, dsn: st
         connection.execute("ALTER TABLE trade RENAME COLUMN volume TO amount")
     with pytest.raises(FetchFailed, match="volume"):
         await anext(store.fetch(TradeQuery(market)))
+
+
+@contextlib.asynccontextmanager
+async def waiting_query(store: Store, dsn: str) -> AsyncIterator[asyncio.Task[list[Exchange]]]:
+    """A query that waits for a lock."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute("LOCK TABLE exchange")
+        query = asyncio.create_task(store.exchanges())
+        await asyncio.to_thread(wait_until, dsn, BLOCKED)
+        yield query
+
+
+async def test_a_store_closed_under_a_query_leaves_nothing_behind(store: Store, dsn: str) -> None:
+    """Nobody watches its socket any longer, whose number the next one has."""
+    await store.exchanges()
+    async with waiting_query(store, dsn) as query:
+        await store.aclose()
+        with pytest.raises(QueryFailed, match="the store was closed"):
+            await query
+        one, other = socket.socketpair()
+        with one, other:
+            one.setblocking(False)
+            received = asyncio.create_task(asyncio.get_running_loop().sock_recv(one, 1))
+            await asyncio.sleep(0)
+            other.sendall(b"x")
+            assert await received == b"x"
+    await asyncio.to_thread(wait_until, dsn, ONE)
+
+
+async def test_a_closed_store_stays_closed(market: Market, dsn: str) -> None:
+    """Also for whoever was about to connect."""
+    store = Store(dsn)
+    begun: list[Awaitable[object]] = [
+        anext(store.fetch(TradeQuery(market))),
+        store.exchanges(),
+    ]
+    tasks = [asyncio.ensure_future(each) for each in begun]
+    await asyncio.sleep(0)
+    await store.aclose()
+    tasks.append(asyncio.ensure_future(store.exchanges()))
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(each) for each in found] == [FetchFailed, QueryFailed, QueryFailed]
+    await asyncio.to_thread(wait_until, dsn, "2 = (SELECT count(*) {own})")  # `market` has one
+
+
+async def test_a_query_that_takes_too_long_leaves_no_connection(
+    store: Store, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "QUERY_SECONDS_MAX", 0.5)
+    async with waiting_query(store, dsn) as query:
+        with pytest.raises(QueryTimedOut):
+            await query
+    await asyncio.to_thread(wait_until, dsn, ONE)
+
+
+async def test_nobody_waits_for_ever_for_the_tables_version(
+    store: Store, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "QUERY_SECONDS_MAX", 0.1)
+    with psycopg.connect(dsn) as connection:
+        connection.execute("LOCK TABLE schema_version")
+        with pytest.raises(QueryTimedOut):
+            await store.check_version()

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -19,7 +17,7 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg import conninfo
 
-from qd_store.connections import bounded, translated, translating, unreachable
+from qd_store.connections import bounded, cut, translated, translating, unreachable
 from qd_store.errors import ConnectionLost, QueryTimedOut
 from qd_store.gateway_state import statements
 from qd_store.gateway_state.slots import SLOTS
@@ -276,15 +274,15 @@ class GatewayState:
         """
         seconds_max = self._member.answer_seconds_max
         task = asyncio.ensure_future(work)
-        cut = asyncio.get_running_loop().call_later(seconds_max, self._cut)
+        late = asyncio.get_running_loop().call_later(seconds_max, cut, self._connection)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            self._cut()
+            cut(self._connection)
             await asyncio.wait([task])
             raise
         except psycopg.Error as error:
-            if asyncio.get_running_loop().time() >= cut.when():
+            if asyncio.get_running_loop().time() >= late.when():
                 raise QueryTimedOut(
                     f"the database did not answer within {seconds_max:g} s: is it overloaded?"
                 ) from error
@@ -292,14 +290,7 @@ class GatewayState:
         except OSError as error:  # of the socket, where the connection is closed meanwhile
             raise ConnectionLost(f"the database connection was lost ({error})") from error
         finally:
-            cut.cancel()
-
-    def _cut(self) -> None:
-        """End the connection under whoever waits for it."""
-        with contextlib.suppress(OSError, psycopg.Error):
-            own = socket.socket(fileno=os.dup(self._connection.fileno()))
-            with own:
-                own.shutdown(socket.SHUT_RDWR)
+            late.cancel()
 
 
 def _impatient(dsn: str) -> str:

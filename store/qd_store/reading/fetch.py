@@ -58,9 +58,9 @@ class Fetch(AsyncIterator[T], Generic[Q, T]):
 
     def cancel(self) -> None:
         """Make whoever iterates get `FetchCancelled`, soon; may be called by another task."""
-        self._is_cancelled = True
-        if self._reader is not None:
+        if self._reader is not None and not self._is_cancelled:  # once: it takes back one
             self._reader.cancel()
+        self._is_cancelled = True
 
     async def aclose(self) -> None:
         """End the query, if it runs, and give its connection back."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from qd_store.errors import QueryFailed, TooManyStreams
+from qd_store.connections import store_closed
+from qd_store.errors import TooManyStreams
 from qd_store.reading.connection import ReadConnection, connect_to_read
 
 IDLE_MAX_DEFAULT: Final = 4
@@ -80,10 +81,14 @@ class ReadPool:
 
     async def _take(self) -> ReadConnection:
         if self._is_closed:
-            raise QueryFailed("the store was closed: keep it open while it is read from")
+            raise store_closed()
         while self._idle:
             connection = self._idle.pop()
             if connection.is_reusable:
                 return connection
             await connection.aclose()
-        return await connect_to_read(self._dsn)
+        connection = await connect_to_read(self._dsn)
+        if self._is_closed:  # meanwhile
+            await connection.aclose()
+            raise store_closed()
+        return connection
