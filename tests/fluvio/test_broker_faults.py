@@ -208,3 +208,35 @@ async def test_jobs_end_with_the_block_they_are_beside() -> None:
     async with beside(lasting(), short()):
         await started.wait()
     assert ended.is_set()
+
+
+@pytest.mark.parametrize("turns", range(3))
+async def test_a_job_may_fail_in_the_turn_in_which_the_block_ends(turns: int) -> None:
+    """Its error is told; nobody is cancelled who has not asked for it."""
+    now, cleaned = asyncio.Event(), asyncio.Event()
+
+    async def failing() -> None:
+        try:
+            await now.wait()
+        finally:
+            for _ in range(turns):
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0)
+            raise SettingError("this cannot be")
+
+    async def lasting() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(5):
+                await asyncio.sleep(0)
+            cleaned.set()
+
+    with pytest.raises(SettingError, match="this cannot be"):
+        async with beside(failing(), lasting()):
+            await asyncio.sleep(0)
+            now.set()
+    assert cleaned.is_set()
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0

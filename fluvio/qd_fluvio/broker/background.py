@@ -14,10 +14,11 @@ async def beside(*jobs: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     block = asyncio.current_task()
     assert block is not None, "a block of a coroutine is within a task"
     failures: list[BaseException] = []
+    is_running = True
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (failure := task.exception()):
-            if not failures:
+            if is_running and not failures:
                 block.cancel()
             failures.append(failure)
 
@@ -32,6 +33,9 @@ async def beside(*jobs: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         block.uncancel()
         raise failures[0] from None
     finally:
+        is_running = False  # a job that fails from now on has nothing to cancel
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    if failures:
+        raise failures[0]
