@@ -232,10 +232,13 @@ async def test_a_job_may_fail_in_the_turn_in_which_the_block_ends(turns: int) ->
                 await asyncio.sleep(0)
             cleaned.set()
 
-    with pytest.raises(SettingError, match="this cannot be"):
+    async def block() -> None:
         async with beside(failing(), lasting()):
             await asyncio.sleep(0)
             now.set()
+
+    with pytest.raises(SettingError, match="this cannot be"):
+        await block()
     assert cleaned.is_set()
     task = asyncio.current_task()
     assert task is not None

@@ -12,6 +12,7 @@ from qd_fluvio.api import Isolation, Offset, Position, Record
 from qd_fluvio.commits import Commits
 from qd_fluvio.control import Bounds, ControlPlane
 from qd_fluvio.deadline import deadline
+from qd_fluvio.errors import FluvioError
 from qd_fluvio.limits import Limits
 from qd_fluvio.official.feed import Feed, StartWorker
 from qd_fluvio.official.reach import Reach
@@ -120,6 +121,14 @@ class OfficialConsumer(Reading):
         Nothing is awaited between taking records and returning them, so that a cancelled
         call loses none.
         """
+        try:
+            return await self._received()
+        except FluvioError:
+            if self._feed.closed:
+                return None
+            raise
+
+    async def _received(self) -> list[Record] | None:
         if self._safe_end is None:
             return await self._feed.receive()
         while not self._feed.closed:
