@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
+from google.protobuf.message import DecodeError
 from grpclib import GRPCError, Status
 from grpclib.config import Configuration
 from grpclib.exceptions import ProtocolError, StreamTerminatedError
@@ -151,6 +152,9 @@ class Connection:
                 )
             case OSError() | StreamTerminatedError() | ProtocolError():
                 return self._unavailable(str(error) or type(error).__name__)
+            case DecodeError() | AssertionError() | NotImplementedError():
+                # What the library makes of an answer that is no message, cut off, or compressed.
+                return self._unavailable(f"its answer makes no sense: {str(error) or 'empty'}")
         raise error
 
     def _refusal(self, error: GRPCError) -> QdClientError:
