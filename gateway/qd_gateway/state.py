@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 from qd_fluvio.logs import field_logger
 from qd_gateway.core.saved import SavedSession
+from qd_gateway.core.slots import slot_of
 from qd_gateway.errors import NameTaken, SavedStateDamaged
 from qd_gateway.ownership import LEASE_SECONDS, Load, Ownership, Replaced, Step, Take
 from qd_store import StoreError
@@ -164,10 +165,14 @@ class StateKeeper:
         self._trouble = ""
         self._shell.on_database("")
         _log.info("keeping state", group=self._member.group, name=self._member.name)
-        await self._renew(state)
+        if not self._is_leaving:
+            await self._renew(state)
+            await self._look_for_orders(state)  # what was told while nobody listened
         while not self._is_leaving:
             self._awake.clear()
             await state.wait(self._awake, max(self._renew_at - lease_clock(), 0.0))
+            if self._is_leaving:  # that is said once: after it, this is no member
+                break
             self._began_at = lease_clock()
             if self._began_at >= self._renew_at:
                 await self._renew(state)
@@ -187,8 +192,10 @@ class StateKeeper:
             self._renew_at = 0.0
 
     async def _look_for_orders(self, state: GatewayState) -> None:
+        """Carry out what is asked of served clients; another's is left to who serves it next."""
         for order in await state.orders():
-            if order.number not in self._done:
+            is_served = slot_of(order.client_id) in self._ownership.served
+            if is_served and order.number not in self._done:
                 self._done.add(order.number)
                 self._shell.on_order(order)
                 self.changed()
