@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import shutil
+import threading
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from qd_fluvio.broker import modules
+from qd_fluvio.broker.cluster import Cluster
 from qd_fluvio.broker.errors import InvalidModule, ModuleNotFound
 from qd_fluvio.broker.modules import ModuleStore, wasm_of
+from qd_fluvio.broker.settings import Faults
+from qd_fluvio.broker.sharing import all_ended
 from qd_fluvio.errors import LogError
+from qd_fluvio.wire import admin
 from qd_fluvio.wire.modules import ModuleMeta, ModulePackage, ModuleSpec, ModuleWasm
 
 WASM = b"\0asm\x01\0\0\0"
@@ -81,3 +88,34 @@ async def test_a_disk_that_refuses(tmp_path: Path) -> None:
     with pytest.raises(LogError, match="cannot delete SmartModule 'kept'"):
         await store.delete("kept")
     assert [item.name for item in store.modules()] == ["kept"]
+
+
+@pytest.mark.parametrize("what", ["_write", "_remove"])
+async def test_a_client_that_leaves_leaves_nothing_half_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    begun, may_go_on, work = asyncio.Event(), threading.Event(), getattr(ModuleStore, what)
+    loop = asyncio.get_running_loop()
+    store = ModuleStore(tmp_path)
+    await store.create("it", spec())
+    nothing = cast(Any, None)
+    cluster = Cluster(nothing, nothing, store, spu=nothing, faults=Faults())
+
+    def late(*arguments: object) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        may_go_on.wait()
+        work(*arguments)
+
+    monkeypatch.setattr(ModuleStore, what, late)
+    wanted = admin.CreateModule("new", False, None, spec())
+    asked = cluster.create_module(wanted) if what == "_write" else cluster.delete_module("it")
+    asking = asyncio.ensure_future(asked)
+    await begun.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    may_go_on.set()
+    await all_ended()
+    # What is kept now is what a broker that starts now finds.
+    await store.create("later", spec())
+    assert ModuleStore(tmp_path).modules() == store.modules()

@@ -99,13 +99,19 @@ class Cluster:
 
     async def create_module(self, request: admin.CreateModule) -> ModuleMetadata:
         """Keep a SmartModule; gives it with the name it got."""
+        return await to_the_end(self._create_module(request))
+
+    async def delete_module(self, name: str) -> None:
+        """Forget a SmartModule."""
+        await to_the_end(self._delete_module(name))
+
+    async def _create_module(self, request: admin.CreateModule) -> ModuleMetadata:
         module = await self._modules.create(request.name, request.spec, dry_run=request.dry_run)
         if not request.dry_run:
             self.watchers.publish(SMARTMODULE, admin.ChangeKind.UPDATE, (module,))
         return module
 
-    async def delete_module(self, name: str) -> None:
-        """Forget a SmartModule."""
+    async def _delete_module(self, name: str) -> None:
         module = await self._modules.delete(name)
         self.watchers.publish(SMARTMODULE, admin.ChangeKind.DELETE, (module,))
 

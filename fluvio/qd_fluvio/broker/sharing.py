@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
-_UNDER_WAY: set[asyncio.Task[None]] = set()
+R = TypeVar("R")
+_UNDER_WAY: set[asyncio.Task[Any]] = set()
 
 
 class SharedTask:
@@ -32,13 +34,13 @@ class SharedTask:
             await asyncio.wait([self._task])
 
 
-async def to_the_end(work: Coroutine[None, None, None]) -> None:
+async def to_the_end(work: Coroutine[None, None, R]) -> R:
     """Wait for `work`, which is not left half done where the caller is cancelled."""
     task = asyncio.get_running_loop().create_task(work)
     _UNDER_WAY.add(task)  # the loop itself would forget it
     task.add_done_callback(_UNDER_WAY.discard)
     task.add_done_callback(_take_exception)
-    await asyncio.shield(task)
+    return await asyncio.shield(task)
 
 
 async def all_ended() -> None:
@@ -48,7 +50,7 @@ async def all_ended() -> None:
         await asyncio.wait(ours)
 
 
-def _take_exception(task: asyncio.Task[None]) -> None:
+def _take_exception(task: asyncio.Task[Any]) -> None:
     """Keep the loop from complaining where nobody waits for the run."""
     if not task.cancelled():
         task.exception()
