@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -39,10 +40,10 @@ class Master(declared.SymbolMasterBase):
 @contextlib.asynccontextmanager
 async def serving(master: Master) -> AsyncIterator[tuple[str, int]]:
     server = Server([master], codec=SymdbCodec())
-    await server.start("127.0.0.1", 0)
-    assert server._server is not None
+    listening = socket.create_server(("127.0.0.1", 0))
+    await server.start(sock=listening)
     try:
-        yield server._server.sockets[0].getsockname()[:2]
+        yield listening.getsockname()[:2]
     finally:
         server.close()
         await server.wait_closed()

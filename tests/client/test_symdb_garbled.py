@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -31,10 +32,10 @@ class Master(declared.SymbolMasterBase):
 
 async def test_an_answer_that_is_no_message() -> None:
     server = Server([Master()], codec=Garbled())
-    await server.start("127.0.0.1", 0)
-    assert server._server is not None
+    listening = socket.create_server(("127.0.0.1", 0))
+    await server.start(sock=listening)
     try:
-        async with SymdbClient(*server._server.sockets[0].getsockname()[:2]) as client:
+        async with SymdbClient(*listening.getsockname()[:2]) as client:
             with pytest.raises(SymdbUnavailable, match="makes no sense"):
                 await client.symbol_by_id(1, 1)
             assert client._watch is not None
