@@ -108,7 +108,7 @@ class Supply:
     async def aclose(self) -> None:
         """Read no further, and leave what is open, even where nobody waits for the end of that."""
         reading, self._reading = self._reading, None
-        self._returning = asyncio.create_task(self._return(reading, self._returning, self._last))
+        self._returning = asyncio.create_task(self._leave(reading, self._returning))
         await asyncio.shield(self._returning)
 
     @property
@@ -131,10 +131,15 @@ class Supply:
         before: asyncio.Task[None] | None,
         last: Rows | None,
     ) -> None:
+        await self._leave(reading, before)
+        self._source.go_back(last)
+
+    async def _leave(
+        self, reading: asyncio.Task[Rows | None] | None, before: asyncio.Task[None] | None
+    ) -> None:
         if reading is not None:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
         if before is not None:  # it takes long: where that one goes back to is of no interest now
             await asyncio.gather(before, return_exceptions=True)
         await self._source.let_go()
-        self._source.go_back(last)
