@@ -43,7 +43,7 @@ class Checkpoint:
     mark : int
         The alerts topic's offset: the pair's alerts after this moment are not before it.
     state : mapping
-        What `MarketRun.to_json` gave.
+        What `MarketRun.to_json` gave; empty revokes the pair's checkpoints before it.
     """
 
     pair: PairKey
@@ -154,14 +154,23 @@ class CheckpointLog:
         return iter(tuple(self._live))
 
     def newest(self, pair: PairKey) -> Checkpoint | None:
-        """A pair's checkpoint that counts."""
+        """A pair's checkpoint that counts; None where there is none, or it was revoked."""
         live = self._live.get(pair)
-        return None if live is None else decode(live.written.value)
+        found = None if live is None else decode(live.written.value)
+        return found if found is not None and found.state else None
 
     def revision(self, pair: PairKey) -> int:
         """What a pair's next checkpoint has as its revision."""
         live = self._live.get(pair)
         return 1 if live is None else live.written.revision + 1
+
+    def revocations(self) -> list[Written]:
+        """Records after which no pair has a checkpoint: the alerts are gone that they rely on."""
+        return [
+            written(Checkpoint(pair, "", self.revision(pair), 0, {}))
+            for pair in self
+            if self.newest(pair) is not None
+        ]
 
     def add(self, written: Written) -> None:
         """Note a record that is on the topic, in the order of the topic."""

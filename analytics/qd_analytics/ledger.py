@@ -21,6 +21,8 @@ class AlertLedger:
     ----------
     since : int
         The record of the topic that it begins with; it knows nothing of those before.
+    end_least : int
+        Where the topic is known to end at least.
 
     Attributes
     ----------
@@ -31,10 +33,10 @@ class AlertLedger:
         topic that is shorter is another one.
     """
 
-    def __init__(self, since: int = 0) -> None:
+    def __init__(self, since: int = 0, end_least: int = 0) -> None:
         self.since = since
         self.next_offset = since
-        self.end_least = since
+        self.end_least = max(since, end_least)
         # Sorted; eight bytes an alert, since a policy may publish one for every trade.
         self._sequences: dict[PairKey, array[int]] = {}
 

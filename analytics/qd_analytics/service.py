@@ -134,7 +134,7 @@ class AlertService:
             patience_s=0.0,
         ) as qd:
             topics = await Topics.open(qd.fluvio)
-            await self._learn_published(qd.fluvio)
+            await self._learn_published(qd.fluvio, topics)
             self._health.good("gateway")
             if self._on_ready is not None:
                 self._on_ready(self._served)
@@ -147,7 +147,7 @@ class AlertService:
                         await self._save(topics)
                 raise
 
-    async def _learn_published(self, fluvio: Fluvio) -> None:
+    async def _learn_published(self, fluvio: Fluvio, topics: Topics) -> None:
         """Read back what earlier processes, or the session before, have published and saved."""
         watch = self._watch
         if self._is_first:
@@ -155,6 +155,8 @@ class AlertService:
             self._is_first = False
         if not await read_back(fluvio, watch.ledger):
             _log.warning("the alert topic was made anew; publishing its alerts again")
+            # Before the new topic grows: a restart would take it for the one that they rely on.
+            await topics.save(watch.checkpoints.revocations(), watch.checkpoints)
             watch.forget()
             await read_back(fluvio, watch.ledger)
         watch.begin()

@@ -197,7 +197,8 @@ class Watch:
             if pair[0] in ids and (saved := checkpoints.newest(pair)) is not None
         ]
         self.checkpoints = checkpoints
-        self.ledger = AlertLedger(since=min(marks, default=0))
+        # The topic was as long as the highest mark says: one that is shorter is another one.
+        self.ledger = AlertLedger(min(marks, default=0), max(marks, default=0))
 
     def begin(self) -> None:
         """A session begins, its ledger is read back: nothing runs, pending alerts are checked."""
@@ -206,9 +207,8 @@ class Watch:
             watched.tracker.reconcile(self.ledger)
 
     def forget(self) -> None:
-        """Begin again with nothing known: the alerts topic is a new one."""
+        """Begin again: the alerts topic is a new one, and the checkpoints are revoked."""
         self.ledger = AlertLedger()
-        self.checkpoints = CheckpointLog()
         self._watched.clear()
 
     def unsaved(self) -> list[ModelTracker]:

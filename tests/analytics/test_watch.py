@@ -10,17 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qd_analytics.backoff import Backoff
-from qd_analytics.checkpoints import CheckpointLog
+from qd_analytics.checkpoints import CheckpointLog, Written
 from qd_analytics.errors import TradesRefused
 from qd_analytics.ledger import AlertLedger
 from qd_analytics.models import choose_all
 from qd_analytics.tracker import MarketTracker
 from qd_schemas.messages import BreakoutAlert
 from support.tracked import (
+    MONTHLY,
     Info,
     Watching,
     checkpoint,
     done,
+    expected,
     infos,
     market,
     names,
@@ -194,6 +196,58 @@ def test_crashes_between_publishing_and_saving_repeat_and_lose_nothing(
     whole.accept(rows)
     wanted = [(alert.model_id, alert.sequence) for alert in pending(whole)]
     assert sorted(keys) == sorted(wanted)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_topic_made_anew_is_filled_whatever_dies_then(data: st.DataObject) -> None:
+    """The alerts topic is deleted at any time; its checkpoints never count for the new one."""
+    rows = market(2, 150)
+    listed = [Info(1, len(rows)), Info(2, len(rows))]
+    topic: list[BreakoutAlert] = []
+    state: list[Written] = []
+    lives = data.draw(st.integers(1, 5))
+    for life in range(lives):
+        watched = Watching(MONTHLY, (), 4, random.Random(1))
+        log = CheckpointLog()
+        for record in state:
+            log.add(record)
+        watched.restore(log)
+        for session in range(sessions := data.draw(st.integers(1, 3))):
+            is_last = (life, session) == (lives - 1, sessions - 1)
+            state += learn(watched, topic)
+            for run in watched.due_of(listed, 0.0):
+                first = run.next_sequence - 1
+                if not first and not watched.ledger.is_whole:
+                    for alert in topic:
+                        watched.ledger.add(alert)
+                    watched.ledger.read_all_before()
+                stop = len(rows) if is_last else data.draw(st.integers(first, len(rows)))
+                run.accept(rows[first:stop])
+                topic += pending(run)
+                published(run)
+                if data.draw(st.booleans()):
+                    state += checkpoint(run, watched.checkpoints, watched.ledger.end_least)
+            if not is_last and data.draw(st.booleans()):
+                topic.clear()
+    for symbol_id in (1, 2):
+        told = [alert.sequence for alert in topic if alert.symbol_id == symbol_id]
+        assert sorted(told) == expected(rows)
+
+
+def learn(watched: Watch, topic: list[BreakoutAlert]) -> list[Written]:
+    """What a session does first; gives the checkpoints' records that it writes."""
+    records: list[Written] = []
+    if len(topic) < watched.ledger.end_least:
+        records = watched.checkpoints.revocations()
+        for record in records:
+            watched.checkpoints.add(record)
+        watched.forget()
+    for alert in topic[watched.ledger.since :]:
+        watched.ledger.add(alert)
+    watched.ledger.read_up_to(len(topic))
+    watched.begin()
+    return records
 
 
 def restored(run: MarketTracker, listed: Info) -> MarketTracker:

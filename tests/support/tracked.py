@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qd_analytics.checkpoints import Checkpoint, CheckpointLog, written
+from qd_analytics.checkpoints import Checkpoint, CheckpointLog, Written, written
 from qd_analytics.ledger import AlertLedger
 from qd_analytics.models import Chosen, choose_all
 from qd_analytics.tracker import Market, MarketTracker
@@ -92,7 +92,9 @@ def names(due: list[MarketTracker]) -> list[str]:
     return [run.market.symbol for run in due]
 
 
-def checkpoint(run: MarketTracker, log: CheckpointLog, end: int = 0) -> None:
+def checkpoint(run: MarketTracker, log: CheckpointLog, end: int = 0) -> list[Written]:
+    """Save a run; gives the records."""
+    records = []
     for model in run.models:
         saved = Checkpoint(
             model.pair,
@@ -101,5 +103,7 @@ def checkpoint(run: MarketTracker, log: CheckpointLog, end: int = 0) -> None:
             model.mark_now(end),
             model.state(),
         )
-        log.add(written(saved))
+        records.append(written(saved))
+        log.add(records[-1])
         model.saved = model.processed
+    return records
