@@ -41,6 +41,15 @@ async def all_of(*work: Coroutine[Any, Any, T]) -> list[T]:
     return [task.result() for task in tasks]
 
 
+async def uninterrupted(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end, however often this is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({task})
+    task.result()
+
+
 @contextlib.contextmanager
 def _first_error() -> Iterator[None]:
     try:

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from qd_cli.errors import PartFailed, StackBusy
+from qd_cli.errors import OutputClosed, PartFailed, StackBusy
 from qd_cli.stack import (
     Choices,
     Event,
@@ -197,6 +197,66 @@ async def test_a_cancelled_start_stops_what_it_started(folder: StateFolder, part
     with pytest.raises(asyncio.CancelledError):
         await task
     assert left_over(folder.path) == []
+
+
+async def test_cancelled_again_and_again_it_still_stops_all(
+    folder: StateFolder, part: MakePart
+) -> None:
+    told = Told()
+    parts = trio(part, base="stubborn", top="silent")
+    supervisor = Supervisor(folder, parts, tell=told, stop_seconds_max=0.3)
+    task = asyncio.ensure_future(supervisor.up())
+    await told.until(EventKind.STARTING, "top")
+    task.cancel()
+    for name in ("top", "middle", "base"):
+        await told.until(EventKind.STOPPING, name)
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert left_over(folder.path) == []
+    assert folder.read().parts == {}
+
+
+@pytest.mark.parametrize("kind", [EventKind.STARTING, EventKind.READY, EventKind.STOPPING])
+async def test_whoever_is_told_may_be_gone(
+    folder: StateFolder, part: MakePart, kind: EventKind
+) -> None:
+    """As where ``qd up`` and ``qd down`` write into a pipe that was closed."""
+    closed = False
+
+    def tell(event: Event) -> None:
+        nonlocal closed
+        closed = closed or (event.part, event.kind) in {("middle", kind), ("top", kind)}
+        if closed:
+            raise OutputClosed
+
+    supervisor = Supervisor(folder, trio(part), tell=tell)
+    with pytest.raises(OutputClosed):
+        await supervisor.up()
+        await supervisor.down()
+    assert left_over(folder.path) == []
+    assert folder.read().parts == {}
+
+
+async def test_down_stops_all_although_the_record_cannot_be_written(
+    folder: StateFolder, part: MakePart
+) -> None:
+    """As where the disk is full."""
+    supervisor = Supervisor(folder, trio(part))
+    await supervisor.up()
+    folder.record_file.with_suffix(".json.part").mkdir()
+    with pytest.raises(OSError, match="stack.json.part"):
+        await supervisor.down()
+    assert left_over(folder.path) == []
+
+
+async def test_what_died_is_collected(folder: StateFolder, part: MakePart) -> None:
+    supervisor = Supervisor(folder, (part("a"),))
+    record = await supervisor.up()
+    send(record.parts["a"].identity, signal.SIGKILL)
+    await gone(record.parts["a"].identity)
+    await supervisor.down()
+    assert not psutil.pid_exists(record.parts["a"].pid)
 
 
 async def test_a_stubborn_part_is_killed(folder: StateFolder, part: MakePart) -> None:

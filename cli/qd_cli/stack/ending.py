@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from qd_cli.stack.events import Event, EventKind, Tell
 from qd_cli.stack.processes import family, has_ended, send
-from qd_client.local import Identity, is_alive
+from qd_client.local import Identity
 
 KILL_SECONDS_MAX = 5.0
 _POLL_SECONDS = 0.02
@@ -37,7 +37,7 @@ class Ender:
         self, part: str, identities: Iterable[Identity], number: signal.Signals = signal.SIGTERM
     ) -> None:
         """End processes of a part; return when none of them, and no child, is left."""
-        targets = [identity for identity in identities if is_alive(identity)]
+        targets = [identity for identity in identities if not has_ended(identity)]
         if not targets:
             return
         begin = time.monotonic()

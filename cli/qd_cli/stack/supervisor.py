@@ -7,6 +7,7 @@ and handles no signal: cancelling ``up`` stops what that ``up`` started.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from qd_cli.stack.parts import Choices, Part
 from qd_cli.stack.processes import marked
 from qd_cli.stack.record import PART_LABEL, StateFolder
 from qd_cli.stack.starting import Starter
+from qd_cli.tasks import uninterrupted
 from qd_client.local import Identity, StackRecord, is_alive
 
 START_SECONDS_MAX = 60.0
@@ -36,7 +38,8 @@ class Supervisor:
     parts : sequence of Part
         What a stack has, each after what it needs.
     tell : callable, optional
-        Gets an `Event` for each thing that happens.
+        Gets an `Event` for each thing that happens. Where it fails nothing more is started,
+        but all is stopped that is to be.
     hurry : asyncio.Event, optional
         Set it to stop without patience: SIGKILL at once.
     start_seconds_max, stop_seconds_max : float
@@ -56,7 +59,8 @@ class Supervisor:
         self.folder = folder
         self._parts = {part.name: part for part in parts}
         self._tell = tell
-        self._ender = Ender(tell, hurry or asyncio.Event(), stop_seconds_max)
+        self._unheard: Exception | None = None
+        self._ender = Ender(self._tell_if_heard, hurry or asyncio.Event(), stop_seconds_max)
         self._start_seconds_max = start_seconds_max
         self._record = StackRecord()
 
@@ -84,7 +88,7 @@ class Supervisor:
                     lambda name: self._ensure(self._parts[name], starter, started),
                 )
             except BaseException:
-                await self._stop(started)
+                await uninterrupted(self._stop(started))
                 raise
             return self._record
 
@@ -105,6 +109,8 @@ class Supervisor:
                 await self._ender.end(name, strays, signal.SIGINT)
             # Where things were is kept, so that they come back at the same ports.
             self._save(replace(self._record, parts={}, external={}))
+            if self._unheard is not None:
+                raise self._unheard
             return sorted(running, key=[*self._parts, *running].index)
 
     def _save(self, record: StackRecord) -> None:
@@ -181,8 +187,17 @@ class Supervisor:
             await self._ender.end(name, [known.identity])
         # SIGINT, because a database server that lost its starter takes it as: now.
         await self._ender.end(name, self._strays().get(name, []), signal.SIGINT)
-        self.folder.ready_file(name).unlink(missing_ok=True)
-        self._save(self._record.without_part(name))
+        with contextlib.suppress(OSError):  # a full disk keeps nothing running
+            self.folder.ready_file(name).unlink(missing_ok=True)
+            self._save(self._record.without_part(name))
+
+    def _tell_if_heard(self, event: Event) -> None:
+        """Tell of what is stopped, as long as there is somebody: the stopping goes on."""
+        if self._unheard is None:
+            try:
+                self._tell(event)
+            except Exception as error:
+                self._unheard = error
 
     def _strays(self) -> dict[str, list[Identity]]:
         """Processes of this stack by part, whether or not the record knows them."""
