@@ -128,7 +128,9 @@ class Presence:
         self._is_asked = False  # with a heartbeat, whether it was this login that was answered
         self._counter = 0
         self.epoch = NO_COUNT
-        self._phase_at = self._sent_at = 0.0
+        self._phase_at = 0.0
+        self._sent_at = 0.0  # or put off to
+        self._said_at = 0.0  # really
         self._taken_at: float | None = None  # since when the id seems to be another one's
         self.has_been_in = False
 
@@ -305,7 +307,7 @@ class Presence:
 
     def _send(self, phase: Phase, message: Message, now: float) -> Iterator[News]:
         self._enter(phase, now)
-        self._sent_at = now
+        self._sent_at = self._said_at = now
         yield Send(message)
 
     def _login(self, now: float) -> Iterator[News]:
@@ -391,7 +393,7 @@ class Presence:
             # the other topic; else the session is that of a life before, and its lease runs out.
             self._enter(Phase.ASKING, now)
             yield Interrupted(error)
-        elif is_first or now - self._taken_at > 2 * self._lease_ms / 1_000:
+        elif is_first or self._said_at - self._taken_at > 2 * self._lease_ms / 1_000:
             yield Refuse(error)
         else:
             yield from self._later(error, now)

@@ -447,6 +447,28 @@ def test_an_id_that_another_took_meanwhile_is_given_up_after_two_leases() -> Non
     assert pair.presence.is_taken
 
 
+def test_an_old_answer_that_waited_for_a_stopped_client_does_not_refuse_it() -> None:
+    """What counts is when the login went out that is refused, not when its answer is read."""
+    pair = logged_in()
+    pair.restart(forgets=True)
+    thief = Presence(CLIENT, LEASE_MS, None, lambda: 99)
+    (login,) = thief.begin(pair.now, is_shared=True)
+    assert isinstance(login, Send)
+    pair.requests[:] = [thief.record_of(login.message)]
+    pair.handle(loses_answers=True)
+    pair.take(pair.presence.on_silence(errors.GatewayLost("silent"), pair.now))
+    pair.handle()
+    pair.hear()
+    assert pair.presence.is_taken
+    pair.wait(2.0, pair.handle)
+    assert any(isinstance(answer, ClientError) for answer in pair.answers)
+    pair.now += 10 * LEASE_MS / 1_000  # the client stood still, and nobody has the id any more
+    pair.hear()
+    assert not pair.refusals
+    pair.wait(3.0, pair.settle)
+    assert pair.presence.is_in
+
+
 def test_a_proof_is_of_the_challenge_and_the_login() -> None:
     pair = Pair(TOKEN, known=TOKEN)
     pair.begin()
