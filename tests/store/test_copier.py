@@ -112,3 +112,39 @@ def test_a_lost_connection_is_an_error_and_no_more(
         [sys.executable, "-c", LOST, dsn], capture_output=True, text=True, check=True
     )
     assert (done.stdout, done.stderr) == ("lost\n", "")
+
+
+class AtTheEndOfATable(Copier):
+    """Its thread has taken the next table's first rows when the block fails."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        super().__init__(connection)
+        self._has_failed = threading.Event()
+
+    def fail(self) -> None:
+        self._abandoned = True  # as the end of the block does at once
+        self._has_failed.set()
+        raise ZeroDivisionError
+
+    def _unless_abandoned(self, group: Any) -> Iterator[bytes]:
+        yield from (data for _, data in group)
+        self._has_failed.wait()
+        yield from super()._unless_abandoned(iter(()))
+
+
+def test_a_block_that_fails_with_a_full_queue_at_the_end_of_a_table(
+    connection: psycopg.Connection[Any],
+) -> None:
+    with (
+        pytest.raises(ZeroDivisionError),
+        connection.transaction(),
+        AtTheEndOfATable(connection) as copier,
+    ):
+        fill_and_fail(copier)
+
+
+def fill_and_fail(copier: AtTheEndOfATable) -> None:
+    copier.put("one", rows(0))
+    for number in range(1, QUEUED_BLOCKS_MAX + 2):
+        copier.put("other", rows(number * ENCODER_ROWS))
+    copier.fail()

@@ -80,11 +80,11 @@ class Copier:
             for (table, options), group in groupby(items, key=lambda item: item[0]):
                 copy_in(self._connection, table, self._unless_abandoned(group), options)
         except _Abandoned:
-            return
+            pass
         except BaseException as error:
             self._error = error
-            for _ in items:  # so that `put` never waits for a thread that is gone
-                pass
+        for _ in items:  # so that nobody who puts something waits for a thread that is gone
+            pass
 
     def _unless_abandoned(self, group: Iterator[tuple[_Target, bytes]]) -> Iterator[bytes]:
         for _, rows in group:
