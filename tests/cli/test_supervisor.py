@@ -232,8 +232,7 @@ async def test_whoever_is_told_may_be_gone(
 
     supervisor = Supervisor(folder, trio(part), tell=tell)
     with pytest.raises(OutputClosed):
-        await supervisor.up()
-        await supervisor.down()
+        await up_and_down(supervisor)
     assert left_over(folder.path) == []
     assert folder.read().parts == {}
 
@@ -245,7 +244,7 @@ async def test_down_stops_all_although_the_record_cannot_be_written(
     supervisor = Supervisor(folder, trio(part))
     await supervisor.up()
     folder.record_file.with_suffix(".json.part").mkdir()
-    with pytest.raises(OSError, match="stack.json.part"):
+    with pytest.raises(OSError, match=r"stack\.json\.part"):
         await supervisor.down()
     assert left_over(folder.path) == []
 
@@ -346,6 +345,11 @@ async def test_status_measures_a_running_part(folder: StateFolder, part: MakePar
     assert status.peak_memory_bytes
     assert status.peak_memory_bytes >= status.memory_bytes
     await Supervisor(folder, parts).down()
+
+
+async def up_and_down(supervisor: Supervisor) -> None:
+    await supervisor.up()
+    await supervisor.down()
 
 
 async def gone(identity: Identity) -> None:
