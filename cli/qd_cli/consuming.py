@@ -210,6 +210,8 @@ class _Run:
 
     def _hand_over(self, reader: _Reader, records: Sequence[Record]) -> None:
         if records:
+            # Where this fails nothing is committed: that would have these records count as read.
+            reader.is_dirty = False
             self._emit(reader.info.topic, reader.info.partition, records)
             reader.is_dirty = self._commits
         if self._left is not None:
