@@ -277,7 +277,7 @@ class Gateway:
         """Serve slots that were loaded from now on."""
         ahead = max((offset for offset, _ in loaded.offsets.values()), default=0)
         end = await self._end_offset(ahead)
-        slots &= self._ownership.held  # they may have been lost meanwhile
+        slots &= self._ownership.loading  # they may have been lost meanwhile, or all given back
         if slots:
             replay = self._replay(slots, loaded.offsets, end)
             self._own(slots, sessions_of(loaded), replay)

@@ -113,6 +113,11 @@ class Ownership:
         return frozenset(self._stages)
 
     @property
+    def loading(self) -> frozenset[int]:
+        """The slots whose state is being loaded."""
+        return self._at(Stage.LOADING)
+
+    @property
     def parking(self) -> frozenset[int]:
         """The slots whose streams are being ended."""
         return self._at(Stage.PARKING)
@@ -159,7 +164,7 @@ class Ownership:
 
     def on_loaded(self, slots: Iterable[int]) -> None:
         """These slots are served from now on."""
-        found = frozenset(slots) & self._at(Stage.LOADING)
+        found = frozenset(slots) & self.loading
         self._stages.update(dict.fromkeys(found, Stage.SERVED))
 
     def on_parked(self, slots: Iterable[int]) -> None:
@@ -172,7 +177,7 @@ class Ownership:
 
         A gateway that knows of no other goes on.
         """
-        for slot in self._at(Stage.LOADING):
+        for slot in self.loading:
             del self._stages[slot]  # the next answer gives it again
         if self._until is not None:
             # A failure that was begun before a pause says nothing of what comes after it.
@@ -185,7 +190,7 @@ class Ownership:
     def stop(self) -> list[Step]:
         """The gateway ends: give back everything."""
         self.is_stopping = True
-        self._stages.update(dict.fromkeys(self._at(Stage.LOADING), Stage.PARKED))
+        self._stages.update(dict.fromkeys(self.loading, Stage.PARKED))
         return self._park(self.served)
 
     # --- inside -----------------------------------------------------------------------
@@ -219,7 +224,7 @@ class Ownership:
         if self.is_stopping:
             return []
         share = share_of(self._name, answer.members)
-        more = len(self.served) + len(self._at(Stage.LOADING)) - share
+        more = len(self.served) + len(self.loading) - share
         if more > 0:
             return self._park(frozenset(sorted(self.served)[-more:]))
         return [Take(-more)] if more < 0 and answer.free else []

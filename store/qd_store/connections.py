@@ -19,6 +19,7 @@ from qd_store.errors import (
     ConnectionLost,
     DatabaseUnreachable,
     QueryFailed,
+    QueryTimedOut,
     RightMissing,
     SchemaMismatch,
     StoreError,
@@ -86,6 +87,12 @@ def translated(error: psycopg.Error) -> StoreError:
         return RightMissing(
             f"this role may not do that ({text}): connect as another, or have a superuser run "
             "`qd db roles`"
+        )
+    if isinstance(error, psycopg.errors.QueryCanceled) and "timeout" in text:
+        # Only its words tell the server's patience from a person who ended the statement.
+        return QueryTimedOut(
+            f"the database ended a statement early ({text}): try again; where it says so each "
+            "time, raise its statement_timeout"
         )
     if isinstance(error, psycopg.errors.DiskFull):
         return QueryFailed(

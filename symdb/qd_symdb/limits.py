@@ -6,7 +6,7 @@ from typing import Final
 
 CHECK_SECONDS_MAX: Final = 2.0  # how long a health check waits for the database
 HEALTH_SECONDS: Final = 1.0  # how old the answer to a health request may be
-DRAIN_SECONDS_MAX: Final = 3.0  # how long calls may take to end when the service stops
+DRAIN_SECONDS_MAX: Final = 2.5  # how long calls may take to end when the service stops
 CLOSE_SECONDS_MAX: Final = 1.0  # and their connections after that
 
 REQUEST_SECONDS_MAX: Final = 10.0  # how long a caller may take to send its first request

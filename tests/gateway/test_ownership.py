@@ -343,6 +343,18 @@ def test_what_could_not_be_loaded_is_loaded_after_the_next_answer() -> None:
     assert gateway.on_answer(answer(ALL), 2.0) == [Load(ALL)]
 
 
+def test_what_is_loaded_as_a_gateway_ends_is_not_served() -> None:
+    gateway = Ownership("a")
+    gateway.ask(0.0)
+    gateway.on_answer(answer(frozenset(), free=64), 0.0)
+    assert gateway.on_taken(ALL) == [Load(ALL)]
+    assert gateway.loading == ALL
+    gateway.stop()
+    assert gateway.loading == frozenset()
+    gateway.on_loaded(ALL)  # too late
+    assert gateway.ask(1.0) == ALL
+
+
 def test_after_a_pause_even_a_gateway_alone_asks_before_it_acts() -> None:
     gateway = alone()
     assert not gateway.may_act(50.0)

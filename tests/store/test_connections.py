@@ -6,7 +6,14 @@ import psycopg
 import pytest
 
 from qd_store.connections import translated
-from qd_store.errors import ConnectionLost, QueryFailed, RightMissing, SchemaMismatch, StoreError
+from qd_store.errors import (
+    ConnectionLost,
+    QueryFailed,
+    QueryTimedOut,
+    RightMissing,
+    SchemaMismatch,
+    StoreError,
+)
 
 
 @pytest.mark.parametrize(
@@ -15,6 +22,8 @@ from qd_store.errors import ConnectionLost, QueryFailed, RightMissing, SchemaMis
         (psycopg.errors.UndefinedTable("no trade"), SchemaMismatch, "`qd db migrate`"),
         (psycopg.errors.InsufficientPrivilege("no"), RightMissing, "`qd db roles`"),
         (psycopg.errors.DiskFull("could not extend file"), QueryFailed, "enlarge its volume"),
+        (psycopg.errors.QueryCanceled("timeout"), QueryTimedOut, "raise its statement_timeout"),
+        (psycopg.errors.QueryCanceled("user request"), QueryFailed, "refused a statement"),
         (psycopg.errors.AdminShutdown("bye"), ConnectionLost, "try again"),
         (psycopg.OperationalError("gone"), ConnectionLost, "try again"),
         (psycopg.errors.DivisionByZero("no"), QueryFailed, "refused a statement"),

@@ -163,10 +163,10 @@ class ConsumerOffsets:
 
     async def _sync_once(self) -> None:
         covered = self._changes
-        name_synced, self._name_synced = self._name_synced, True
         try:
             await asyncio.to_thread(sync_files, [self._path])
-            if not name_synced:
+            if not self._name_synced:  # looked at now: it may be another file since we began
+                self._name_synced = True
                 await asyncio.to_thread(sync_folder, self._path.parent)
         except OSError as error:
             self._name_synced = False

@@ -99,6 +99,7 @@ class ClientChannel:
             while (reply := await self._replies.get()) is not None:
                 await self._deliver(reply)
                 self._replies.task_done()
+            self._replies.task_done()  # of the end: who flushes meanwhile waits for that, too
         finally:
             await self._close_producers()
 
