@@ -19,7 +19,10 @@ import psycopg
 import pytest
 
 from qd_store import DatabaseUnreachable, Store
-from qd_store.errors import FetchLost
+from qd_store.embedded import server as embedded
+from qd_store.embedded.cluster import DataFolder
+from qd_store.embedded.runtime import find_runtime
+from qd_store.errors import EmbeddedFailed, FetchLost
 from qd_store.imports import import_paths
 from qd_store.reading import TradeQuery
 from support.ports import free_port
@@ -128,6 +131,31 @@ def test_a_crash_of_postgres_ends_the_wrapper_with_an_error(server: Process) -> 
     assert server.popen.wait(END_SECONDS_MAX) == 1
     assert "PostgreSQL ended by itself" in server.log()
     assert "Traceback" not in server.log()
+
+
+def test_a_crash_of_postgres_after_its_first_answer(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = embedded._answers
+
+    def last_answer(process: subprocess.Popen[str], dsn: str) -> bool:
+        found = answers(process, dsn)
+        process.kill()
+        return found
+
+    monkeypatch.setattr(embedded, "_answers", last_answer)
+    data = DataFolder(folder)
+    with (
+        data.locked(),
+        pytest.raises(EmbeddedFailed, match="before it answered"),
+        embedded.running(data, find_runtime(data.owner()), 0),
+    ):
+        pass
+
+
+def test_a_folder_without_its_password_is_refused(folder: Path, tmp_path: Path) -> None:
+    (folder / "password").unlink()
+    assert "password" in refused(again(folder, tmp_path))
 
 
 def test_a_lock_file_of_a_process_that_is_another_now_does_not_matter(

@@ -88,7 +88,7 @@ def main() -> int:
     except _Stopped as why:
         _log.info("stopped on %s", why)
         return 0
-    except StoreError as error:
+    except (StoreError, OSError) as error:  # a full disk, a file that somebody removed
         _log.error("failed: %s", error)
     return 1
 

@@ -25,6 +25,7 @@ DATABASE = "qd"
 START_SECONDS_MAX = 120.0  # a restart after a crash replays the log first
 FAST_STOP_SECONDS_MAX = 8.0
 _POLL_SECONDS = 0.03
+_END_SECONDS_MAX = 1.0  # from the loss of its connections to its end, where it crashed
 _PORT_ATTEMPTS_MAX = 3
 
 # Chosen for one machine that imports in bulk and reads in order; commits stay durable.
@@ -88,8 +89,7 @@ def running(folder: DataFolder, runtime: Runtime, port: int) -> Iterator[Server]
                 arguments += ["-c", f"{name}={value}"]
             process = runtime.spawn("postgres", arguments, pass_fds=(descriptor,))
             try:
-                if _answers(process, _dsn(folder, chosen, "postgres")):
-                    _create_database(_dsn(folder, chosen, "postgres"))
+                if _has_database(process, _dsn(folder, chosen, "postgres")):
                     yield Server(process, _dsn(folder, chosen, DATABASE))
                     return
             finally:
@@ -135,6 +135,20 @@ def _answers(process: subprocess.Popen[str], dsn: str) -> bool:
             process.wait(_POLL_SECONDS)
             return False
     raise EmbeddedFailed(f"PostgreSQL did not answer in {START_SECONDS_MAX:.0f} s: {error}")
+
+
+def _has_database(process: subprocess.Popen[str], dsn: str) -> bool:
+    """Wait until the server answers and has the database; False when it ended instead."""
+    if not _answers(process, dsn):
+        return False
+    try:
+        _create_database(dsn)
+    except psycopg.Error as error:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_END_SECONDS_MAX)
+            return False
+        raise EmbeddedFailed(f"PostgreSQL made no database {DATABASE}: {error}") from error
+    return True
 
 
 def _create_database(dsn: str) -> None:
