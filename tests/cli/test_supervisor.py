@@ -328,6 +328,18 @@ async def test_a_lock_that_stays_held_is_reported(folder: StateFolder) -> None:
                 pass
 
 
+async def test_who_waits_for_the_lock_may_still_turn_back(folder: StateFolder) -> None:
+    """``qd down`` breaks off at a signal, until there is something to be stopped."""
+    begun: list[str] = []
+    supervisor = Supervisor(folder, ())
+    async with folder.locked():
+        waiting = asyncio.ensure_future(supervisor.down(lambda: begun.append("down")))
+        await asyncio.wait({waiting}, timeout=0)
+        assert begun == []
+    await waiting
+    assert begun == ["down"]
+
+
 async def test_a_chosen_port_is_passed_on(folder: StateFolder, part: MakePart) -> None:
     parts = trio(part)
     record = await Supervisor(folder, parts).up(Choices(ports={"base": 4711}))

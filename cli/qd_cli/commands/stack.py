@@ -183,9 +183,9 @@ def down(
         console.confirm(f"Remove all data of the stack in {folder.path}?")
 
     async def stop(interrupts: Interrupts) -> list[str]:
-        interrupts.closing()
         tell = _tell_json if json else _tell
-        return await Supervisor(folder, qd_parts(), tell=tell, hurry=interrupts.hurry).down()
+        supervisor = Supervisor(folder, qd_parts(), tell=tell, hurry=interrupts.hurry)
+        return await supervisor.down(interrupts.closing)
 
     stopped = run(stop) if folder.path.exists() else []
     removed = _purge(folder) if purge else []

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from qd_cli.stack.ending import Ender
@@ -92,8 +92,13 @@ class Supervisor:
                 raise
             return self._record
 
-    async def down(self) -> list[str]:
+    async def down(self, begun: Callable[[], None] | None = None) -> list[str]:
         """Stop every part, those first that need others; data are kept.
+
+        Parameters
+        ----------
+        begun : callable, optional
+            Called once no other command holds the stack, before anything is stopped.
 
         Returns
         -------
@@ -101,6 +106,8 @@ class Supervisor:
             Names of the parts that ran and were stopped.
         """
         async with self.folder.locked():
+            if begun is not None:
+                begun()
             self._record = self.folder.read()
             known = self._record.parts
             running = [name for name, part in known.items() if is_alive(part.identity)]
