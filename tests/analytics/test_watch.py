@@ -15,6 +15,7 @@ from qd_analytics.errors import TradesRefused
 from qd_analytics.ledger import AlertLedger
 from qd_analytics.models import choose_all
 from qd_analytics.tracker import MarketTracker
+from qd_analytics.watch import Watch
 from qd_schemas.messages import BreakoutAlert
 from support.tracked import (
     MONTHLY,

@@ -227,11 +227,12 @@ async def _waiting(stop: asyncio.Event) -> AsyncIterator[asyncio.Task[Any]]:
 
 
 async def _cancelled(task: asyncio.Task[Any] | None) -> None:
-    """Cancel a task, if there is one, and wait until it is over."""
-    if task is not None and not task.done():
+    """Cancel a task, if there is one, and wait until it is over; nobody wants what came of it."""
+    if task is not None:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait({task})  # not the task: this one may be cancelled, too, and must be
+        if not task.cancelled():
+            task.exception()  # heard: one lost connection may end it and the run at once
 
 
 async def within(work: Awaitable[object], seconds: float) -> None:

@@ -176,10 +176,11 @@ async def run_until_cancelled(
         except asyncio.CancelledError:
             stop.set()
         give_up_at = give_up_at or (loop.time() + STOP_SECONDS_MAX if stop.is_set() else None)
-        if give_up_at is not None and loop.time() >= give_up_at:
+        # After a pause both may be so at once: that it stopped, and that its time is over.
+        if give_up_at is not None and loop.time() >= give_up_at and not work.done():
             work.cancel()
             await asyncio.wait({work})
             raise ProcessorError(
                 f"it did not stop within {STOP_SECONDS_MAX:g} s: the last checkpoint counts"
-            )
+            ) from (None if work.cancelled() else work.exception())
     return work.result()
