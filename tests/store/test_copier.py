@@ -135,11 +135,8 @@ class AtTheEndOfATable(Copier):
 def test_a_block_that_fails_with_a_full_queue_at_the_end_of_a_table(
     connection: psycopg.Connection[Any],
 ) -> None:
-    with (
-        pytest.raises(ZeroDivisionError),
-        connection.transaction(),
-        AtTheEndOfATable(connection) as copier,
-    ):
+    copier = AtTheEndOfATable(connection)
+    with pytest.raises(ZeroDivisionError), connection.transaction(), copier:
         fill_and_fail(copier)
 
 
