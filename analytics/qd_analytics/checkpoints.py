@@ -103,7 +103,7 @@ def decode(data: bytes) -> Checkpoint:
             whole(head["mark"]),
             state,
         )
-    except (zlib.error, ValueError, KeyError, TypeError, SavedModelError) as error:
+    except (zlib.error, ValueError, KeyError, TypeError, RecursionError, SavedModelError) as error:
         raise StateUnusable(
             f"a checkpoint of {len(data)} bytes is damaged ({error!r:.200})"
         ) from None

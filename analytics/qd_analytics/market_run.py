@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from qd_analytics.causal.errors import AnalyticsError, SavedModelError
+from qd_analytics.causal.errors import AnalyticsError
 from qd_analytics.causal.saved_values import flag, number, text, whole
 from qd_analytics.causal.states import State
 from qd_analytics.errors import ModelFailed, StateUnusable, TradesRefused
@@ -229,7 +229,7 @@ class MarketRun:
             market = self._model.market(saved["market"])
         except StateUnusable:
             raise
-        except (SavedModelError, KeyError, TypeError, ValueError) as error:
+        except Exception as error:  # whatever a model says to what it did not write
             raise StateUnusable(f"the saved state is damaged ({error!r:.200})") from None
         self.last_sequence, self.last_time, self.last_price = sequence, time, price
         self._signal, self._market = signal, market

@@ -249,7 +249,8 @@ def _restore(model: ModelTracker, saved: Checkpoint, market: MarketInfo) -> None
     try:
         if saved.symbol != market.symbol:
             raise StateUnusable(f"it is of market {saved.symbol}")
-        if saved.state.get("sequence", 0) > market.trades:
+        sequence = saved.state.get("sequence")
+        if isinstance(sequence, int) and sequence > market.trades:
             raise StateUnusable(f"it is of more trades than the {market.trades} that there are")
         model.restore(saved.state)
     except StateUnusable as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 
 import pytest
 from hypothesis import given, settings
@@ -51,6 +52,12 @@ def test_a_checkpoint_comes_back(
 def test_any_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(StateUnusable):
         decode(data)
+
+
+def test_what_is_nested_too_deep_is_refused() -> None:
+    head = encode(a_checkpoint({}))[:4]
+    with pytest.raises(StateUnusable, match="damaged"):
+        decode(head + zlib.compress(b"[" * 99_999))
 
 
 @settings(deadline=None)

@@ -116,7 +116,13 @@ def test_checkpoints_come_back(next_offset: int, state: bytes) -> None:
     assert decode(encode(made)) == made
 
 
-@pytest.mark.parametrize("data", [b"", b"{}\n", b"[]\n", encode(checkpoint(1)) + b"x"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"", b"{}\n", b"[]\n", encode(checkpoint(1)) + b"x", b"[" * 99_999),
+        encode(checkpoint(1)).replace(b"[4, 99]", b"[4]").replace(b"[4,99]", b"[4]"),
+    ],
+)
 def test_bytes_that_are_no_checkpoint(data: bytes) -> None:
     with pytest.raises(p.StateUnusable, match="no checkpoint"):
         decode(data)

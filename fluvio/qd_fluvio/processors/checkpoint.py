@@ -122,7 +122,7 @@ def decode(data: bytes) -> Checkpoint:
     text, _, rest = data.partition(b"\n")
     try:
         return _checkpoint(json.loads(text), rest)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise StateUnusable(
             f"{len(data)} bytes that are no checkpoint ({error}); "
             "delete the processor's state topic to begin anew"

@@ -29,6 +29,8 @@ UNSAVED_OUTPUTS_MAX: Final = 100_000
 """A checkpoint is written at the latest after so many outputs, which bounds a replay."""
 CHECKPOINT_SHARE_MAX: Final = 0.05
 """Writing large states takes at most this share of the time."""
+REST_SECONDS_MAX: Final = 300.0
+"""After writing them, whatever it took: the process may have stood still meanwhile."""
 
 _log = logging.getLogger(__name__)
 
@@ -184,7 +186,8 @@ class PartitionRun:
         """Seconds until a checkpoint is to be written; None while there is nothing new."""
         if self._next == self._checkpoint.next_offset:
             return None
-        rest = max(self._settings.checkpoint_seconds, self._save_seconds / CHECKPOINT_SHARE_MAX)
+        rest = min(self._save_seconds / CHECKPOINT_SHARE_MAX, REST_SECONDS_MAX)
+        rest = max(self._settings.checkpoint_seconds, rest)
         return max(self._saved_at + rest - self._loop.time(), 0.0)
 
     async def _save(self) -> None:
