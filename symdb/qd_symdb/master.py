@@ -197,7 +197,7 @@ def _by_id(directory: Directory, exchange_id: int, symbol_id: int) -> Entry:
     if found is None:
         raise GRPCError(
             Status.NOT_FOUND,
-            f"{name} has no symbol with id {symbol_id}; expected one that ListSymbols gives",
+            f"{name} has no symbol with id {symbol_id}; expected one that `qd symbols` or ListSymbols gives",
         )
     return found
 
@@ -211,7 +211,7 @@ def _by_name(directory: Directory, exchange_id: int, symbol: str) -> Entry:
         raise GRPCError(
             Status.NOT_FOUND,
             f"{name} has no symbol {symbol[:SYMBOL_CHARS_MAX]!r}; "
-            "expected one that ListSymbols gives, such as XBTEUR",
+            "expected one that `qd symbols` or ListSymbols gives, such as XBTEUR",
         )
     return found
 
