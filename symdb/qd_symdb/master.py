@@ -197,7 +197,8 @@ def _by_id(directory: Directory, exchange_id: int, symbol_id: int) -> Entry:
     if found is None:
         raise GRPCError(
             Status.NOT_FOUND,
-            f"{name} has no symbol with id {symbol_id}; expected one that `qd symbols` or ListSymbols gives",
+            f"{name} has no symbol with id {symbol_id}; "
+            "expected one that `qd symbols` or ListSymbols gives",
         )
     return found
 
